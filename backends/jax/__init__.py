@@ -1,0 +1,51 @@
+"""JAX: pure functions, one jit per chunk, optax."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from typing import Any
+
+from suite.contract import Precision, Unavailable
+
+FRAMEWORK = "jax"
+MODE = "jit"
+
+
+def available() -> str | None:
+    for module in (FRAMEWORK, "optax"):
+        if importlib.util.find_spec(module) is None:
+            return f"{module} is not installed: pip install 'tetragrad[jax]'"
+    return None
+
+
+def environment(device: str, threads: int) -> Mapping[str, str]:
+    # NPROC is what sizes XLA's CPU thread pools; no XLA flag does
+    return {
+        "JAX_PLATFORMS": device,
+        "NPROC": str(threads),
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    }
+
+
+def configure(device: str, threads: int, precision: Precision) -> None:
+    import jax
+
+    jax.config.update("jax_enable_x64", precision == "float64")
+    jax.config.update("jax_default_matmul_precision", "highest")  # no TF32
+    try:
+        jax.devices(device)
+    except RuntimeError as error:
+        raise Unavailable(f"JAX has no device {device!r} here: {error}") from None
+
+
+def describe() -> dict[str, Any]:
+    import os
+    from pathlib import Path
+
+    import jax
+
+    tasks = Path("/proc/self/task")
+    names = [(t / "comm").read_text().strip() for t in tasks.iterdir()] if tasks.is_dir() else []
+    threads = {"NPROC": int(os.environ["NPROC"]), "eigen_pool": names.count("tf_XLAEigen")}
+    return {"devices": [str(d) for d in jax.devices()], "threads": threads}

@@ -1,0 +1,29 @@
+"""Fashion-MNIST multi-layer perceptron in JAX."""
+
+from __future__ import annotations
+
+import jax
+import optax
+
+from backends.jax.engine import Arrays, Program
+from suite.contract import State, Task
+
+
+def forward(params: Arrays, batch: Arrays) -> Arrays:
+    """Logits (n, 10) from images (n, 784)."""
+    h = jax.nn.relu(batch["images"] @ params["hidden.kernel"] + params["hidden.bias"])
+    return {"logits": h @ params["output.kernel"] + params["output.bias"]}
+
+
+def loss(params: Arrays, batch: Arrays) -> jax.Array:
+    """Mean cross-entropy over the batch."""
+    logits = forward(params, batch)["logits"]
+    losses: jax.Array = optax.losses.softmax_cross_entropy_with_integer_labels(
+        logits, batch["labels"]
+    )
+    return losses.mean()
+
+
+def build(task: Task, state: State) -> Program:
+    """The program that trains this model from ``state``."""
+    return Program(task, state, forward, loss)

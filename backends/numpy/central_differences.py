@@ -1,0 +1,52 @@
+"""Central differences: the check of the hand-written gradients.
+
+For f from parameters p to outputs, a random direction d and a random cotangent c:
+``<c, (f(p + h d) - f(p - h d)) / 2h>`` must equal ``<backward(c), d>``. Both are random because a
+cotangent of ones is blind: through softmax or a normalisation its gradient is zero.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from backends.numpy.engine import Forward
+from suite.contract import Tree
+
+STEP = 1e-7
+"""h. Truncation is some 1e-14, cancellation some 1e-9 of a value of order one; and it is so small
+because a ReLU whose input crosses 0 between p - h d and p + h d would spoil the difference."""
+FLOOR = 1e-2
+"""Gradients smaller than this, relative to the output, drown in the rounding of the difference."""
+ROWS = 8
+"""Rows of the batch that are used: with more, one of them is sooner near such a kink."""
+
+
+def relative_error(
+    forward: Forward, params: Tree, batch: Tree, seed: int, directions: int = 4
+) -> float:
+    """The largest disagreement over every leaf and ``directions`` directions, relative.
+
+    ``params`` and ``batch`` in float64. Each leaf is moved on its own, so that a large gradient
+    cannot hide a wrong small one.
+    """
+    rng = np.random.default_rng(seed)
+    batch = {name: a[:ROWS] for name, a in batch.items()}
+    outputs, backward = forward(params, batch)
+    worst = 0.0
+    for _ in range(directions):
+        cotangent = {name: np.asarray(rng.standard_normal(y.shape)) for name, y in outputs.items()}
+        size = sum(float(np.abs(cotangent[name] * y).sum()) for name, y in outputs.items())
+        for leaf, gradient in backward(cotangent).items():
+            direction = rng.standard_normal(gradient.shape)
+            ahead = forward({**params, leaf: params[leaf] + STEP * direction}, batch)[0]
+            behind = forward({**params, leaf: params[leaf] - STEP * direction}, batch)[0]
+            numeric = (_inner(cotangent, ahead) - _inner(cotangent, behind)) / (2 * STEP)
+            analytic = float(np.vdot(gradient, direction))
+            # <g, d> is of the size of |g|, but may chance to be near 0
+            scale = max(abs(numeric), float(np.linalg.norm(gradient)), FLOOR * max(1.0, size))
+            worst = max(worst, abs(numeric - analytic) / scale)
+    return worst
+
+
+def _inner(a: Tree, b: Tree) -> float:
+    return sum(float(np.vdot(a[name], b[name])) for name in a)

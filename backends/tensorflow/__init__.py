@@ -1,0 +1,54 @@
+"""TensorFlow: Keras layers, one ``tf.function`` per chunk."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from suite.contract import Precision, Unavailable
+
+FRAMEWORK = "tensorflow"
+MODE = "graph"
+
+
+def available() -> str | None:
+    if importlib.util.find_spec(FRAMEWORK) is None:
+        return "TensorFlow is not installed: pip install 'tetragrad[tensorflow]'"
+    return None
+
+
+def environment(device: str, threads: int) -> Mapping[str, str]:
+    return {
+        "KERAS_BACKEND": "tensorflow",
+        "TF_NUM_INTRAOP_THREADS": str(threads),
+        "TF_NUM_INTEROP_THREADS": str(threads),
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+    }
+
+
+def configure(device: str, threads: int, precision: Precision) -> None:
+    # TensorFlow's converters import JAX where it is installed: 0.8 s and 100 MB that no program of
+    # ours needs, and a second framework in the process
+    sys.modules.setdefault("jax", None)  # type: ignore[arg-type]
+    import tensorflow as tf
+
+    tf.keras.config.set_floatx(precision)
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    kind = {"cpu": "CPU", "cuda": "GPU"}[device]
+    if not tf.config.list_physical_devices(kind):
+        raise Unavailable(f"TensorFlow has no device {device!r} here: it lists no {kind}")
+
+
+def describe() -> dict[str, Any]:
+    import tensorflow as tf
+
+    threads = {
+        "intra_op": tf.config.threading.get_intra_op_parallelism_threads(),
+        "inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
+    }
+    return {"devices": [d.name for d in tf.config.list_logical_devices()], "threads": threads}

@@ -1,0 +1,95 @@
+"""The Program in TensorFlow: a loop over the steps of a chunk inside one ``tf.function``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from backends.tensorflow import layers
+from backends.tensorflow.optimizers import Updater
+from suite.contract import Array, Chunk, State, Task, Tree
+
+Batch = Mapping[str, tf.Tensor]
+Forward = Callable[[keras.Model, Batch], Mapping[str, tf.Tensor]]
+Loss = Callable[[keras.Model, Batch], tf.Tensor]
+
+
+class Program:
+    """Implements ``suite.contract.Program``."""
+
+    def __init__(self, task: Task, state: State, model: keras.Model, forward: Forward, loss: Loss):
+        self._model, self._forward, self._loss = model, forward, loss
+        self._params = dict(layers.parameters(model))
+        self._dtype = state.dtype
+        self._updater = Updater(task.optimizer, list(self._params.values()))
+        self._train = tf.function(self._train_chunk, autograph=False)
+        self._predict = tf.function(self._predict_step, autograph=False)
+        self.restore(state)
+
+    def _value_and_gradients(self, batch: Batch) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        with tf.GradientTape() as tape:
+            value = self._loss(self._model, batch)
+        return value, tape.gradient(value, list(self._params.values()))
+
+    def _train_chunk(self, chunk: Batch) -> tf.Tensor:
+        steps = _steps(chunk)
+
+        def body(step: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            value, gradients = self._value_and_gradients(_batch(chunk, step))
+            self._updater.apply(gradients)
+            return step + 1, losses.write(step, value)
+
+        losses = tf.TensorArray(self._dtype, steps)
+        _, losses = tf.while_loop(lambda step, _: step < steps, body, (0, losses))
+        return losses.stack()
+
+    def _predict_step(self, chunk: Batch, step: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        return self._forward(self._model, _batch(chunk, step))
+
+    def place(self, chunk: Chunk) -> Batch:
+        return {
+            name: tf.constant(a, dtype=self._dtype if a.dtype.kind == "f" else None)
+            for name, a in chunk.items()
+        }
+
+    def train(self, placed: Batch) -> Array:
+        losses: Array = self._train(placed).numpy()
+        self._step += len(losses)
+        tf.test.experimental.sync_devices()
+        return losses
+
+    def predict(self, placed: Batch) -> Tree:
+        steps = tf.range(_steps(placed))  # a Python integer would retrace
+        outputs = [self._predict(placed, step) for step in steps]
+        return {name: np.stack([o[name] for o in outputs]) for name in outputs[0]}
+
+    def gradients(self, placed: Batch) -> tuple[float, Tree]:
+        value, gradients = self._value_and_gradients(_batch(placed, 0))
+        named = zip(self._params, gradients, strict=True)
+        return float(value), {name: g.numpy() for name, g in named}
+
+    def state(self) -> State:
+        params = {name: p.numpy() for name, p in self._params.items()}
+        slots = {
+            slot: {n: v.numpy() for n, v in zip(self._params, variables, strict=True)}
+            for slot, variables in self._updater.slots.items()
+        }
+        return State(params, slots, self._step).astype(self._dtype)
+
+    def restore(self, state: State) -> None:
+        for i, (name, p) in enumerate(self._params.items()):
+            p.assign(np.asarray(state.params[name], self._dtype))
+            for slot, variables in self._updater.slots.items():
+                variables[i].assign(np.asarray(state.slots[slot][name], self._dtype))
+        self._step = state.step
+
+
+def _batch(chunk: Batch, step: tf.Tensor | int) -> Batch:
+    return {name: t[step] for name, t in chunk.items()}
+
+
+def _steps(chunk: Batch) -> int:
+    return int(next(iter(chunk.values())).shape[0])

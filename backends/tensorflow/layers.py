@@ -1,0 +1,17 @@
+"""The border between Keras layers and canonical names and layouts, by layer type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+
+def parameters(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:
+    """Every parameter with its canonical name; Keras' kernels are (in, out) already."""
+    for layer in model.layers:
+        match layer:
+            case keras.layers.Dense():
+                yield f"{layer.name}.kernel", layer.kernel.value
+                yield f"{layer.name}.bias", layer.bias.value

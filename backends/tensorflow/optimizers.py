@@ -1,0 +1,44 @@
+"""Optimisers: TensorFlow's fused update kernels, which compute the specified formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+
+from suite.contract import SGD, Optimizer, RMSprop
+
+
+class Updater:
+    """Updates variables in place by their gradients.
+
+    ``slots`` maps a canonical slot to one variable per parameter, in the parameters' order.
+    """
+
+    def __init__(self, optimizer: Optimizer, params: Sequence[tf.Variable]):
+        self._optimizer, self._params = optimizer, params
+        self.slots: Mapping[str, list[tf.Variable]] = {
+            slot: [tf.Variable(tf.zeros_like(p)) for p in params] for slot in optimizer.slots
+        }
+        # the kernel of RMSprop insists on a momentum's memory; with momentum 0 it holds the update
+        self._momentum = [tf.Variable(tf.zeros_like(p)) for p in params]
+
+    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
+        """One step, inside a ``tf.function``."""
+        for i, (p, g) in enumerate(zip(self._params, gradients, strict=True)):
+            match self._optimizer:
+                case SGD(learning_rate):
+                    tf.raw_ops.ResourceApplyGradientDescent(
+                        var=p.handle, alpha=tf.constant(learning_rate, p.dtype), delta=g
+                    )
+                case RMSprop(learning_rate, rho, epsilon):
+                    tf.raw_ops.ResourceApplyRMSProp(
+                        var=p.handle,
+                        ms=self.slots["v"][i].handle,
+                        mom=self._momentum[i].handle,
+                        lr=tf.constant(learning_rate, p.dtype),
+                        rho=tf.constant(rho, p.dtype),
+                        momentum=tf.constant(0.0, p.dtype),
+                        epsilon=tf.constant(epsilon, p.dtype),
+                        grad=g,
+                    )

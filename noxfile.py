@@ -1,0 +1,70 @@
+"""Sessions: bench, tests, lint, verify, browse. ``pip install nox``, then ``nox -s bench``.
+
+They share one environment, made on first use and again when the pins change: the three frameworks
+are 3.6 GB. It is made with pip, whose constraint on torch takes the CPU build where one is offered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "tests"]
+
+ROOT = Path(__file__).parent
+ENVIRONMENT = ROOT / ".nox" / "tetragrad"
+PINS = ("constraints.txt", "pyproject.toml")
+
+
+def environment(session: nox.Session) -> Path:
+    """The folder of the environment's programs, made or renewed if need be."""
+    programs = ENVIRONMENT / "bin"
+    stamp = ENVIRONMENT / "installed.sha256"
+    pins = b"".join((ROOT / name).read_bytes() for name in PINS) + sys.version.encode()
+    digest = hashlib.sha256(pins).hexdigest()
+    if not stamp.is_file() or stamp.read_text() != digest:
+        session.run(sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT))
+        pip = (str(programs / "python"), "-m", "pip", "install", "--quiet")
+        constraint = ("--constraint", str(ROOT / "constraints.txt"))
+        session.run(*pip, *constraint, "--editable", f"{ROOT}[all,dev]")
+        stamp.write_text(digest)
+    return programs
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Verify, train and time every task in every backend; arguments go to `tetragrad run`."""
+    session.run(str(environment(session) / "tetragrad"), "run", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests; arguments go to pytest."""
+    session.run(str(environment(session) / "pytest"), *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, types and the import contracts."""
+    programs = environment(session)
+    session.run(str(programs / "ruff"), "check", ".")
+    session.run(str(programs / "ruff"), "format", "--check", ".")
+    session.run(str(programs / "mypy"))
+    session.run(str(programs / "lint-imports"))
+
+
+@nox.session
+def verify(session: nox.Session) -> None:
+    """Prove the backends equal; arguments go to `tetragrad verify`."""
+    session.run(str(environment(session) / "tetragrad"), "verify", *session.posargs)
+
+
+@nox.session
+def browse(session: nox.Session) -> None:
+    """Open the results in MLflow; arguments go to `tetragrad browse`."""
+    session.run(str(environment(session) / "tetragrad"), "browse", *session.posargs)

@@ -1,0 +1,1 @@
+"""Who runs it: contract, runner, worker, clock, records, tracking, equivalence, command line."""

@@ -1,0 +1,223 @@
+"""The contract between tasks, backends and the suite.
+
+A *task* says what is learned (data, constants, initial parameters, score); a *backend* says how
+it is computed. They meet in the types below and nowhere else. NumPy and the standard library only.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Tree = Mapping[str, Array]
+"""Arrays by canonical name, such as ``hidden.kernel``; kernels are (in, out)."""
+
+Chunk = Tree
+"""The unit of training: arrays with leading axes (steps, batch, ...), of a few fixed shapes."""
+
+Precision = Literal["float32", "float64"]
+DataSource = Literal["real", "generated"]
+
+
+class RequestError(Exception):
+    """The request cannot be met. The message names the value at fault and the remedy."""
+
+
+class Unavailable(Exception):
+    """A backend or device is not there. The message says why and how to get it."""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One parameter: its shape and the distribution it starts from."""
+
+    shape: tuple[int, ...]
+    draw: Callable[[np.random.Generator, tuple[int, ...]], Array]
+
+
+@dataclass(frozen=True)
+class State:
+    """All that training changes, on the host, by canonical name.
+
+    ``slots`` holds the optimiser's memory, one tree per slot (``{"v": ...}`` for RMSprop), with
+    the names and shapes of ``params``; ``step`` counts the updates made.
+    """
+
+    params: Tree
+    slots: Mapping[str, Tree]
+    step: int = 0
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The precision that a program built from this state computes in."""
+        return next(iter(self.params.values())).dtype
+
+    def astype(self, dtype: np.dtype[Any] | str) -> State:
+        """A deep copy whose arrays have ``dtype``."""
+
+        def cast(tree: Tree) -> Tree:
+            return {name: np.array(leaf, dtype=dtype) for name, leaf in tree.items()}
+
+        return State(cast(self.params), {k: cast(v) for k, v in self.slots.items()}, self.step)
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent: ``p <- p - learning_rate * g``."""
+
+    learning_rate: float
+    slots: ClassVar[tuple[str, ...]] = ()
+
+
+@dataclass(frozen=True)
+class RMSprop:
+    """RMSprop with epsilon inside the root, as in Keras 3.
+
+    ``v <- rho v + (1 - rho) g^2``;  ``p <- p - learning_rate * g / sqrt(v + epsilon)``
+    (Hinton, "Neural Networks for Machine Learning", lecture 6e, 2012; the place of epsilon differs
+    between frameworks and changes the loss by some 2% within ten steps).
+    """
+
+    learning_rate: float
+    rho: float
+    epsilon: float
+    slots: ClassVar[tuple[str, ...]] = ("v",)
+
+
+Optimizer = SGD | RMSprop
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """How far a backend may part from the float64 oracle, over ``steps`` training steps.
+
+    ``loss`` is relative, step by step; ``gradient`` and ``state`` are relative to the largest
+    entry of each leaf.
+    """
+
+    steps: int
+    loss: float
+    gradient: float
+    state: float
+
+
+@dataclass(frozen=True)
+class Target:
+    """The band [low, high] that a metric must end in, on real data and the full profile."""
+
+    metric: str
+    low: float = -np.inf
+    high: float = np.inf
+
+    def met(self, value: float) -> bool:
+        """Whether ``value`` lies in the band."""
+        return self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Which data a task holds: the data set's name, real or generated, and a SHA-256 digest."""
+
+    dataset: str
+    source: DataSource
+    digest: str
+
+
+class Config(Protocol):
+    """What the suite reads of a task's constants, which are a frozen dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def epochs(self) -> int: ...
+
+
+class Task(ABC):
+    """One learning problem, free of frameworks: every backend gets the same bits from it."""
+
+    name: str
+    variant: str | None = None
+    profile: str
+    config: Config
+    optimizer: Optimizer
+    params: Mapping[str, Leaf]
+    provenance: Provenance
+    unit: str = "samples/s"
+    targets: tuple[Target, ...]
+    """Bands for the full profile; the first also defines the time to target."""
+    envelopes: Mapping[Precision, Envelope]
+    verification_seed: int = 0
+
+    def initial(self, seed: int) -> State:
+        """The float32 state that training starts from, drawn in the order of ``params``."""
+        # spawn_key keeps this stream apart from that of the permutations, [seed, epoch]
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
+        params = {
+            name: leaf.draw(rng, leaf.shape).astype(np.float32)
+            for name, leaf in self.params.items()
+        }
+        slots = {
+            slot: {name: np.zeros_like(leaf) for name, leaf in params.items()}
+            for slot in self.optimizer.slots
+        }
+        return State(params, slots)
+
+    @abstractmethod
+    def chunks(self, split: str, seed: int = 0, epoch: int = 0) -> Iterator[Chunk]:
+        """The chunks of an epoch: ``split`` is "train" (permuted by (seed, epoch)) or "test"."""
+
+    @abstractmethod
+    def samples(self, chunk: Chunk) -> int:
+        """How many of ``unit``'s samples (or tokens) one pass over ``chunk`` processes."""
+
+    @abstractmethod
+    def score(self, results: Iterable[tuple[Chunk, Tree]]) -> Mapping[str, float]:
+        """Metrics from the test chunks and what ``Program.predict`` gave for each."""
+
+
+class Program(Protocol):
+    """One model, compiled, on one device. Built by ``backends.<backend>.<task>.build``."""
+
+    def place(self, chunk: Chunk) -> Any:
+        """Moves a chunk to the device, in the program's precision."""
+
+    def train(self, placed: Any) -> Array:
+        """One update per step; returns the losses (steps,). The device is idle on return."""
+
+    def predict(self, placed: Any) -> Tree:
+        """The model's outputs, each (steps, batch, ...), in evaluation mode. Changes nothing."""
+
+    def gradients(self, placed: Any) -> tuple[float, Tree]:
+        """Loss and gradients of the chunk's first step. Changes nothing."""
+
+    def state(self) -> State:
+        """A copy of all that training changes."""
+
+    def restore(self, state: State) -> None:
+        """Takes over a copy of ``state``, in the program's precision."""
+
+
+class Backend(Protocol):
+    """A package ``backends.<backend>``; importing it loads no framework."""
+
+    FRAMEWORK: str
+    """Import name of the framework."""
+    MODE: str
+    """How it runs its programs: eager, graph, jit."""
+
+    def available(self) -> str | None:
+        """None, or why the backend cannot be used here and what to do."""
+
+    def environment(self, device: str, threads: int) -> Mapping[str, str]:
+        """What must stand in a worker's environment before the framework is imported."""
+
+    def configure(self, device: str, threads: int, precision: Precision) -> None:
+        """Imports the framework and sets it up. Raises Unavailable if the device is not there."""
+
+    def describe(self) -> dict[str, Any]:
+        """After ``configure``: the devices seen and the thread counts really in force."""

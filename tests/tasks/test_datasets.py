@@ -1,0 +1,131 @@
+"""Fetching and checking data sets, against a local server that misbehaves."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from suite.contract import RequestError
+from tasks import datasets
+from tasks.datasets import fashion_mnist
+
+GOOD = b"the official bytes " * 1000
+
+
+class Handler(BaseHTTPRequestHandler):
+    """/good/ serves the file, /wrong/ one false byte, /broken/ half of it; the rest is 404."""
+
+    def do_GET(self) -> None:
+        folder = self.path.split("/")[1]
+        body = {"good": GOOD, "wrong": b"T" + GOOD[1:], "broken": GOOD[: len(GOOD) // 2]}.get(
+            folder
+        )
+        self.send_response(404 if body is None else 200)
+        if body is not None:
+            self.send_header("Content-Length", str(len(GOOD)))
+        self.end_headers()
+        self.wfile.write(body or b"")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        threading.Thread(target=httpd.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{httpd.server_port}"
+        httpd.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TETRAGRAD_DATA", str(tmp_path))
+    for proxy in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.delenv(proxy, raising=False)
+    return tmp_path / "example"
+
+
+def source(server: str, *folders: str) -> datasets.Source:
+    digest = hashlib.sha256(GOOD).hexdigest()
+    addresses = tuple(f"{server}/{f}/" for f in folders)
+    return datasets.Source("example", {"data.bin": digest}, addresses, "none", "none")
+
+
+def test_a_file_comes_from_the_official_address(server: str, folder: Path) -> None:
+    datasets.fetch(source(server, "good"))
+    assert (folder / "data.bin").read_bytes() == GOOD
+    datasets.verify(source(server, "good"))
+
+
+@pytest.mark.parametrize("bad", ["wrong", "broken", "gone"])
+def test_the_mirror_serves_when_the_official_address_does_not(
+    server: str, folder: Path, bad: str
+) -> None:
+    datasets.fetch(source(server, bad, "good"))
+    assert (folder / "data.bin").read_bytes() == GOOD
+
+
+@pytest.mark.parametrize("bad", ["wrong", "broken", "gone"])
+def test_nothing_is_left_when_no_address_serves(server: str, folder: Path, bad: str) -> None:
+    with pytest.raises(RequestError, match=r"data.bin of example could not be downloaded.*network"):
+        datasets.fetch(source(server, bad))
+    assert not [f for f in folder.rglob("*") if f.is_file()]
+
+
+def test_an_unreachable_address_is_a_clear_error() -> None:
+    with pytest.raises(RequestError, match="ConnectionError"):
+        datasets.fetch(source("http://127.0.0.1:9", "good"))
+
+
+def test_a_damaged_file_is_named_and_mended_by_fetch(server: str, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "data.bin").write_bytes(b"T" + GOOD[1:])
+    with pytest.raises(RequestError, match=r"data.bin is damaged.*data fetch example"):
+        datasets.verify(source(server, "good"))
+    datasets.fetch(source(server, "good"))
+    datasets.verify(source(server, "good"))
+
+
+def test_a_folder_that_cannot_be_written_is_named(server: str, tmp_path: Path) -> None:
+    (tmp_path / "example").write_text("a file where the folder should be")
+    with pytest.raises(RequestError, match=r"cannot be written.*TETRAGRAD_DATA"):
+        datasets.fetch(source(server, "good"))
+
+
+class TestResolve:
+    @pytest.fixture(autouse=True)
+    def offline(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        offline = datasets.Source(
+            "fashion_mnist", fashion_mnist.SOURCE.files, ("http://127.0.0.1:9/",), "", ""
+        )
+        monkeypatch.setattr(fashion_mnist, "SOURCE", offline)
+
+    def test_auto_says_so_when_it_falls_back_to_generated_data(self) -> None:
+        used, notice = datasets.resolve("fashion_mnist", "auto")
+        assert used == "generated"
+        assert notice
+        assert "GENERATED" in notice
+
+    def test_real_is_never_replaced(self) -> None:
+        with pytest.raises(RequestError, match="could not be downloaded"):
+            datasets.resolve("fashion_mnist", "real")
+
+    def test_generated_asks_for_nothing(self) -> None:
+        assert datasets.resolve("fashion_mnist", "generated") == ("generated", None)
+
+    def test_a_damaged_file_never_turns_into_generated_data(self, tmp_path: Path) -> None:
+        (tmp_path / "fashion_mnist").mkdir()
+        for file in fashion_mnist.SOURCE.files:
+            (tmp_path / "fashion_mnist" / file).write_bytes(b"damaged")
+        with pytest.raises(RequestError, match="damaged"):
+            datasets.resolve("fashion_mnist", "auto")
+
+    def test_an_unknown_data_set_is_refused_by_name(self) -> None:
+        with pytest.raises(RequestError, match="no data set 'mnist'"):
+            datasets.source("mnist")
