@@ -1,0 +1,80 @@
+"""Where a cell runs: the environment its worker is given, and the facts about the machine."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+import backends
+
+# What a user's shell may hold that would change what is measured.
+_FOREIGN = (
+    *("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "VECLIB_", "BLIS_", "NUMEXPR_", "MALLOC_"),
+    *("TF_", "XLA_", "JAX_", "KERAS_", "TORCH", "PYTORCH_", "ATEN_", "ONEDNN_", "DNNL_"),
+    *("CUDA_VISIBLE_DEVICES", "NPROC", "NVIDIA_TF32_OVERRIDE"),
+)
+
+
+def worker_environment(backend: str, device: str, threads: int) -> dict[str, str]:
+    """The environment of a worker: the caller's, less what steers frameworks, plus our settings."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
+    pools = ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM", "NUMEXPR")
+    ours = {f"{pool}_NUM_THREADS".replace("MAXIMUM_NUM", "MAXIMUM"): str(threads) for pool in pools}
+    if device == "cpu":
+        ours["CUDA_VISIBLE_DEVICES"] = ""
+    return {**kept, **ours, **backends.load(backend).environment(device, threads)}
+
+
+@functools.cache
+def machine() -> Mapping[str, Any]:
+    """The processor's model, cores, memory [bytes], operating system and Python."""
+    return {
+        "cpu": _cpu_model(),
+        "cores": psutil.cpu_count(logical=False),
+        "logical_cores": psutil.cpu_count(),
+        "memory_bytes": psutil.virtual_memory().total,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+    }
+
+
+def _cpu_model() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+@functools.cache
+def package_versions() -> Mapping[str, str]:
+    """The version of every installed distribution, by name."""
+    found = {d.name: d.version for d in importlib.metadata.distributions()}
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+
+
+@functools.cache
+def git_revision() -> Mapping[str, Any]:
+    """The commit that the source stands at and whether it was changed since; None outside git."""
+    root = Path(__file__).resolve().parent.parent
+
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=30
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    status = git("status", "--porcelain")
+    return {"commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}

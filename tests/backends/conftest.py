@@ -1,0 +1,48 @@
+"""One process for each backend and precision: frameworks do not share one, here neither."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any, TypeVar
+
+import pytest
+
+import backends
+from suite.contract import Precision
+from suite.environment import worker_environment
+
+T = TypeVar("T")
+Call = Callable[..., Any]
+"""``call(backend, precision, function, *arguments)`` runs a function in the backend's process."""
+
+
+def _configure(backend: str, precision: Precision) -> None:
+    backends.load(backend).configure("cpu", 1, precision)
+
+
+@pytest.fixture(scope="session")
+def call() -> Iterator[Call]:
+    pools: dict[tuple[str, str], ProcessPoolExecutor] = {}
+
+    def call(backend: str, precision: Precision, function: Callable[..., T], *arguments: Any) -> T:
+        if reason := backends.load(backend).available():
+            pytest.skip(reason)
+        key = (backend, precision)
+        if key not in pools:
+            before = dict(os.environ)
+            os.environ.clear()
+            os.environ.update(worker_environment(backend, "cpu", 1))
+            try:
+                pools[key] = ProcessPoolExecutor(1, get_context("spawn"), _configure, key)
+                pools[key].submit(int).result()  # the process is made here, with this environment
+            finally:
+                os.environ.clear()
+                os.environ.update(before)
+        return pools[key].submit(function, backend, *arguments).result()
+
+    yield call
+    for pool in pools.values():
+        pool.shutdown()

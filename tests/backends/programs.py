@@ -1,0 +1,103 @@
+"""What the engine tests run inside a backend's process."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from typing import Any
+
+import numpy as np
+
+from suite.contract import Array, Optimizer, Program, State, Tree
+from tests.tiny import tiny_task
+
+SEED = 3
+
+
+def build(backend: str, state: State, optimizer: Optimizer, chunk_steps: int = 4) -> Program:
+    task = tiny_task(optimizer, chunk_steps)
+    module = importlib.import_module(f"backends.{backend}.fashion_mlp")
+    program: Program = module.build(task, state)
+    return program
+
+
+def initial(optimizer: Optimizer, dtype: str) -> State:
+    return tiny_task(optimizer).initial(SEED).astype(dtype)
+
+
+def train(
+    backend: str, state: State, optimizer: Optimizer, chunk_steps: int, first: int, last: int
+) -> tuple[Array, State]:
+    """The losses of steps ``first`` to ``last`` of the epoch, from ``state``, and what follows."""
+    program = build(backend, initial(optimizer, state.dtype.name), optimizer, chunk_steps)
+    program.restore(state)
+    chunks = list(tiny_task(optimizer, chunk_steps).chunks("train", SEED))
+    wanted = chunks[first // chunk_steps : last // chunk_steps]
+    losses = [program.train(program.place(chunk)) for chunk in wanted]
+    return np.concatenate(losses), program.state()
+
+
+def gradients_and_outputs(backend: str, state: State, optimizer: Optimizer) -> dict[str, Any]:
+    """Gradients, outputs on the test chunk, and the state before and after asking for them."""
+    program = build(backend, state, optimizer)
+    task = tiny_task(optimizer)
+    before = program.state()
+    loss, gradients = program.gradients(program.place(next(task.chunks("train", SEED))))
+    outputs = program.predict(program.place(next(task.chunks("test"))))
+    return {
+        "loss": loss,
+        "gradients": dict(gradients),
+        "outputs": dict(outputs),
+        "before": before,
+        "after": program.state(),
+    }
+
+
+def state_is_a_copy(backend: str, state: State, optimizer: Optimizer) -> list[str]:
+    """Arrays that training changed though they were handed in or out: there should be none."""
+    given = state.astype(state.dtype)
+    program = build(backend, given, optimizer)
+    program.restore(given)
+    taken = program.state()
+    kept = taken.astype(taken.dtype)
+    for chunk in tiny_task(optimizer).chunks("train", SEED):
+        program.train(program.place(chunk))
+    pairs = {"handed in": (given, state), "handed out": (taken, kept)}
+    return [
+        f"{way}: {name}"
+        for way, (now, then) in pairs.items()
+        for name, leaf in leaves(now).items()
+        if not np.array_equal(leaf, leaves(then)[name])
+    ]
+
+
+def leaves(state: State) -> Tree:
+    """Every array of a state, by ``params/<leaf>`` and ``<slot>/<leaf>``."""
+    trees = {"params": state.params, **state.slots}
+    return {f"{k}/{name}": leaf for k, tree in trees.items() for name, leaf in tree.items()}
+
+
+def busy_after_train(backend: str, forgetful: bool) -> float:
+    """Processor seconds that this process burns per second while it should be idle after train.
+
+    ``forgetful`` plants the error: a program that returns while its work goes on.
+    """
+    from tasks import fashion_mlp
+    from tasks.datasets import fashion_mnist
+
+    task = fashion_mlp.FashionMLP(
+        fashion_mlp.FashionMLPConfig(chunk_steps=468), "full", fashion_mnist.generated()
+    )
+    module = importlib.import_module(f"backends.{backend}.fashion_mlp")
+    program = module.build(task, task.initial(SEED))
+    placed = program.place(next(task.chunks("train", SEED)))
+    program.train(placed)  # compiles
+    if forgetful:
+        program._params, program._memory = program._train(program._params, program._memory, placed)[
+            0
+        ]
+    else:
+        program.train(placed)
+    begin, used = time.perf_counter(), time.process_time()
+    time.sleep(0.2)
+    return (time.process_time() - used) / (time.perf_counter() - begin)

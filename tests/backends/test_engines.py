@@ -1,0 +1,131 @@
+"""What every engine owes the contract."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import backends
+from suite.contract import SGD, Array, Optimizer, Precision, RMSprop, State
+from tests.backends import programs
+from tests.backends.conftest import Call
+from tests.tiny import RMSPROP, STEPS, tiny_task
+
+OPTIMIZERS: list[Optimizer] = [RMSPROP, SGD(learning_rate=0.1)]
+HIGH_RATES: list[Optimizer] = [
+    RMSprop(learning_rate=0.3, rho=0.5, epsilon=1e-2),
+    SGD(learning_rate=3.0),
+]
+ROUNDING = {"float32": 1e-5, "float64": 1e-13}
+
+
+def assert_same(a: State, b: State, tolerance: float) -> None:
+    assert a.step == b.step
+    assert programs.leaves(a).keys() == programs.leaves(b).keys()
+    for name, leaf in programs.leaves(a).items():
+        np.testing.assert_allclose(
+            leaf, programs.leaves(b)[name], rtol=tolerance, atol=tolerance, err_msg=name
+        )
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("backend", backends.NAMES)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: type(o).__name__)
+class TestEngine:
+    def test_state_round_trips(
+        self, call: Call, backend: str, precision: Precision, optimizer: Optimizer
+    ) -> None:
+        state = programs.initial(optimizer, precision)
+        _, trained = call(backend, precision, programs.train, state, optimizer, 4, 0, 4)
+        assert trained.dtype == precision
+        found = call(backend, precision, programs.gradients_and_outputs, trained, optimizer)
+        # bit for bit: a program built from a state gives that state back
+        assert_same(found["before"], State(trained.params, trained.slots, trained.step), 0)
+
+    def test_predict_and_gradients_change_nothing(
+        self, call: Call, backend: str, precision: Precision, optimizer: Optimizer
+    ) -> None:
+        state = programs.initial(optimizer, precision)
+        found = call(backend, precision, programs.gradients_and_outputs, state, optimizer)
+        assert_same(found["before"], found["after"], 0)
+        assert found["outputs"]["logits"].shape == (3, 8, 10)
+        assert found["outputs"]["logits"].dtype == precision
+
+    def test_state_is_never_shared_with_the_caller(
+        self, call: Call, backend: str, precision: Precision, optimizer: Optimizer
+    ) -> None:
+        state = programs.initial(optimizer, precision)
+        assert call(backend, precision, programs.state_is_a_copy, state, optimizer) == []
+
+    def test_chunks_of_many_steps_equal_chunks_of_one(
+        self, call: Call, backend: str, precision: Precision, optimizer: Optimizer
+    ) -> None:
+        state = programs.initial(optimizer, precision)
+        many, after_many = call(
+            backend, precision, programs.train, state, optimizer, STEPS, 0, STEPS
+        )
+        one, after_one = call(backend, precision, programs.train, state, optimizer, 1, 0, STEPS)
+        assert many.shape == (STEPS,)
+        # XLA may fuse a loop of one step otherwise than a loop of twelve
+        np.testing.assert_allclose(many, one, rtol=ROUNDING[precision])
+        assert_same(after_many, after_one, ROUNDING[precision])
+        assert after_many.step == STEPS
+
+
+@pytest.mark.parametrize("pair", list(itertools.permutations(backends.NAMES, 2)), ids="-".join)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: type(o).__name__)
+def test_training_goes_on_identically_in_another_backend(
+    call: Call, pair: tuple[str, str], optimizer: Optimizer
+) -> None:
+    state = programs.initial(optimizer, "float64")
+    unbroken, end = call(pair[0], "float64", programs.train, state, optimizer, 4, 0, 12)
+    begun, middle = call(pair[0], "float64", programs.train, state, optimizer, 4, 0, 4)
+    ended, moved_end = call(pair[1], "float64", programs.train, middle, optimizer, 4, 4, 12)
+    np.testing.assert_allclose(np.concatenate([begun, ended]), unbroken, rtol=1e-13)
+    assert_same(moved_end, end, 1e-13)
+
+
+@pytest.mark.parametrize("backend", backends.NAMES)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS + HIGH_RATES, ids=str)
+def test_optimizer_follows_its_formula_for_many_steps(
+    call: Call, backend: str, optimizer: Optimizer
+) -> None:
+    """Step by step in plain NumPy from the backend's own gradients, at high rates too."""
+    state = programs.initial(optimizer, "float64")
+    expected = state.astype("float64")
+    for step in range(STEPS):
+        found = call(backend, "float64", gradients_at, expected, optimizer, step)
+        expected = published_formula(optimizer, expected, found)
+    _, trained = call(backend, "float64", programs.train, state, optimizer, 4, 0, STEPS)
+    assert_same(trained, expected, 1e-11)
+
+
+def gradients_at(backend: str, state: State, optimizer: Optimizer, step: int) -> dict[str, Array]:
+    program = programs.build(backend, state, optimizer, 1)
+    chunk = list(tiny_task(optimizer, 1).chunks("train", programs.SEED))[step]
+    return dict(program.gradients(program.place(chunk))[1])
+
+
+def published_formula(optimizer: Optimizer, state: State, gradients: dict[str, Array]) -> State:
+    params, slots = dict(state.params), {k: dict(v) for k, v in state.slots.items()}
+    for name, g in gradients.items():
+        match optimizer:
+            case SGD(eta):
+                params[name] = params[name] - eta * g
+            case RMSprop(eta, rho, epsilon):
+                v = rho * slots["v"][name] + (1 - rho) * g**2
+                slots["v"][name] = v
+                params[name] = params[name] - eta * g / np.sqrt(v + epsilon)
+    return State(params, slots, state.step + 1)
+
+
+@pytest.mark.parametrize("backend", backends.NAMES)
+def test_the_device_is_idle_when_train_returns(call: Call, backend: str) -> None:
+    assert call(backend, "float32", programs.busy_after_train, False) < 0.2
+
+
+def test_an_engine_that_returns_too_early_is_caught(call: Call) -> None:
+    # JAX dispatches asynchronously on the CPU too: the double starts a chunk and does not wait
+    assert call("jax", "float32", programs.busy_after_train, True) > 0.5

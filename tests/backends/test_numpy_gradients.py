@@ -1,0 +1,121 @@
+"""NumPy's layers and models against central differences, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backends.numpy import fashion_mlp, layers
+from backends.numpy.central_differences import relative_error
+from backends.numpy.engine import Forward
+from suite.contract import Array, Tree
+from tests.tiny import tiny_task
+
+sizes = st.integers(1, 7)
+seeds = st.integers(0, 2**32 - 1)
+TOLERANCE = 1e-6
+
+
+def layer(forward: Callable[..., Any], backward: Callable[..., Any], *names: str) -> Forward:
+    """A layer as a function of named parameters, for the check."""
+
+    def run(params: Tree, batch: Tree) -> tuple[Tree, Callable[[Tree], Tree]]:
+        y, saved = forward(*(params[name] for name in names), *batch.values())
+
+        def back(cotangent: Tree) -> Tree:
+            found = backward(cotangent["y"], saved)
+            found = found if isinstance(found, tuple) else (found,)
+            return dict(zip(names, found, strict=True))
+
+        return {"y": np.asarray(y)}, back
+
+    return run
+
+
+@given(seeds, sizes, sizes, sizes)
+def test_dense(seed: int, n: int, inputs: int, outputs: int) -> None:
+    rng = np.random.default_rng(seed)
+    params = {
+        "x": rng.standard_normal((n, inputs)),
+        "w": rng.standard_normal((inputs, outputs)),
+        "b": rng.standard_normal(outputs),
+    }
+    check = layer(layers.dense, layers.dense_backward, "x", "w", "b")
+    assert relative_error(check, params, {}, seed) < TOLERANCE
+    dy, saved = rng.standard_normal((n, outputs)), (params["x"], params["w"])
+    for short, long in zip(
+        layers.dense_backward_params(dy, saved),
+        layers.dense_backward(dy, saved)[1:],
+        strict=True,
+    ):
+        np.testing.assert_array_equal(short, long)
+
+
+@given(seeds, st.lists(sizes, min_size=1, max_size=3))
+def test_relu(seed: int, shape: list[int]) -> None:
+    x = np.random.default_rng(seed).standard_normal(shape)
+    x += np.sign(x) * 1e-3  # a difference across the kink would mean nothing
+    check = layer(layers.relu, layers.relu_backward, "x")
+    assert relative_error(check, {"x": x}, {}, seed) < TOLERANCE
+
+
+def test_relu_has_gradient_zero_at_zero() -> None:
+    _, saved = layers.relu(np.zeros(3))
+    np.testing.assert_array_equal(layers.relu_backward(np.ones(3), saved), np.zeros(3))
+
+
+@given(seeds, sizes, st.integers(2, 7))
+def test_softmax_cross_entropy(seed: int, n: int, classes: int) -> None:
+    rng = np.random.default_rng(seed)
+    z, labels = 3 * rng.standard_normal((n, classes)), rng.integers(0, classes, n)
+    check = layer(
+        lambda z: layers.softmax_cross_entropy(z, labels),
+        layers.softmax_cross_entropy_backward,
+        "z",
+    )
+    assert relative_error(check, {"z": z}, {}, seed) < TOLERANCE
+
+
+@settings(max_examples=20)
+@given(st.floats(-1e4, 1e4))
+def test_softmax_cross_entropy_neither_overflows_nor_depends_on_a_shift(shift: float) -> None:
+    z, labels = np.array([[0.0, 1.0, 2.0], [900.0, -900.0, 0.0]]), np.array([2, 0])
+    loss, saved = layers.softmax_cross_entropy(z + shift, labels)
+    assert loss == pytest.approx(np.log(1 + np.exp(-1) + np.exp(-2)) / 2, abs=1e-10)
+    assert np.isfinite(layers.softmax_cross_entropy_backward(1.0, saved)).all()
+
+
+def batch_of(task: Any) -> dict[str, Array]:
+    chunk = next(task.chunks("train", 0))
+    images, labels = chunk["images"][0].astype(np.float64), chunk["labels"][0]
+    return {"images": images, "labels": labels}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_fashion_mlp(seed: int) -> None:
+    task = tiny_task()
+    params = task.initial(seed).astype("float64").params
+    assert relative_error(fashion_mlp.forward, params, batch_of(task), seed) < TOLERANCE
+
+
+@pytest.mark.parametrize("leaf", ["hidden.kernel", "hidden.bias", "output.kernel", "output.bias"])
+def test_a_planted_error_in_any_leaf_is_caught(leaf: str) -> None:
+    task = tiny_task()
+
+    def wrong(params: Tree, batch: Tree) -> tuple[Tree, Callable[[Tree], Tree]]:
+        outputs, backward = fashion_mlp.forward(params, batch)
+
+        def wrong_backward(cotangent: Tree) -> Tree:
+            gradients = dict(backward(cotangent))
+            gradients[leaf] = gradients[leaf] * (1 + 1e-4)
+            return gradients
+
+        return outputs, wrong_backward
+
+    params = task.initial(0).astype("float64").params
+    assert relative_error(wrong, params, batch_of(task), 0) > TOLERANCE
