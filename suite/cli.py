@@ -1,0 +1,249 @@
+"""The command line: ``tetragrad run | verify | list | data | sync | show | browse``.
+
+Exit codes: 0 all well; 1 the run found a failure; 2 the request was wrong; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from enum import StrEnum
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+import backends
+import tasks
+from suite import listing, records, showing, summary, tracking, verification
+from suite.console import output
+from suite.contract import RequestError
+from suite.equivalence import PRECISIONS
+from suite.progress import Reporter
+from suite.runner import Plan, Runner, exit_code
+from suite.tracking import Tracker, TrackingError
+from tasks import datasets
+
+app = typer.Typer(
+    help="Benchmarks four gradients of one model: NumPy, PyTorch, TensorFlow, JAX.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="The data sets: fetch, verify, locate.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+
+class Data(StrEnum):
+    """Which data to use."""
+
+    auto = "auto"
+    real = "real"
+    generated = "generated"
+
+
+class Device(StrEnum):
+    """Where to compute."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class PrecisionChoice(StrEnum):
+    """Precisions that can be verified."""
+
+    float32 = "float32"
+    float64 = "float64"
+
+
+TaskOption = Annotated[list[str], typer.Option("--task", help="A task; repeatable. Default: all.")]
+BackendOption = Annotated[
+    list[str], typer.Option("--backend", help="A backend; repeatable. Default: all.")
+]
+DataOption = Annotated[
+    Data,
+    typer.Option(
+        help="auto: real if present or downloadable, else a generated stand-in, labelled."
+    ),
+]
+ResultsOption = Annotated[Path, typer.Option(help="Where records and the MLflow store lie.")]
+UriOption = Annotated[
+    str | None,
+    typer.Option(
+        envvar="MLFLOW_TRACKING_URI", help="MLflow store. Default: SQLite in the results folder."
+    ),
+]
+RESULTS = Path("results")
+
+
+@app.command()
+def run(
+    task: TaskOption = [],  # noqa: B006  (typer copies it)
+    backend: BackendOption = [],  # noqa: B006
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.cpu,
+    profile: Annotated[
+        str, typer.Option(help=f"How much to train: {', '.join(tasks.PROFILES)}.")
+    ] = "quick",
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 1,
+    first_seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of every backend.")] = 1,
+    data: DataOption = Data.auto,
+    timeout: Annotated[float, typer.Option(help="Seconds that a cell may take.")] = 3600,
+    results: ResultsOption = RESULTS,
+    tracking_uri: UriOption = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON document on standard output.")
+    ] = False,
+) -> None:
+    """Train and time the tasks in every backend, after verifying that it is the same model."""
+    if profile not in tasks.PROFILES:
+        raise RequestError(
+            f"there is no profile {profile!r}; the profiles are: {', '.join(tasks.PROFILES)}"
+        )
+    _require_threads(threads)
+    if timeout <= 0:
+        raise RequestError(f"--timeout {timeout:g} leaves no time; give more than 0 seconds")
+    plan = Plan(
+        tasks=_chosen(task, tasks.NAMES, "task"),
+        backends=_chosen(backend, backends.NAMES, "backend"),
+        device=device.value,
+        profile=profile,
+        seeds=range(first_seed, first_seed + seeds),
+        threads=threads,
+        data=data.value,
+        timeout=timeout,
+    )
+    records.require_writable(results)
+    signal.signal(signal.SIGTERM, _interrupt)  # a polite kill ends a run as Ctrl-C does
+    uri = tracking_uri or tracking.default_uri(results)
+    with Reporter() as reporter:
+        session = Runner(plan, results, Tracker(uri, results), reporter).run()
+    if as_json:
+        print(json.dumps(summary.document(session), indent=1))
+    else:
+        summary.print_tables(session, output())
+        print(f"records: {results / 'records' / session.id}    browse them: tetragrad browse")
+    raise typer.Exit(exit_code(session))
+
+
+@app.command()
+def verify(
+    task: TaskOption = [],  # noqa: B006
+    backend: BackendOption = [],  # noqa: B006
+    precision: Annotated[
+        list[PrecisionChoice], typer.Option(help="float32 or float64; repeatable. Default: both.")
+    ] = [],  # noqa: B006
+    data: DataOption = Data.auto,
+) -> None:
+    """Prove that every backend computes the same model as NumPy in float64."""
+    chosen = [p for p in PRECISIONS if not precision or p in precision]
+    with Reporter() as reporter:
+        verdicts = verification.verify_all(
+            _chosen(task, tasks.NAMES, "task"),
+            _chosen(backend, backends.NAMES, "backend"),
+            chosen,
+            data.value,
+            reporter,
+        )
+    verification.print_verdicts(verdicts, output())
+    ran = [v for v in verdicts if v.outcome != "skipped"]
+    raise typer.Exit(0 if ran and all(v.verified for v in ran) else 1)
+
+
+@app.command(name="list")
+def list_() -> None:
+    """Show tasks, and backends with versions and devices, or why one is not available."""
+    listing.print_listing(output())
+
+
+@app.command()
+def show(task: str) -> None:
+    """Show the four implementations of a task side by side."""
+    showing.show(_chosen([task], tasks.NAMES, "task")[0], output())
+
+
+@app.command()
+def sync(results: ResultsOption = RESULTS, tracking_uri: UriOption = None) -> None:
+    """Send every record that MLflow does not have yet, once only."""
+    console = Console(stderr=True)
+    uri = tracking_uri or tracking.default_uri(results)
+    try:
+        sent, there = tracking.sync(results, Tracker(uri, results), console.print)
+    except TrackingError as error:
+        console.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    print(f"{sent} sent, {there} already there")
+
+
+@app.command()
+def browse(
+    results: ResultsOption = RESULTS,
+    tracking_uri: UriOption = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
+) -> None:
+    """Open the results in MLflow's pages, on http://127.0.0.1:5000."""
+    uri = tracking_uri or tracking.default_uri(results)
+    if uri == tracking.default_uri(results) and not (results / "mlflow.db").exists():
+        raise RequestError(f"there are no results in {results.resolve()}; `tetragrad run` first")
+    print(f"http://127.0.0.1:{port}   (Ctrl-C ends it)", flush=True)
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
+    os.execv(sys.executable, [*command, "--backend-store-uri", uri])
+
+
+DataSets = Annotated[list[str] | None, typer.Argument(help="Data sets. Default: all.")]
+
+
+@data_app.command()
+def fetch(names: DataSets = None) -> None:
+    """Download what is missing or damaged."""
+    for name in _chosen(names or [], datasets.NAMES, "data set"):
+        datasets.fetch(datasets.source(name))
+        print(f"{name}: complete in {datasets.data_directory() / name}")
+
+
+@data_app.command(name="verify")
+def verify_data(names: DataSets = None) -> None:
+    """Check every file against its SHA-256."""
+    for name in _chosen(names or [], datasets.NAMES, "data set"):
+        datasets.verify(datasets.source(name))
+        print(f"{name}: verified")
+
+
+@data_app.command()
+def path(names: DataSets = None) -> None:
+    """Print where the data sets lie, or would."""
+    for name in _chosen(names or [], datasets.NAMES, "data set"):
+        print(datasets.data_directory() / name)
+
+
+def _chosen(wanted: list[str], known: tuple[str, ...], kind: str) -> tuple[str, ...]:
+    for name in wanted:
+        if name not in known:
+            raise RequestError(f"there is no {kind} {name!r}; there are: {', '.join(known)}")
+    return tuple(dict.fromkeys(wanted)) or known
+
+
+def _require_threads(threads: int) -> None:
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if cpus and threads > cpus:
+        raise RequestError(f"--threads {threads} is more than the {cpus} CPUs that can be used")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def main() -> None:
+    """Entry point: a request that cannot be met is one line on standard error and exit code 2."""
+    try:
+        app()
+    except RequestError as error:
+        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""The clock: seconds by phase, never mixed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+PHASES = ("import", "data", "build", "compile", "transfer", "train", "evaluate")
+"""``data`` is reading the data set and gathering chunks, on the host, outside every other phase."""
+
+
+@dataclass
+class Lap:
+    """One timed block: its wall-clock seconds [s], known once the block has ended."""
+
+    seconds: float = 0.0
+
+
+class Clock:
+    """Adds up wall-clock seconds by phase."""
+
+    def __init__(self) -> None:
+        self.seconds = dict.fromkeys(PHASES, 0.0)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[Lap]:
+        """Counts the block's time to phase ``name``."""
+        lap = Lap()
+        begin = time.perf_counter()
+        try:
+            yield lap
+        finally:
+            lap.seconds = time.perf_counter() - begin
+            self.seconds[name] += lap.seconds

@@ -1,0 +1,24 @@
+"""Where people read: standard output, wide enough for a table when it is not a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+WIDTH_OF_FILES = 120
+
+
+def output() -> Console:
+    """A console on standard output: the terminal's width, or 120 columns in a file or a log."""
+    known = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if known else WIDTH_OF_FILES)
+
+
+def table(title: str) -> Table:
+    """An empty table in the house's style."""
+    # the box itself sets columns one space apart: a run's table just fits 80 columns
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0)

@@ -1,0 +1,268 @@
+"""Equivalence: is a backend's implementation the same model as the float64 NumPy oracle?
+
+From one seed: the initial loss, every gradient leaf, the loss of every one of N steps and the final
+state, each within the task's envelope for the precision. NumPy's own gradients are checked by
+central differences. No speed counts before this is shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+import tasks
+from suite.contract import Array, Chunk, DataSource, Envelope, Precision, Program, Task, Tree
+from suite.environment import machine, package_versions
+from suite.launch import Ending, launch
+from suite.records import Cell, write_json
+
+ORACLE = "numpy"
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+CENTRAL_DIFFERENCES = 1e-6
+"""A thousand times the cancellation error of a difference with the step that is used."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One quantity compared: its largest error, what was allowed, and where it first parted."""
+
+    quantity: str
+    error: float | None
+    """None where the comparison itself was impossible."""
+    tolerance: float
+    where: str
+    """The first leaf or step out of tolerance, or the one with the largest error."""
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found of one backend in one precision."""
+
+    task: str
+    backend: str
+    precision: Precision
+    steps: int
+    findings: tuple[Finding, ...]
+    outcome: str = "ok"
+    """Of the worker; findings exist only if "ok"."""
+    reason: str | None = None
+
+    @property
+    def verified(self) -> bool:
+        """Whether the backend computes the same model."""
+        return self.outcome == "ok" and all(f.passed for f in self.findings)
+
+    @property
+    def explanation(self) -> str | None:
+        """Why it is not verified, naming the first leaf or step that parts; None if it is."""
+        if self.outcome != "ok":
+            return f"{self.outcome}: {self.reason}"
+        failed = [
+            f"{f.quantity} parts at {f.where}: error {f.error:.1e}, allowed {f.tolerance:.0e}"
+            if f.error is not None
+            else f"{f.quantity}: {f.where}"
+            for f in self.findings
+            if not f.passed
+        ]
+        return "; ".join(failed) or None
+
+
+def trace(task: Task, program: Program, seed: int, steps: int) -> dict[str, Array]:
+    """What is compared, by name: ``gradient/<leaf>``, ``loss`` (steps,), ``state/<leaf>``.
+
+    ``initial loss`` is the loss that came with the gradients.
+    """
+    found: dict[str, Array] = {}
+    losses = []
+    for number, chunk in enumerate(_first_steps(task, seed, steps)):
+        placed = program.place(chunk)
+        if number == 0:
+            loss, gradients = program.gradients(placed)
+            found["initial loss"] = np.array([loss])
+            found |= {f"gradient/{leaf}": g for leaf, g in gradients.items()}
+        losses.append(program.train(placed))
+    state = program.state()
+    found["loss"] = np.concatenate(losses)
+    found |= {f"state/{leaf}": p for leaf, p in state.params.items()}
+    for slot, tree in state.slots.items():
+        found |= {f"state/{slot}/{leaf}": a for leaf, a in tree.items()}
+    return found
+
+
+def _first_steps(task: Task, seed: int, steps: int) -> Iterator[Chunk]:
+    for chunk in task.chunks("train", seed):
+        taken = min(steps, len(next(iter(chunk.values()))))
+        yield {name: a[:taken] for name, a in chunk.items()}
+        steps -= taken
+        if not steps:
+            return
+    raise ValueError(f"an epoch of {task.name} is {steps} steps too short for its envelope")
+
+
+def compare(found: Tree, oracle: Tree, envelope: Envelope) -> tuple[Finding, ...]:
+    """Holds a trace against the oracle's."""
+    return (
+        _compare_series("initial loss", found, oracle, envelope.loss),
+        _compare_leaves("gradient", found, oracle, envelope.gradient),
+        _compare_series("loss", found, oracle, envelope.loss),
+        _compare_leaves("state", found, oracle, envelope.state),
+    )
+
+
+def _compare_series(quantity: str, found: Tree, oracle: Tree, tolerance: float) -> Finding:
+    """Relative, entry by entry; entries are named as steps, from 1."""
+    a, b = found[quantity].astype(np.float64), oracle[quantity]
+    if a.shape != b.shape:
+        return Finding(quantity, None, tolerance, f"{a.size} values, not {b.size}", False)
+    errors = np.abs(a - b) / np.abs(b)
+    errors = np.where(np.isfinite(errors), errors, np.inf)
+    outside = errors > tolerance
+    at = int(np.argmax(outside)) if outside.any() else int(np.argmax(errors))
+    return _finding(quantity, float(errors[at]), tolerance, f"step {at + 1}")
+
+
+def _compare_leaves(quantity: str, found: Tree, oracle: Tree, tolerance: float) -> Finding:
+    """Relative to the largest entry of each leaf."""
+    errors: dict[str, float] = {}
+    for key, b in oracle.items():
+        if not key.startswith(f"{quantity}/"):
+            continue
+        leaf = key.removeprefix(f"{quantity}/")
+        if key not in found or found[key].shape != b.shape:
+            shape = found[key].shape if key in found else "missing"
+            return Finding(quantity, None, tolerance, f"{leaf} is {shape}, not {b.shape}", False)
+        scale = float(np.abs(b).max()) or 1.0
+        error = float(np.abs(found[key].astype(np.float64) - b).max()) / scale
+        errors[leaf] = error if np.isfinite(error) else np.inf
+    outside = [leaf for leaf, error in errors.items() if error > tolerance]
+    at = outside[0] if outside else max(errors, key=errors.__getitem__)
+    return _finding(quantity, errors[at], tolerance, at)
+
+
+def _finding(quantity: str, error: float, tolerance: float, where: str) -> Finding:
+    if not np.isfinite(error):
+        return Finding(quantity, None, tolerance, f"not finite at {where}", False)
+    return Finding(quantity, error, tolerance, where, error <= tolerance)
+
+
+class Verifier:
+    """Verifies backends against the oracle, each in a worker of its own.
+
+    The oracle's traces are made once; with ``cache_folder``, a backend that was verified before
+    with the same sources, packages, data and machine is not run again.
+    """
+
+    def __init__(self, task: Task, device: str, threads: int, cache_folder: Path | None = None):
+        self._task, self._device, self._threads = task, device, threads
+        self._cache_folder = cache_folder
+        oracle = replace(self._cell(ORACLE, "float64"), device="cpu")
+        self._oracle = cache(lambda steps: self._trace(oracle, steps))
+
+    def verify(self, backend: str, precision: Precision) -> Verdict:
+        """The verdict on one backend. For NumPy in float64, which is the oracle, its gradients."""
+        kept = self._cache_path(backend, precision)
+        if kept and kept.is_file():
+            return _verdict(json.loads(kept.read_text()))
+        if (backend, precision) == (ORACLE, "float64"):
+            verdict = self._check_oracle()
+        else:
+            verdict = self._compare(backend, precision)
+        if kept and verdict.verified:
+            write_json(kept, asdict(verdict))
+        return verdict
+
+    def _compare(self, backend: str, precision: Precision) -> Verdict:
+        envelope = self._task.envelopes[precision]
+        candidate, ending = self._trace(self._cell(backend, precision), envelope.steps)
+        if ending.outcome == "ok":
+            oracle, ending = self._oracle(envelope.steps)
+        if ending.outcome != "ok":
+            return self._verdict(backend, precision, (), ending)
+        return self._verdict(backend, precision, compare(candidate, oracle, envelope), ending)
+
+    def _check_oracle(self) -> Verdict:
+        errors: list[float] = []
+        cell = self._cell(ORACLE, "float64")
+
+        def on_event(event: dict[str, Any]) -> None:
+            if event["event"] == "checked":
+                errors.append(event["error"])
+
+        ending = launch(cell, "gradient_check", on_event)
+        findings = tuple(
+            _finding("central differences", error, CENTRAL_DIFFERENCES, "every leaf")
+            for error in errors
+        )
+        return self._verdict(ORACLE, "float64", findings, ending)
+
+    def _verdict(
+        self, backend: str, precision: Precision, findings: tuple[Finding, ...], ending: Ending
+    ) -> Verdict:
+        if ending.outcome == "interrupted":
+            raise KeyboardInterrupt
+        steps = self._task.envelopes[precision].steps
+        return Verdict(
+            self._task.name, backend, precision, steps, findings, ending.outcome, ending.reason
+        )
+
+    def _cell(self, backend: str, precision: Precision) -> Cell:
+        source: DataSource = self._task.provenance.source
+        return Cell(
+            task=self._task.name,
+            variant=self._task.variant,
+            backend=backend,
+            mode="",
+            device=self._device,
+            precision=precision,
+            seed=self._task.verification_seed,
+            profile=self._task.profile,
+            data=source,
+            threads=self._threads,
+        )
+
+    def _trace(self, cell: Cell, steps: int) -> tuple[Tree, Ending]:
+        with tempfile.TemporaryDirectory() as folder:
+            output = Path(folder) / "trace.npz"
+            ending = launch(cell, "trace", steps=steps, output=str(output))
+            if ending.outcome != "ok":
+                return {}, ending
+            with np.load(output, allow_pickle=False) as arrays:
+                return dict(arrays), ending
+
+    def _cache_path(self, backend: str, precision: Precision) -> Path | None:
+        if self._cache_folder is None:
+            return None
+        facts = {
+            "cell": asdict(self._cell(backend, precision)),
+            "data": self._task.provenance.digest,
+            "sources": _sources_digest(backend),
+            "packages": dict(package_versions()),
+            "machine": dict(machine()),
+        }
+        key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
+        return self._cache_folder / f"{key}.json"
+
+
+def _verdict(document: Mapping[str, Any]) -> Verdict:
+    findings = tuple(Finding(**f) for f in document["findings"])
+    return Verdict(**{**document, "findings": findings})
+
+
+def _sources_digest(backend: str) -> str:
+    """SHA-256 over every source file that a verdict on ``backend`` rests on."""
+    root = Path(tasks.__file__).parent.parent
+    folders = ("suite", "tasks", f"backends/{ORACLE}", f"backends/{backend}")
+    files = sorted({file for folder in folders for file in (root / folder).rglob("*.py")})
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,51 @@
+"""``tetragrad list``: tasks, and backends with their versions, devices and threads."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+import backends
+import tasks
+from suite.console import table as new_table
+from suite.launch import Event, launch
+from suite.records import Cell
+
+
+def print_listing(console: Console) -> None:
+    """Asks every backend in a process of its own."""
+    table = new_table("Tasks")
+    for column in ("task", "data set", "profiles"):
+        table.add_column(column)
+    for task, dataset in tasks.DATASETS.items():
+        table.add_row(task, dataset, ", ".join(tasks.PROFILES))
+    console.print(table)
+    table = new_table("Backends")
+    for column in ("backend", "version", "mode", "devices", "not available because"):
+        table.add_column(column, overflow="fold")
+    with ThreadPoolExecutor() as pool:
+        for row in pool.map(_backend, backends.NAMES):
+            table.add_row(*map(escape, row))
+    console.print(table)
+
+
+def _backend(name: str) -> tuple[str, ...]:
+    backend = backends.load(name)
+    if reason := backend.available():
+        return name, "-", backend.MODE, "-", reason
+    seen: dict[str, Any] = {}
+
+    def on_event(event: Event) -> None:
+        seen.update(event.get("worker", {}))
+
+    cell = Cell("", None, name, backend.MODE, "cpu", "float32", 0, "", "generated", 1)
+    ending = launch(cell, "describe", on_event)
+    if ending.outcome != "ok":
+        return name, "-", backend.MODE, "-", f"{ending.outcome}: {ending.reason}"
+    distribution = importlib.metadata.packages_distributions()[backend.FRAMEWORK][0]
+    version = importlib.metadata.version(distribution)
+    return name, version, backend.MODE, ", ".join(seen["devices"]), ""

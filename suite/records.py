@@ -1,0 +1,185 @@
+"""Records: what is kept of a cell, as one JSON file, written before all else."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from suite.contract import DataSource, Precision, RequestError
+from suite.statistics import median_interval
+
+SCHEMA_VERSION = 1
+OUTCOMES = (*("ok", "diverged", "timeout", "crashed", "out-of-memory", "skipped", "interrupted"),)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training run to make: what, with what, where."""
+
+    task: str
+    variant: str | None
+    backend: str
+    mode: str
+    device: str
+    precision: Precision
+    seed: int
+    profile: str
+    data: DataSource
+    threads: int
+
+    @property
+    def label(self) -> str:
+        """A name for files, unique within a session."""
+        task = self.task + (f"-{self.variant}" if self.variant else "")
+        return f"{task}-{self.backend}-{self.mode}-{self.device}-{self.precision}-seed{self.seed}"
+
+
+@dataclass
+class Record:
+    """A cell and all that came of it. Times in seconds, memory in bytes."""
+
+    session: str
+    cell: Cell
+    created: str
+    """When the cell began, UTC, ISO 8601."""
+    outcome: str = "ok"
+    reason: str | None = None
+    verified: bool = False
+    equivalence: dict[str, Any] | None = None
+    """How the backend was verified: the findings, or why it was not."""
+    specification: dict[str, Any] = field(default_factory=dict)
+    """Every constant of the task."""
+    unit: str = "samples/s"
+    targets: list[dict[str, Any]] = field(default_factory=list)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """The data set: name, real or generated, digest."""
+    packages: dict[str, str] = field(default_factory=dict)
+    git: dict[str, Any] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=dict)
+    worker: dict[str, Any] = field(default_factory=dict)
+    """Devices and threads as the worker itself saw them."""
+    phases: dict[str, float] = field(default_factory=dict)
+    chunks: list[dict[str, Any]] = field(default_factory=list)
+    """By training chunk: epoch, samples, seconds of train, and the loss of every step."""
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    """By epoch: metrics and the train seconds until then."""
+    memory: dict[str, int] = field(default_factory=dict)
+    """Peak resident memory after the import and at the end."""
+    stderr: str = ""
+    """The end of what the worker printed, unless the cell went well."""
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The last value of every metric."""
+        return dict(self.epochs[-1]["metrics"]) if self.epochs else {}
+
+    @property
+    def rates(self) -> list[float]:
+        """Samples (or tokens) per second of train, chunk by chunk."""
+        return [chunk["samples"] / chunk["seconds"] for chunk in self.chunks]
+
+    @property
+    def throughput(self) -> dict[str, Any]:
+        """Unit, median and 95% interval over the chunks; None where nothing was trained."""
+        middle, low, high = median_interval(self.rates) if self.chunks else (None, None, None)
+        return {"unit": self.unit, "median": middle, "low": low, "high": high}
+
+    @property
+    def time_to_target(self) -> float | None:
+        """Train seconds until the first target was met at the end of an epoch."""
+        if not self.targets or not self.judged:
+            return None
+        target = self.targets[0]
+        for epoch in self.epochs:
+            if _met(target, epoch["metrics"]):
+                return float(epoch["train_seconds"])
+        return None
+
+    @property
+    def judged(self) -> bool:
+        """Whether targets say anything here: never on generated data."""
+        return self.cell.data == "real"
+
+    @property
+    def missed(self) -> list[str]:
+        """Targets that a full run on real data did not reach, in words."""
+        if not (self.judged and self.cell.profile == "full" and self.outcome == "ok"):
+            return []
+        return [
+            f"{t['metric']} {self.metrics[t['metric']]:.4f} is not in [{t['low']}, {t['high']}]"
+            for t in self.targets
+            if not _met(t, self.metrics)
+        ]
+
+
+def _met(target: dict[str, Any], metrics: dict[str, float]) -> bool:
+    value = metrics[target["metric"]]
+    return (target["low"] is None or value >= target["low"]) and (
+        target["high"] is None or value <= target["high"]
+    )
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Writes a file whole or not at all; a reader never sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(document, file, indent=1, allow_nan=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def path_of(results: Path, record: Record) -> Path:
+    """Where a record lies: ``results/records/<session>/<cell>.json``."""
+    return results / "records" / record.session / f"{record.cell.label}.json"
+
+
+def write(results: Path, record: Record) -> Path:
+    """Writes a record and returns its path."""
+    path = path_of(results, record)
+    write_json(path, asdict(record))
+    return path
+
+
+def read(path: Path) -> Record:
+    """The record at ``path``; RequestError if it is none, or of another schema version."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        version = document["schema_version"]
+        if version != SCHEMA_VERSION:
+            raise RequestError(
+                f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}"
+            )
+        return Record(**{**document, "cell": Cell(**document["cell"])})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RequestError(f"{path} is not a record ({error}); move it away") from None
+
+
+def all_paths(results: Path) -> Iterator[Path]:
+    """Every record under ``results``, oldest session first."""
+    yield from sorted((results / "records").glob("*/*.json"))
+
+
+def require_writable(results: Path) -> None:
+    """RequestError, before any work is done, if ``results`` cannot be written."""
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=results):
+            pass
+    except OSError as error:
+        raise RequestError(
+            f"the results folder {results.resolve()} cannot be written ({error.strerror}); "
+            "mend its permissions or give another with --results"
+        ) from None

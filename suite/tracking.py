@@ -1,0 +1,278 @@
+"""MLflow: an experiment per task, a parent run per session, a nested run per cell.
+
+Everything is made from the record, after the timed work. A cell's run carries the tag
+``tetragrad.complete`` once all of it has arrived, so a record that is sent again is there once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from suite import records
+from suite.curves import draw_curves
+from suite.records import Record
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Run
+
+STATUS = {"ok": "FINISHED", "interrupted": "KILLED", "skipped": "KILLED"}
+METRICS_PER_BATCH = 1_000
+RECORD_TAG, SESSION_TAG, COMPLETE_TAG = (
+    f"tetragrad.{name}" for name in ("record", "session", "complete")
+)
+
+
+class TrackingError(Exception):
+    """MLflow could not be reached or refused; the record is safe on disk."""
+
+
+def default_uri(results: Path) -> str:
+    """The store that is used unless another is named: SQLite under ``results``."""
+    return f"sqlite:///{results.resolve() / 'mlflow.db'}"
+
+
+class Tracker:
+    """Sends records to an MLflow store."""
+
+    def __init__(self, uri: str, results: Path):
+        self._uri, self._results = uri, results
+        self._failed = False
+        self.__client: MlflowClient | None = None
+
+    def try_log(self, record: Record, path: Path, say: Callable[[str], None]) -> str | None:
+        """Sends a record; the run's id, or None after telling why not. Gives up for good then."""
+        if self._failed:
+            return None
+        try:
+            return self.log(record, path)
+        except TrackingError as error:
+            self._failed = True
+            say(f"not tracked: {error}; the records are kept, `tetragrad sync` sends them later")
+            return None
+
+    def log(self, record: Record, path: Path) -> str:
+        """Sends a record unless it is there already; returns its run's id."""
+        try:
+            run_id, complete = self._find(record)
+            if complete:
+                return run_id
+            if run_id:  # what an earlier attempt left when it broke off
+                self._client.delete_run(run_id)
+            return self._send(record, path)
+        except Exception as error:
+            name, text = type(error).__name__, without_secrets(str(error))
+            lines = text.splitlines() or [""]
+            raise TrackingError(f"{without_secrets(self._uri)}: {name}: {lines[0]}") from error
+
+    def is_logged(self, record: Record) -> bool:
+        """Whether all of a record has arrived. TrackingError as for ``log``."""
+        try:
+            return self._find(record)[1]
+        except Exception as error:
+            raise TrackingError(f"{without_secrets(self._uri)}: {type(error).__name__}") from error
+
+    @property
+    def _client(self) -> MlflowClient:
+        if self.__client is None:
+            os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+            os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+            os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+            for noisy in ("alembic", "mlflow"):
+                logging.getLogger(noisy).setLevel(logging.WARNING)
+            from mlflow import MlflowClient  # slow to import
+
+            logging.getLogger("mlflow").setLevel(logging.WARNING)
+            self.__client = MlflowClient(self._uri)
+        return self.__client
+
+    def _experiment(self, task: str) -> str:
+        found = self._client.get_experiment_by_name(task)
+        if found:
+            return str(found.experiment_id)
+        location = None  # a server decides for itself where its artifacts lie
+        if not re.match(r"https?:|databricks", self._uri):
+            location = (self._results.resolve() / "mlartifacts" / task).as_uri()
+        return str(self._client.create_experiment(task, artifact_location=location))
+
+    def _search(self, experiment: str, tag: str, value: str) -> list[Run]:
+        return list(self._client.search_runs([experiment], f"tags.`{tag}` = '{value}'"))
+
+    def _find(self, record: Record) -> tuple[str, bool]:
+        """The id of the record's run ("" if there is none) and whether it is complete."""
+        key = f"{record.session}/{record.cell.label}"
+        for run in self._search(self._experiment(record.cell.task), RECORD_TAG, key):
+            return run.info.run_id, COMPLETE_TAG in run.data.tags
+        return "", False
+
+    def _session_run(self, experiment: str, record: Record) -> str:
+        for run in self._search(experiment, SESSION_TAG, record.session):
+            if "mlflow.parentRunId" not in run.data.tags:
+                return str(run.info.run_id)
+        cell = record.cell
+        name = f"{record.session} {cell.profile} {cell.device} {cell.data}"
+        run = self._client.create_run(
+            experiment,
+            start_time=_milliseconds(record),
+            tags={SESSION_TAG: record.session, "profile": cell.profile, "data": cell.data},
+            run_name=name,
+        )
+        return str(run.info.run_id)
+
+    def _send(self, record: Record, path: Path) -> str:
+        client, cell = self._client, record.cell
+        experiment = self._experiment(cell.task)
+        parent = self._session_run(experiment, record)
+        verified = "" if record.verified else " (not verified)"
+        run_id = str(
+            client.create_run(
+                experiment,
+                start_time=_milliseconds(record),
+                tags={"mlflow.parentRunId": parent, **_tags(record)},
+                run_name=f"{cell.backend}:{cell.mode} seed {cell.seed}{verified}",
+            ).info.run_id
+        )
+        client.log_batch(run_id, params=_params(record))
+        metrics = list(_metrics(record))
+        for start in range(0, len(metrics), METRICS_PER_BATCH):
+            client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_BATCH])
+        client.log_artifact(run_id, str(path))
+        if record.chunks:
+            with tempfile.TemporaryDirectory() as folder:
+                picture = Path(folder) / "curves.png"
+                draw_curves(record, picture)
+                client.log_artifact(run_id, str(picture))
+        end = _milliseconds(record) + round(1000 * sum(record.phases.values()))
+        client.set_terminated(run_id, STATUS.get(record.outcome, "FAILED"), end)
+        client.set_terminated(parent, "FINISHED", end)
+        client.set_tag(run_id, COMPLETE_TAG, "true")
+        return run_id
+
+
+def sync(results: Path, tracker: Tracker, say: Callable[[str], None]) -> tuple[int, int]:
+    """Sends every record under ``results`` that is not tracked yet: (sent, already there).
+
+    TrackingError ends it; what was sent until then stays sent.
+    """
+    sent = there = 0
+    for path in records.all_paths(results):
+        record = records.read(path)
+        if tracker.is_logged(record):
+            there += 1
+        else:
+            tracker.log(record, path)
+            say(f"sent {path}")
+            sent += 1
+    return sent, there
+
+
+def without_secrets(text: str) -> str:
+    """``text`` with the user and password of every address in it struck out."""
+    return re.sub(r"//[^/@\s]*@", "//***@", text)
+
+
+def _milliseconds(record: Record) -> int:
+    return round(1000 * datetime.fromisoformat(record.created).timestamp())
+
+
+def _tags(record: Record) -> dict[str, str]:
+    cell = record.cell
+    return {
+        RECORD_TAG: f"{record.session}/{cell.label}",
+        SESSION_TAG: record.session,
+        "outcome": record.outcome,
+        "reason": record.reason or "",
+        "verified": str(record.verified).lower(),
+        "data": cell.data,
+        "data.digest": record.provenance.get("digest", ""),
+        "backend": cell.backend,
+        "mode": cell.mode,
+        "device": cell.device,
+        "git.commit": str(record.git.get("commit")),
+        "git.dirty": str(record.git.get("dirty")),
+        "cpu": str(record.machine.get("cpu")),
+        "python": str(record.machine.get("python")),
+        "system": str(record.machine.get("system")),
+        "threads.seen": str(record.worker.get("threads", {})),
+        **{
+            f"version.{name}": record.packages[name]
+            for name in ("numpy", "torch", "tensorflow", "tensorflow_cpu", "keras", "jax", "optax")
+            if name in record.packages
+        },
+    }
+
+
+def _params(record: Record) -> list[Any]:
+    from mlflow.entities import Param
+
+    cell = record.cell
+    chosen = {
+        "task": cell.task,
+        "backend": cell.backend,
+        "mode": cell.mode,
+        "device": cell.device,
+        "precision": cell.precision,
+        "seed": cell.seed,
+        "profile": cell.profile,
+        "threads": cell.threads,
+    }
+    return [Param(k, str(v)) for k, v in {**chosen, **_flat(record.specification)}.items()]
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"optimizer": {"rho": .9}}`` as ``{"optimizer.rho": .9}``."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        flat |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return flat
+
+
+def _metrics(record: Record) -> Iterator[Metric]:
+    """Curves, then last values.
+
+    Every curve is there twice: by chunk's step or by epoch, and, as ``<name>_by_train_ms``, by the
+    milliseconds of train until then (MLflow's steps are whole numbers). Timestamps advance with
+    train time too, so that MLflow's relative-time axis is train time.
+    """
+    from mlflow.entities import Metric
+
+    start = _milliseconds(record)
+
+    def point(name: str, value: float, step: int, train_seconds: float) -> Iterator[Metric]:
+        elapsed = round(1000 * train_seconds)
+        yield Metric(name, value, start + elapsed, step)
+        yield Metric(f"{name}_by_train_ms", value, start + elapsed, elapsed)
+
+    step, elapsed = 0, 0.0
+    for chunk in record.chunks:
+        step += len(chunk["losses"])
+        elapsed += chunk["seconds"]
+        mean = sum(chunk["losses"]) / len(chunk["losses"])
+        yield from point("train_loss_per_chunk", mean, step, elapsed)
+    for epoch in record.epochs:
+        for name, value in epoch["metrics"].items():
+            yield from point(name, value, epoch["epoch"], epoch["train_seconds"])
+    for name, value in _summary(record).items():
+        yield Metric(name, value, start + round(1000 * elapsed), 0)
+
+
+def _summary(record: Record) -> dict[str, float]:
+    speed = record.throughput
+    name = record.unit.replace("/s", "_per_second")
+    summary = {
+        name: speed["median"],
+        f"{name}_low": speed["low"],
+        f"{name}_high": speed["high"],
+        "time_to_target_seconds": record.time_to_target,
+        "peak_memory_bytes": record.memory.get("peak"),
+        **{f"phase_{phase}_seconds": value for phase, value in record.phases.items()},
+    }
+    return {k: float(v) for k, v in summary.items() if v is not None}

@@ -1,0 +1,67 @@
+"""``tetragrad verify``: every backend against the oracle, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+
+import backends
+import tasks
+from suite.console import table as new_table
+from suite.contract import Precision
+from suite.equivalence import Verdict, Verifier
+from suite.progress import Reporter
+from tasks import datasets
+
+QUANTITIES = ("initial loss", "gradient", "loss", "state")
+
+
+def verify_all(
+    task_names: Sequence[str],
+    backend_names: Sequence[str],
+    precisions: Sequence[Precision],
+    data: str,
+    reporter: Reporter,
+) -> list[Verdict]:
+    """A fresh verdict for every combination; nothing is taken from the cache."""
+    verdicts = []
+    for name in task_names:
+        source, notice = datasets.resolve(tasks.DATASETS[name], data)
+        if notice:
+            reporter.say(notice)
+        task = tasks.load(name, "full", source)
+        verifier = Verifier(task, device="cpu", threads=1)
+        for backend in backend_names:
+            reason = backends.load(backend).available()
+            for precision in precisions:
+                if reason:
+                    steps = task.envelopes[precision].steps
+                    verdict = Verdict(name, backend, precision, steps, (), "skipped", reason)
+                else:
+                    reporter.busy(f"verifying {name} in {backend}, {precision}")
+                    verdict = verifier.verify(backend, precision)
+                verdicts.append(verdict)
+    return verdicts
+
+
+def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
+    """The largest error of every quantity, then, for a failure, where it first parts."""
+    table = new_table("Largest relative error against NumPy in float64")
+    for column in ("task", "backend", "dtype", "steps", *QUANTITIES):
+        table.add_column(column)
+    table.add_column("verdict", no_wrap=True)
+    table.caption = "NumPy in float64 is the reference; its gradients: against central differences"
+    for v in verdicts:
+        errors = {f.quantity: "-" if f.error is None else f"{f.error:.1e}" for f in v.findings}
+        cells = [errors.get(quantity, "-") for quantity in QUANTITIES]
+        if checked := errors.get("central differences"):
+            cells[1] = checked
+        verdict = "same" if v.verified else "skipped" if v.outcome == "skipped" else "FAILED"
+        table.add_row(v.task, v.backend, v.precision, str(v.steps), *cells, verdict)
+    console.print(table)
+    for v in verdicts:
+        if v.explanation:
+            text = f"{v.task} in {v.backend}, {v.precision}: {v.explanation}"
+            console.print(escape(text), style="red", soft_wrap=True)

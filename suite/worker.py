@@ -1,0 +1,155 @@
+"""The worker: one process, one framework, one job. ``python -m suite.worker EVENTS_FD < job.json``.
+
+Events go out as JSON lines on a channel of their own, so that what a framework prints cannot
+corrupt them. The environment (threads, devices) was set by the parent before this process began.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import os
+import resource
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import threadpoolctl
+
+import backends
+import tasks
+from suite.clock import Clock
+from suite.contract import RequestError, Task, Unavailable
+from suite.equivalence import trace
+from suite.records import Cell
+from suite.training import Diverged, Send, Training
+
+Job = Mapping[str, Any]
+
+
+def main() -> None:
+    """Reads the job from standard input, does it, and reports how it ended."""
+    channel = os.fdopen(int(sys.argv[1]), "w", buffering=1)
+
+    def send(event: str, **fields: Any) -> None:
+        channel.write(json.dumps({"event": event, **fields}, allow_nan=False) + "\n")
+
+    job = json.load(sys.stdin)
+    cell = Cell(**job["cell"])
+    try:
+        JOBS[job["kind"]](cell, send, job)
+        send("ended", outcome="ok", reason=None)
+    except BrokenPipeError:
+        raise SystemExit(1) from None  # the parent is gone: there is no one to work for
+    except Unavailable as error:
+        send("ended", outcome="skipped", reason=str(error))
+    except Diverged as error:
+        send("ended", outcome="diverged", reason=str(error))
+    except Exception as error:  # noqa: BLE001  (whatever it was, the parent must hear of it)
+        traceback.print_exc()
+        outcome = "out-of-memory" if _out_of_memory(error) else "crashed"
+        message = str(error).splitlines()
+        name = "" if isinstance(error, RequestError) else f"{type(error).__name__}: "
+        send("ended", outcome=outcome, reason=name + (message[0] if message else ""))
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    text = f"{type(error).__name__} {error}".lower()
+    words = ("memoryerror", "outofmemory", "out of memory", "can't allocate memory")
+    return any(sign in text for sign in (*words, "resource_exhausted", "resourceexhausted"))
+
+
+def _configure(cell: Cell, clock: Clock) -> Any:
+    """Imports the framework, set up for the cell, and the task's module in that backend."""
+    backend = backends.load(cell.backend)
+    with clock.phase("import"):
+        backend.configure(cell.device, cell.threads, cell.precision)
+        return importlib.import_module(f"backends.{cell.backend}.{cell.task}")
+
+
+def _peak_memory() -> int:
+    """Peak resident memory of this process [bytes]."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _describe(cell: Cell) -> dict[str, Any]:
+    """Devices and thread counts in force: of the framework, and of every BLAS and OpenMP pool."""
+    described = backends.load(cell.backend).describe()
+    pools = {
+        f"{pool['user_api']}:{pool['internal_api']}": pool["num_threads"]
+        for pool in threadpoolctl.threadpool_info()
+    }
+    return {**described, "threads": {**described["threads"], **pools}}
+
+
+def train(cell: Cell, send: Send, job: Job) -> None:
+    """Trains a cell, clocked by phase; an event after every chunk and every epoch."""
+    clock = Clock()
+    module = _configure(cell, clock)
+    memory = {"after_import": _peak_memory()}
+    with clock.phase("data"):
+        task = tasks.load(cell.task, cell.profile, cell.data)
+        initial = task.initial(cell.seed).astype(cell.precision)
+    with clock.phase("build"):
+        program = module.build(task, initial)
+    send("started", **_about(task), worker=_describe(cell))
+    Training(task, program, cell.seed, clock, send).run(initial)
+    send("finished", phases=clock.seconds, memory={**memory, "peak": _peak_memory()})
+
+
+def _about(task: Task) -> dict[str, Any]:
+    def bound(value: float) -> float | None:
+        return value if np.isfinite(value) else None
+
+    return {
+        "specification": dataclasses.asdict(task.config),
+        "provenance": dataclasses.asdict(task.provenance),
+        "unit": task.unit,
+        "targets": [
+            {"metric": t.metric, "low": bound(t.low), "high": bound(t.high)} for t in task.targets
+        ],
+    }
+
+
+def trace_job(cell: Cell, send: Send, job: Job) -> None:
+    """Writes the equivalence trace of ``job["steps"]`` steps to the file ``job["output"]``."""
+    module = _configure(cell, Clock())
+    task = tasks.load(cell.task, cell.profile, cell.data)
+    initial = task.initial(cell.seed).astype(cell.precision)
+    found = trace(task, module.build(task, initial), cell.seed, job["steps"])
+    np.savez(job["output"], allow_pickle=False, **found)
+
+
+def gradient_check(cell: Cell, send: Send, job: Job) -> None:
+    """Checks NumPy's gradients of the task by central differences."""
+    from backends.numpy.central_differences import relative_error
+
+    module = _configure(cell, Clock())
+    task = tasks.load(cell.task, cell.profile, cell.data)
+    params = task.initial(cell.seed).astype("float64").params
+    chunk = next(task.chunks("train", cell.seed))
+    batch = {
+        name: a[0].astype(np.float64) if a.dtype.kind == "f" else a[0] for name, a in chunk.items()
+    }
+    send("checked", error=relative_error(module.forward, params, batch, cell.seed))
+
+
+def describe(cell: Cell, send: Send, job: Job) -> None:
+    """Reports the devices and threads of a backend."""
+    backends.load(cell.backend).configure(cell.device, cell.threads, cell.precision)
+    send("described", worker=_describe(cell))
+
+
+JOBS = {
+    "train": train,
+    "trace": trace_job,
+    "gradient_check": gradient_check,
+    "describe": describe,
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+"""scikit-learn's ``MLPClassifier``, for orientation: it has no RMSprop, so it runs Adam."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from sklearn.neural_network import MLPClassifier
+
+from suite.contract import Array
+
+
+def prepare(images: Array, labels: Array, params: Mapping[str, Array]) -> Callable[[], object]:
+    x, y = images.reshape(-1, 784), labels.reshape(-1)
+    model = MLPClassifier((128,), batch_size=images.shape[1], alpha=0, shuffle=False)
+    classes = np.arange(10)
+    return lambda: model.partial_fit(x, y, classes=classes)

@@ -1,0 +1,35 @@
+"""TensorFlow: plain variables, one graph for all steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import tensorflow as tf
+
+from suite.contract import Array
+
+LR, RHO, EPS = 1e-3, 0.9, 1e-7
+
+
+def prepare(images: Array, labels: Array, params: Mapping[str, Array]) -> Callable[[], object]:
+    weights = [tf.Variable(a) for a in params.values()]
+    averages = [tf.Variable(tf.zeros_like(w)) for w in weights]
+    xs, ys = tf.constant(images), tf.constant(labels)
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def train(xs: tf.Tensor, ys: tf.Tensor) -> tf.Tensor:
+        losses = tf.TensorArray(tf.float32, len(xs))
+        for i in tf.range(len(xs)):
+            with tf.GradientTape() as tape:
+                h = tf.nn.relu(xs[i] @ weights[0] + weights[1])
+                z = h @ weights[2] + weights[3]
+                loss = tf.reduce_mean(
+                    tf.nn.sparse_softmax_cross_entropy_with_logits(labels=ys[i], logits=z)
+                )
+            for w, v, g in zip(weights, averages, tape.gradient(loss, weights), strict=True):
+                v.assign(RHO * v + (1 - RHO) * tf.square(g))
+                w.assign_sub(LR * g * tf.math.rsqrt(v + EPS))
+            losses = losses.write(i, loss)
+        return losses.stack()
+
+    return lambda: train(xs, ys).numpy()

@@ -1,0 +1,39 @@
+"""PyTorch, eager."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from suite.contract import Array
+
+LR, RHO, EPS = 1e-3, 0.9, 1e-7
+
+
+def prepare(images: Array, labels: Array, params: Mapping[str, Array]) -> Callable[[], object]:
+    model = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
+    weights: list[torch.Tensor] = list(model.parameters())
+    with torch.no_grad():
+        for weight, array in zip(weights, params.values(), strict=True):
+            weight.copy_(torch.from_numpy(array.T.copy()))
+    averages = [torch.zeros_like(w) for w in weights]
+    xs, ys = torch.from_numpy(images), torch.from_numpy(labels).long()
+
+    def run() -> object:
+        losses = []
+        for x, y in zip(xs, ys, strict=True):
+            loss = F.cross_entropy(model(x), y)
+            gradients = torch.autograd.grad(loss, weights)
+            with torch.no_grad():
+                torch._foreach_mul_(averages, RHO)
+                torch._foreach_addcmul_(averages, gradients, gradients, 1 - RHO)
+                scale = torch._foreach_add(averages, EPS)
+                torch._foreach_rsqrt_(scale)
+                torch._foreach_addcmul_(weights, gradients, scale, -LR)
+            losses.append(loss.detach())
+        return torch.stack(losses).numpy()
+
+    return run

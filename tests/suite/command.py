@@ -1,0 +1,48 @@
+"""Runs the command as a user does: a process of its own, in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+TETRAGRAD = (sys.executable, "-P", "-m", "suite.cli")
+
+
+def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """The command, running, with both outputs piped."""
+    return subprocess.Popen(
+        [*TETRAGRAD, *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**_own_environment(), **environment},
+    )
+
+
+def tetragrad(folder: Path, *arguments: str, **environment: str) -> Any:
+    """The command, done: ``returncode``, ``stdout``, ``stderr``."""
+    return subprocess.run(
+        [*TETRAGRAD, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env={**_own_environment(), **environment},
+    )
+
+
+def _own_environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
+
+
+def assert_refused(done: Any, *words: str) -> None:
+    """Exit code 2, one line on standard error that holds ``words``, no traceback, no output."""
+    assert done.returncode == 2, done
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr

@@ -1,0 +1,58 @@
+"""A record like those that sessions write."""
+
+from __future__ import annotations
+
+from suite.records import Cell, Record
+
+CELL = Cell(
+    task="fashion_mlp",
+    variant=None,
+    backend="numpy",
+    mode="eager",
+    device="cpu",
+    precision="float32",
+    seed=3,
+    profile="quick",
+    data="generated",
+    threads=1,
+)
+
+
+def example_record(session: str = "20260101-000000-abcd") -> Record:
+    """Two epochs of two chunks of three steps, at 500, 1000, 1000 and 2000 samples/s."""
+    return Record(
+        session=session,
+        cell=CELL,
+        created="2026-01-01T00:00:00.000+00:00",
+        verified=True,
+        specification={"hidden": 128, "optimizer": {"learning_rate": 1e-3, "rho": 0.9}},
+        targets=[
+            {"metric": "test_accuracy", "low": 0.85, "high": None},
+            {"metric": "train_loss", "low": 0.305, "high": 0.33},
+        ],
+        provenance={"dataset": "fashion_mnist", "source": "generated", "digest": "00ff"},
+        packages={"numpy": "2.4.6"},
+        git={"commit": "0" * 40, "dirty": False},
+        machine={"cpu": "a processor", "python": "3.11"},
+        worker={"devices": ["cpu"], "threads": {"blas": 1}},
+        phases={"import": 0.1, "data": 0.1, "build": 0.1, "compile": 0.0, "train": 0.5},
+        chunks=[
+            {"epoch": 1, "samples": 100, "seconds": 0.2, "losses": [2.0, 1.5, 1.0]},
+            {"epoch": 1, "samples": 100, "seconds": 0.1, "losses": [0.9, 0.8, 0.7]},
+            {"epoch": 2, "samples": 100, "seconds": 0.1, "losses": [0.6, 0.5, 0.4]},
+            {"epoch": 2, "samples": 100, "seconds": 0.05, "losses": [0.4, 0.3, 0.2]},
+        ],
+        epochs=[
+            {
+                "epoch": 1,
+                "train_seconds": 0.3,
+                "metrics": {"train_loss": 1.15, "test_loss": 0.9, "test_accuracy": 0.7},
+            },
+            {
+                "epoch": 2,
+                "train_seconds": 0.45,
+                "metrics": {"train_loss": 0.4, "test_loss": 0.5, "test_accuracy": 0.8},
+            },
+        ],
+        memory={"after_import": 10**8, "peak": 2 * 10**8},
+    )

@@ -1,0 +1,255 @@
+"""The command as users and their scripts meet it, in real processes, on small runs."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import backends
+from suite import records
+from tests.suite.command import assert_refused, start, tetragrad
+from tests.suite.test_records import unwritable
+
+CELL_KEYS = {
+    *("task", "variant", "backend", "mode", "device", "precision", "seed", "profile", "data"),
+    *("outcome", "reason", "verified", "metrics", "time_to_target", "throughput", "phases"),
+    *("record", "mlflow_run"),
+}
+GENERATED = ("--data", "generated")
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """One smoke run of everything, shared by the tests that look at what came of it."""
+    folder = tmp_path_factory.mktemp("smoke")
+    return folder, tetragrad(folder, "run", "--profile", "smoke", *GENERATED, "--json")
+
+
+class TestRun:
+    def test_the_document_is_all_there_is_on_standard_output(self, smoke: tuple[Path, Any]) -> None:
+        folder, done = smoke
+        assert done.returncode == 0, done.stderr
+        document = json.loads(done.stdout)
+        assert set(document) == {"session", "cells"}
+        assert [c["backend"] for c in document["cells"]] == list(backends.NAMES)
+        for cell in document["cells"]:
+            assert set(cell) == CELL_KEYS
+            assert (cell["outcome"], cell["verified"], cell["data"]) == ("ok", True, "generated")
+            assert set(cell["metrics"]) == {"train_loss", "test_loss", "test_accuracy"}
+            assert cell["metrics"]["test_accuracy"] > 0.3  # ten classes: chance is 0.1
+            assert cell["throughput"]["low"] <= cell["throughput"]["median"]
+            assert set(cell["phases"]) == {
+                *("import", "build", "compile", "transfer", "train", "evaluate")
+            }
+            assert cell["phases"]["train"] > 0
+            assert cell["mlflow_run"]
+            assert (folder / cell["record"]).is_file()
+
+    def test_the_record_says_where_how_and_on_what(self, smoke: tuple[Path, Any]) -> None:
+        folder, _ = smoke
+        for path in records.all_paths(folder / "results"):
+            record = records.read(path)
+            assert record.specification["optimizer"]["rho"] == 0.9
+            assert record.provenance["source"] == "generated"
+            assert len(record.provenance["digest"]) == 64
+            assert record.packages["numpy"]
+            assert record.machine["cpu"]
+            assert record.memory["peak"] >= record.memory["after_import"] > 10**7
+            assert set(record.worker["threads"].values()) == {1}
+            assert len(record.chunks) == 8
+            assert len(record.epochs) == 2
+            assert record.equivalence
+            assert record.equivalence["explanation"] is None
+
+    def test_all_backends_learn_the_same(self, smoke: tuple[Path, Any]) -> None:
+        folder, _ = smoke
+        first_epochs = [
+            records.read(p).epochs[0]["metrics"] for p in records.all_paths(folder / "results")
+        ]
+        for metrics in first_epochs[1:]:
+            assert metrics == pytest.approx(first_epochs[0], rel=1e-2)
+
+    def test_a_second_run_takes_verdicts_from_the_cache(self, smoke: tuple[Path, Any]) -> None:
+        folder, _ = smoke
+        before = {p: p.stat().st_mtime_ns for p in (folder / "results" / "verified").iterdir()}
+        assert len(before) == len(backends.NAMES)
+        done = tetragrad(folder, *("run", "--profile", "smoke", "--backend", "numpy", *GENERATED))
+        assert done.returncode == 0, done.stderr
+        after = {p: p.stat().st_mtime_ns for p in (folder / "results" / "verified").iterdir()}
+        assert after == before
+        assert re.search(r"numpy:eager +1 .* yes", done.stdout)
+        assert "GENERATED DATA" in done.stdout
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--task", "fashion"], ["no task 'fashion'", "fashion_mlp"]),
+            (["--backend", "theano"], ["no backend 'theano'", "numpy, torch, tensorflow, jax"]),
+            (["--profile", "huge"], ["no profile 'huge'", "smoke, quick, full"]),
+            (["--threads", "4096"], ["--threads 4096"]),
+            (["--seeds", "0"], ["--seeds"]),
+            (["--timeout", "0"], ["--timeout 0"]),
+            (["--data", "fake"], ["'fake'"]),
+        ],
+    )
+    def test_a_request_that_cannot_be_met_is_refused(
+        self, tmp_path: Path, arguments: list[str], words: list[str]
+    ) -> None:
+        assert_refused(tetragrad(tmp_path, "run", *arguments), *words)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_results_that_cannot_be_written(self, tmp_path: Path) -> None:
+        folder = unwritable(tmp_path)
+        done = tetragrad(Path("/"), "run", "--results", str(folder), *GENERATED)
+        assert_refused(done, str(folder), "cannot be written", "--results")
+
+    def test_a_damaged_data_file(self, tmp_path: Path) -> None:
+        from tasks.datasets.fashion_mnist import SOURCE
+
+        (tmp_path / "fashion_mnist").mkdir()
+        for file in SOURCE.files:
+            (tmp_path / "fashion_mnist" / file).write_bytes(b"damaged")
+        for command in (["run"], ["verify"], ["data", "verify"]):
+            done = tetragrad(tmp_path, *command, TETRAGRAD_DATA=str(tmp_path))
+            assert_refused(done, "train-images-idx3-ubyte.gz is damaged", "tetragrad data fetch")
+
+    def test_a_framework_that_is_missing_skips_its_cells_alone(
+        self, smoke: tuple[Path, Any], tmp_path: Path
+    ) -> None:
+        folder, _ = smoke
+        (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['jax'] = None")
+        done = tetragrad(
+            folder,
+            *("run", "--profile", "smoke", "--backend", "jax", "--backend", "numpy", "--json"),
+            *GENERATED,
+            PYTHONPATH=str(tmp_path),
+        )
+        assert done.returncode == 0, done.stderr
+        jax, numpy = json.loads(done.stdout)["cells"]
+        assert jax["outcome"] == "skipped"
+        assert "pip install 'tetragrad[jax]'" in jax["reason"]
+        assert jax["throughput"]["median"] is None
+        assert numpy["outcome"] == "ok"
+
+    def test_a_device_that_is_missing_skips_its_cells(self, tmp_path: Path) -> None:
+        done = tetragrad(
+            tmp_path,
+            *("run", "--profile", "smoke", "--backend", "numpy", "--device", "cuda", "--json"),
+            *GENERATED,
+        )
+        assert done.returncode == 1  # nothing ran
+        (cell,) = json.loads(done.stdout)["cells"]
+        assert cell["outcome"] == "skipped"
+        assert "'cuda'" in cell["reason"]
+        assert not cell["verified"]
+
+
+def wait_for(process: Any, pattern: str) -> None:
+    """Reads standard error up to a line that matches."""
+    for line in process.stderr:
+        if re.search(pattern, line):
+            return
+    raise AssertionError(f"it ended without {pattern!r}")
+
+
+def workers(process: Any) -> list[psutil.Process]:
+    children = psutil.Process(process.pid).children(recursive=True)
+    return [p for p in children if "suite.worker" in p.cmdline()]
+
+
+LONG = ("run", "--profile", "full", "--seeds", "2", "--json", *GENERATED)
+
+
+class TestFaults:
+    def test_a_worker_that_is_killed_costs_only_its_cell(self, tmp_path: Path) -> None:
+        process = start(tmp_path, *LONG, "--backend", "numpy")
+        wait_for(process, r"epoch 1/5")
+        for worker in workers(process):
+            worker.kill()
+        stdout, _ = process.communicate(timeout=120)
+        assert process.returncode == 1
+        killed, other = json.loads(stdout)["cells"]
+        assert killed["outcome"] == "crashed"
+        assert "SIGKILL" in killed["reason"]
+        assert killed["mlflow_run"]
+        assert records.read(tmp_path / killed["record"]).chunks  # what it had done is kept
+        assert other["outcome"] == "ok"
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_ctrl_c_keeps_what_was_done_and_marks_the_rest(
+        self, tmp_path: Path, number: signal.Signals
+    ) -> None:
+        process = start(tmp_path, *LONG, "--backend", "numpy")
+        wait_for(process, r"epoch 2/5")
+        running = workers(process)
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert "Traceback" not in stderr
+        begun, rest = json.loads(stdout)["cells"]
+        assert (begun["outcome"], rest["outcome"]) == ("interrupted", "interrupted")
+        assert rest["reason"] == "not begun"
+        assert "test_accuracy" in begun["metrics"]
+        assert len(list(records.all_paths(tmp_path / "results"))) == 2
+        assert running
+        assert not psutil.wait_procs(running, timeout=5)[1]
+
+    def test_a_cell_that_takes_too_long_is_stopped(self, smoke: tuple[Path, Any]) -> None:
+        folder, _ = smoke
+        begin = time.monotonic()
+        done = tetragrad(folder, *LONG, "--backend", "numpy", "--timeout", "0.5")
+        assert time.monotonic() - begin < 60
+        assert done.returncode == 1
+        for cell in json.loads(done.stdout)["cells"]:
+            assert (cell["outcome"], cell["reason"]) == ("timeout", "not done after 0.5 s")
+
+    def test_a_store_that_is_away_loses_nothing(self, smoke: tuple[Path, Any]) -> None:
+        folder, _ = smoke
+        done = tetragrad(
+            folder,
+            *("run", "--profile", "smoke", "--backend", "numpy", "--json", *GENERATED),
+            *("--tracking-uri", "http://127.0.0.1:9"),
+            MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
+        )
+        assert done.returncode == 0
+        assert "tetragrad sync" in done.stderr
+        (cell,) = json.loads(done.stdout)["cells"]
+        assert cell["mlflow_run"] is None
+        assert (folder / cell["record"]).is_file()
+        assert tetragrad(folder, "sync").stdout.startswith("1 sent")
+        assert tetragrad(folder, "sync").stdout.startswith("0 sent")
+
+
+class TestOtherCommands:
+    def test_list_says_what_is_there_and_why_something_is_not(self, tmp_path: Path) -> None:
+        (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['torch'] = None")
+        done = tetragrad(tmp_path, "list", PYTHONPATH=str(tmp_path), COLUMNS="200")
+        assert done.returncode == 0, done.stderr
+        assert "fashion_mlp" in done.stdout
+        assert "pip install 'tetragrad[torch]'" in done.stdout
+        assert re.search(r"jax\W+\d+\.\d+\.\d+\W+jit\W+cpu:0", done.stdout)
+
+    def test_show_has_all_four_implementations(self, tmp_path: Path) -> None:
+        done = tetragrad(tmp_path, "show", "fashion_mlp", COLUMNS="400")
+        assert done.returncode == 0
+        for backend in backends.NAMES:
+            assert f"backends/{backend}/fashion_mlp.py" in done.stdout
+        assert "softmax_cross_entropy_backward" in done.stdout
+        assert_refused(tetragrad(tmp_path, "show", "nothing"), "no task 'nothing'")
+
+    def test_data_path_and_verify(self, tmp_path: Path) -> None:
+        where = {"TETRAGRAD_DATA": str(tmp_path)}
+        done = tetragrad(tmp_path, "data", "path", **where)
+        assert done.stdout.strip() == str(tmp_path / "fashion_mnist")
+        assert_refused(tetragrad(tmp_path, "data", "verify", **where), "missing", "data fetch")
+        assert_refused(tetragrad(tmp_path, "data", "verify", "x", **where), "no data set 'x'")
+
+    def test_browse_says_when_there_is_nothing(self, tmp_path: Path) -> None:
+        assert_refused(tetragrad(tmp_path, "browse"), "no results", "tetragrad run")

@@ -1,0 +1,152 @@
+"""The comparison that decides whether a speed counts: it passes the same model and no other."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import backends
+from backends.numpy import fashion_mlp
+from suite.contract import Array, Envelope
+from suite.equivalence import Finding, Verdict, compare, trace
+from tests.suite.command import tetragrad
+from tests.tiny import tiny_task
+
+ROOT = Path(backends.__file__).parent.parent
+ENVELOPE = Envelope(steps=10, loss=1e-12, gradient=1e-12, state=1e-12)
+
+
+@pytest.fixture
+def oracle() -> dict[str, Array]:
+    task = tiny_task()
+    program = fashion_mlp.build(task, task.initial(0).astype("float64"))
+    return trace(task, program, seed=0, steps=10)
+
+
+def verdict(findings: tuple[Finding, ...]) -> Verdict:
+    return Verdict("fashion_mlp", "torch", "float64", 10, findings)
+
+
+def test_a_trace_holds_exactly_the_steps_that_were_asked_for(oracle: dict[str, Array]) -> None:
+    assert oracle["loss"].shape == (10,)  # two and a half chunks
+    assert oracle["loss"][0] == oracle["initial loss"][0]
+    assert sum(name.startswith("gradient/") for name in oracle) == 4
+    assert sum(name.startswith("state/") for name in oracle) == 8
+
+
+def test_the_same_model_passes(oracle: dict[str, Array]) -> None:
+    near = {name: a * (1 + 1e-15) for name, a in oracle.items()}
+    assert verdict(compare(near, oracle, ENVELOPE)).verified
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "named"),
+    [
+        ("initial loss", 0, "initial loss parts at step 1"),
+        ("gradient/hidden.bias", 0, "gradient parts at hidden.bias"),
+        ("loss", 6, "loss parts at step 7"),
+        ("state/output.kernel", 3, "state parts at output.kernel"),
+        ("state/v/output.bias", 3, "state parts at v/output.bias"),
+    ],
+)
+def test_the_first_leaf_or_step_that_parts_is_named(
+    oracle: dict[str, Array], name: str, entry: int, named: str
+) -> None:
+    wrong = {key: a.copy() for key, a in oracle.items()}
+    wrong[name].flat[entry] += 1e-9
+    found = verdict(compare(wrong, oracle, ENVELOPE))
+    assert not found.verified
+    assert str(found.explanation).startswith(named)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    "name", ["initial loss", "loss", "gradient/hidden.bias", "state/v/hidden.bias"]
+)
+def test_what_is_not_finite_never_passes(oracle: dict[str, Array], name: str, value: float) -> None:
+    wrong = {**oracle, name: np.full_like(oracle[name], value)}
+    found = verdict(compare(wrong, oracle, ENVELOPE))
+    assert not found.verified
+    assert "not finite" in str(found.explanation)
+
+
+def test_a_leaf_that_is_missing_or_of_another_shape_never_passes(oracle: dict[str, Array]) -> None:
+    missing = {name: a for name, a in oracle.items() if name != "gradient/output.bias"}
+    assert "output.bias is missing" in str(verdict(compare(missing, oracle, ENVELOPE)).explanation)
+    turned = {**oracle, "state/hidden.kernel": oracle["state/hidden.kernel"].T}
+    assert "hidden.kernel is (6, 16), not (16, 6)" in str(
+        verdict(compare(turned, oracle, ENVELOPE)).explanation
+    )
+    short = {**oracle, "loss": oracle["loss"][:-1]}
+    assert "9 values, not 10" in str(verdict(compare(short, oracle, ENVELOPE)).explanation)
+
+
+def test_a_worker_that_failed_verifies_nothing() -> None:
+    failed = replace(verdict(()), outcome="crashed", reason="killed by SIGKILL")
+    assert not failed.verified
+    assert failed.explanation == "crashed: killed by SIGKILL"
+
+
+def test_an_envelope_longer_than_an_epoch_is_an_error_not_a_shorter_check() -> None:
+    task = tiny_task()
+    program = fashion_mlp.build(task, task.initial(0))
+    with pytest.raises(ValueError, match="too short"):
+        trace(task, program, seed=0, steps=13)
+
+
+@pytest.mark.parametrize(
+    ("file", "right", "wrong", "backend", "named"),
+    [
+        (
+            "numpy/layers.py",
+            "return x.T @ dy, dy.sum(axis=0)",
+            "return x.T @ dy, -dy.sum(axis=0)",
+            "numpy",
+            "central differences",
+        ),
+        (
+            "torch/optimizers.py",
+            "scale = torch._foreach_add(v, epsilon)\n                torch._foreach_rsqrt_(scale)",
+            "scale = torch._foreach_sqrt(v)\n                torch._foreach_add_(scale, epsilon)"
+            "\n                torch._foreach_reciprocal_(scale)",
+            "torch",
+            "loss parts at step 2",
+        ),
+        (
+            "jax/fashion_mlp.py",
+            "jax.nn.relu(",
+            "jax.numpy.abs(",
+            "jax",
+            "initial loss parts at step 1",
+        ),
+    ],
+    ids=["wrong sign of a gradient", "epsilon outside the root", "another activation"],
+)
+def test_a_planted_error_is_caught_and_named(
+    tmp_path: Path, file: str, right: str, wrong: str, backend: str, named: str
+) -> None:
+    for package in ("suite", "tasks", "backends"):
+        shutil.copytree(ROOT / package, tmp_path / package)
+    target = tmp_path / "backends" / file
+    source = target.read_text()
+    assert source.count(right) == 1
+    target.write_text(source.replace(right, wrong))
+    done = tetragrad(
+        tmp_path,
+        *("verify", "--backend", backend, "--precision", "float64", "--data", "generated"),
+        PYTHONPATH=str(tmp_path),
+    )
+    assert done.returncode == 1, done
+    assert "FAILED" in done.stdout
+    assert named in done.stdout
+
+
+def test_all_backends_compute_the_same_model(tmp_path: Path) -> None:
+    done = tetragrad(tmp_path, "verify")
+    assert done.returncode == 0, done
+    ran = sum(backends.load(b).available() is None for b in backends.NAMES)
+    assert done.stdout.count(" same") == 2 * ran

@@ -1,0 +1,159 @@
+"""Workers that misbehave in every way end in the outcome that says so, and leave nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from suite.launch import Ending, Event, launch
+from tests.suite.examples import CELL
+
+SCRIPT = """
+import json, os, sys, time, signal
+channel = os.fdopen(int(sys.argv[1]), "w", buffering=1)
+def send(**event): channel.write(json.dumps(event) + "\\n")
+job = json.load(sys.stdin)
+"""
+
+
+def run(tmp_path: Path, body: str, **options: Any) -> tuple[Ending, list[Event]]:
+    """Launches a worker that does ``body``."""
+    script = tmp_path / "worker.py"
+    script.write_text(SCRIPT + body)
+    events: list[Event] = []
+    ending = launch(CELL, "train", events.append, command=(sys.executable, str(script)), **options)
+    return ending, events
+
+
+OK = 'send(event="ended", outcome="ok", reason=None)\n'
+
+
+def test_it_is_told_its_cell_and_what_it_prints_cannot_corrupt_its_events(tmp_path: Path) -> None:
+    body = """
+send(event="seen", backend=job["cell"]["backend"], threads=os.environ["OMP_NUM_THREADS"])
+print('{"event": "ended", "outcome": "crashed"}')
+sys.stderr.write("noise\\n")
+os.write(1, b"\\xff")
+"""
+    ending, events = run(tmp_path, body + OK)
+    assert (ending.outcome, ending.reason) == ("ok", None)
+    assert events[0] == {"event": "seen", "backend": "numpy", "threads": "1"}
+    assert "noise" in ending.stderr
+
+
+def test_the_environment_is_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OMP_NUM_THREADS", "XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "MKL_CBWR"):
+        monkeypatch.setenv(name, "17")
+    ending, events = run(tmp_path, 'send(event="env", env=dict(os.environ))\n' + OK)
+    assert ending.outcome == "ok"
+    seen = events[0]["env"]
+    assert "17" not in seen.values()
+    assert seen["OPENBLAS_NUM_THREADS"] == "1"
+    assert seen["CUDA_VISIBLE_DEVICES"] == ""
+    assert seen["PATH"] == os.environ["PATH"]
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome", "reason"),
+    [
+        ("os.kill(os.getpid(), signal.SIGKILL)", "crashed", "killed by SIGKILL"),
+        ("os.abort()", "crashed", "killed by SIGABRT"),
+        ("sys.exit(3)", "crashed", "exit code 3"),
+        ("raise ValueError('boom')", "crashed", "exit code 1"),
+        ('channel.write(\'{"event": "chu\'); channel.flush(); os._exit(0)', "crashed", "no word"),
+        (
+            'send(event="ended", outcome="skipped", reason="no device"); os._exit(0)',
+            "skipped",
+            "no device",
+        ),
+    ],
+)
+def test_every_way_to_die_has_its_outcome(
+    tmp_path: Path, body: str, outcome: str, reason: str
+) -> None:
+    ending, _ = run(tmp_path, body)
+    assert ending.outcome == outcome
+    assert reason in str(ending.reason)
+
+
+def test_the_end_of_what_it_printed_is_kept(tmp_path: Path) -> None:
+    ending, _ = run(tmp_path, "print('x' * 10_000); raise ValueError('the cause')")
+    assert ending.stderr.rstrip().endswith("ValueError: the cause")
+    assert len(ending.stderr) == 4_000
+
+
+def alive(pids: list[int]) -> list[int]:
+    """Those that still run; a process that was killed takes a moment to go."""
+    processes = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
+    _, left = psutil.wait_procs(processes, timeout=5)
+    return [p.pid for p in left if p.status() != psutil.STATUS_ZOMBIE]
+
+
+CHILD = """
+import subprocess
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+send(event="pids", pids=[os.getpid(), child.pid])
+"""
+
+
+def test_a_worker_that_hangs_is_stopped_with_its_children(tmp_path: Path) -> None:
+    body = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + CHILD + "time.sleep(600)"
+    begin = time.monotonic()
+    ending, events = run(tmp_path, body, timeout=1.5)
+    assert (ending.outcome, ending.reason) == ("timeout", "not done after 1.5 s")
+    assert time.monotonic() - begin < 10
+    assert not alive(events[0]["pids"])
+
+
+def test_children_that_outlive_a_worker_are_stopped(tmp_path: Path) -> None:
+    ending, events = run(tmp_path, CHILD + OK + "os._exit(0)")
+    assert ending.outcome == "ok"
+    assert not alive(events[0]["pids"])
+
+
+def test_ctrl_c_ends_the_worker_and_says_interrupted(tmp_path: Path) -> None:
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+    ending, events = run(tmp_path, CHILD + "time.sleep(600)")
+    assert ending.outcome == "interrupted"
+    assert not alive(events[0]["pids"])
+
+
+def test_a_worker_whose_parent_is_gone_ends(tmp_path: Path) -> None:
+    """The real worker: its first event meets a closed channel."""
+    import json
+    import subprocess
+    from dataclasses import asdict, replace
+
+    reading, writing = os.pipe()
+    cell = replace(CELL, profile="smoke")
+    worker = subprocess.Popen(
+        [sys.executable, "-P", "-m", "suite.worker", str(writing)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        pass_fds=(writing,),
+    )
+    os.close(reading)
+    os.close(writing)
+    worker.communicate(json.dumps({"kind": "train", "cell": asdict(cell)}).encode(), timeout=60)
+    assert worker.returncode == 1
+
+
+def test_memory_that_runs_out_has_its_outcome(tmp_path: Path) -> None:
+    """The real worker under a limit of the system's, in which the data does not fit."""
+    body = """
+import resource
+resource.setrlimit(resource.RLIMIT_AS, (350 * 2**20,) * 2)
+import io, suite.worker
+sys.stdin = io.StringIO(json.dumps(job))
+suite.worker.main()
+"""
+    ending, _ = run(tmp_path, body)
+    assert ending.outcome == "out-of-memory", ending

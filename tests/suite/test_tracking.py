@@ -1,0 +1,136 @@
+"""MLflow, the real one, on SQLite: what arrives there, and that it arrives once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from suite import records, tracking
+from suite.records import Record
+from suite.tracking import COMPLETE_TAG, Tracker, TrackingError
+from tests.suite.examples import CELL, example_record
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, not ours
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def tracker(results: Path) -> Tracker:
+    results.mkdir()
+    return Tracker(tracking.default_uri(results), results)
+
+
+def client(results: Path) -> MlflowClient:
+    return MlflowClient(tracking.default_uri(results))
+
+
+def cell_runs(results: Path) -> list[str]:
+    store = client(results)
+    experiment = store.get_experiment_by_name("fashion_mlp")
+    assert experiment
+    found = store.search_runs([experiment.experiment_id])
+    return [r.info.run_id for r in found if "mlflow.parentRunId" in r.data.tags]
+
+
+def keep(results: Path, session: str = "s1", seed: int = 0) -> tuple[Record, Path]:
+    record = replace(example_record(session), cell=replace(CELL, seed=seed))
+    return record, records.write(results, record)
+
+
+def test_a_record_arrives_whole(tracker: Tracker, results: Path) -> None:
+    record, path = keep(results)
+    run_id = tracker.log(record, path)
+    store = client(results)
+    run = store.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["optimizer.rho"] == "0.9"
+    assert run.data.params["backend"] == "numpy"
+    assert run.data.tags["verified"] == "true"
+    assert run.data.tags["data"] == "generated"
+    assert run.data.tags["cpu"] == "a processor"
+    assert run.data.metrics["test_accuracy"] == 0.8
+    assert run.data.metrics["samples_per_second"] == 1000.0
+    assert run.data.metrics["phase_train_seconds"] == 0.5
+    by_epoch = store.get_metric_history(run_id, "test_accuracy")
+    assert [(m.step, m.value) for m in by_epoch] == [(1, 0.7), (2, 0.8)]
+    by_time = store.get_metric_history(run_id, "test_accuracy_by_train_ms")
+    assert [(m.step, m.value) for m in by_time] == [(300, 0.7), (450, 0.8)]
+    by_chunk = store.get_metric_history(run_id, "train_loss_per_chunk")
+    assert [m.step for m in by_chunk] == [3, 6, 9, 12]
+    assert by_chunk[0].value == 1.5
+    artifacts = {a.path: a.file_size for a in store.list_artifacts(run_id)}
+    assert set(artifacts) == {path.name, "curves.png"}
+    assert (artifacts["curves.png"] or 0) > 10_000
+    assert (results / "mlartifacts").is_dir()
+
+
+def test_cells_of_a_session_are_nested_in_one_parent(tracker: Tracker, results: Path) -> None:
+    runs = [tracker.log(*keep(results, session, seed)) for session in "ab" for seed in (0, 1)]
+    store = client(results)
+    parents = [store.get_run(run).data.tags["mlflow.parentRunId"] for run in runs]
+    assert parents[0] == parents[1] != parents[2] == parents[3]
+    assert store.get_run(parents[0]).data.tags["tetragrad.session"] == "a"
+
+
+def test_a_cell_that_failed_is_there_as_failed(tracker: Tracker, results: Path) -> None:
+    for outcome, status in {"crashed": "FAILED", "interrupted": "KILLED"}.items():
+        record = replace(
+            example_record(outcome), outcome=outcome, reason="why", chunks=[], epochs=[], phases={}
+        )
+        run = client(results).get_run(tracker.log(record, records.write(results, record)))
+        assert run.info.status == status
+        assert run.data.tags["reason"] == "why"
+
+
+def test_sync_sends_what_is_not_there_once_only(tracker: Tracker, results: Path) -> None:
+    tracker.log(*keep(results, seed=0))
+    keep(results, seed=1)
+    said: list[str] = []
+    assert tracking.sync(results, tracker, said.append) == (1, 1)
+    assert len(said) == 1
+    assert tracking.sync(results, tracker, said.append) == (0, 2)
+    assert len(cell_runs(results)) == 2
+
+
+def test_a_run_that_broke_off_is_replaced(tracker: Tracker, results: Path) -> None:
+    record, path = keep(results)
+    broken = tracker.log(record, path)
+    client(results).delete_tag(broken, COMPLETE_TAG)
+    assert tracking.sync(results, tracker, print) == (1, 0)
+    assert len(cell_runs(results)) == 1
+    assert cell_runs(results) != [broken]
+
+
+def test_a_store_that_fails_costs_nothing_and_is_told_once(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    away = Tracker("http://me:secret@127.0.0.1:9", results)
+    said: list[str] = []
+    for seed in (0, 1):
+        assert away.try_log(*keep(results, seed=seed), said.append) is None
+    (message,) = said
+    assert "tetragrad sync" in message
+    assert "secret" not in message
+    with pytest.raises(TrackingError):
+        tracking.sync(results, away, said.append)
+    here = Tracker(tracking.default_uri(results), results)
+    assert tracking.sync(results, here, said.append) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://user:pass@host/x and https://t@h", "http://***@host/x and https://***@h"),
+        ("sqlite:////home/me/mlflow.db", "sqlite:////home/me/mlflow.db"),
+    ],
+)
+def test_secrets_in_addresses_are_struck_out(text: str, shown: str) -> None:
+    assert tracking.without_secrets(text) == shown

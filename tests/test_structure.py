@@ -1,0 +1,86 @@
+"""The house's structure, held by tests: who may load what, and equal names in the four backends."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import backends
+import tasks
+
+ROOT = Path(backends.__file__).parent.parent
+FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "optax"}
+OF_BACKEND = {
+    "numpy": set(),
+    "torch": {"torch"},
+    "tensorflow": {"tensorflow", "keras"},
+    "jax": {"jax", "optax"},
+}
+
+
+def modules_after(code: str) -> set[str]:
+    """The top-level and ``backends.*`` modules that a fresh process has loaded after ``code``."""
+    report = "import sys; print(*(name for name, module in sys.modules.items() if module))"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\n{report}"], capture_output=True, text=True, check=True
+    )
+    names = [name.split(".") for name in done.stdout.splitlines()[-1].split()]
+    return {name[0] for name in names} | {".".join(n[:2]) for n in names if n[0] == "backends"}
+
+
+def all_modules(package: str) -> list[str]:
+    files = (ROOT / package).rglob("*.py")
+    names = (".".join(f.relative_to(ROOT).with_suffix("").parts) for f in files)
+    return sorted(n.removesuffix(".__init__") for n in names)
+
+
+@pytest.mark.parametrize("package", ["suite", "tasks"])
+def test_importing_all_of_it_loads_no_framework(package: str) -> None:
+    loaded = modules_after(f"import {', '.join(all_modules(package))}")
+    assert package in loaded
+    assert not FRAMEWORKS & loaded
+
+
+def test_importing_every_backend_package_loads_no_framework() -> None:
+    loaded = modules_after(f"import {', '.join(f'backends.{b}' for b in backends.NAMES)}")
+    assert not FRAMEWORKS & loaded
+
+
+@pytest.mark.parametrize("backend", backends.NAMES)
+def test_a_backend_loads_its_own_framework_and_no_other_backend(backend: str) -> None:
+    if reason := backends.load(backend).available():
+        pytest.skip(reason)
+    configure = f"from backends import {backend}; {backend}.configure('cpu', 1, 'float32')"
+    modules = ", ".join(all_modules(f"backends/{backend}"))
+    loaded = modules_after(f"{configure}; import {modules}")
+    assert {m for m in loaded if m.startswith("backends.")} == {f"backends.{backend}"}
+    assert FRAMEWORKS & loaded == OF_BACKEND[backend]
+
+
+def public_names(file: Path) -> set[str]:
+    """Functions and classes that a module defines without a leading underscore."""
+    definitions = (ast.FunctionDef, ast.ClassDef)
+    body = ast.parse(file.read_text()).body
+    return {n.name for n in body if isinstance(n, definitions) and not n.name.startswith("_")}
+
+
+@pytest.mark.parametrize("task", tasks.NAMES)
+def test_the_four_files_of_a_task_have_the_same_public_names(task: str) -> None:
+    names = {b: public_names(ROOT / "backends" / b / f"{task}.py") for b in backends.NAMES}
+    assert names["numpy"] == {"forward", "loss", "build"}
+    assert all(found == names["numpy"] for found in names.values()), names
+
+
+def test_every_function_fits_in_the_head() -> None:
+    sizes = {
+        f"{file.relative_to(ROOT)}:{node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for package in ("suite", "backends", "tasks")
+        for file in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef)
+    }
+    assert {name: size for name, size in sizes.items() if size > 60} == {}
