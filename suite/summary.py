@@ -74,13 +74,15 @@ def _table(found: Sequence[Record]) -> Table:
     cell = found[0].cell
     data = "real data" if cell.data == "real" else "GENERATED DATA, not the real data set"
     threads = "1 thread" if cell.threads == 1 else f"{cell.threads} threads"
-    title = f"{cell.task} · {cell.profile} · {cell.device} · {threads} · {data}"
+    count = len({r.cell.seed for r in found})
+    seeds = f"seed {cell.seed}" if count == 1 else f"{count} seeds"
+    title = f"{cell.task} · {cell.profile} · {cell.device} · {threads} · {seeds} · {data}"
     table = new_table(title)
     names = list(next((r.metrics for r in found if r.metrics), {}))
     table.add_column("backend", no_wrap=True)
     headings = (*(name.replace("_", " ") for name in names), "s to target")
-    for heading in ("runs", *headings, found[0].unit, "95%", "x NumPy"):
-        table.add_column(heading, justify="right")
+    for heading in (*headings, found[0].unit.replace("/", " /"), "95%", "x NumPy"):
+        table.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
     table.add_column("same model", justify="right")
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in found:
@@ -95,14 +97,13 @@ def _row(group: Sequence[Record], names: Sequence[str], base: float | None) -> l
     good = [r for r in group if r.outcome == "ok"]
     if not good:
         outcomes = ", ".join(dict.fromkeys(r.outcome for r in group))
-        return ["0", *["-"] * (len(names) + 4), outcomes]
+        return [*["-"] * (len(names) + 4), outcomes]
     pooled = Record(**{**vars(good[0]), "chunks": [c for r in good for c in r.chunks]})
     speed, verified = pooled.throughput, all(r.verified for r in good)
     ratio = "-" if base is None or not verified else f"{speed['median'] / base:.2f}"
     mark = "" if verified else " ?"
     reached = [r.time_to_target for r in good if r.time_to_target is not None]
     return [
-        str(len(good)) if len(good) == len(group) else f"{len(good)} of {len(group)}",
         *(_spread([r.metrics[name] for r in good], 4) for name in names),
         _spread(reached, 2) if len(reached) == len(good) else "-",
         f"{speed['median'] / 1000:,.1f}k{mark}",

@@ -100,7 +100,9 @@ class Tracker:
         location = None  # a server decides for itself where its artifacts lie
         if not re.match(r"https?:|databricks", self._uri):
             location = (self._results.resolve() / "mlartifacts" / task).as_uri()
-        return str(self._client.create_experiment(task, artifact_location=location))
+        # without the tag MLflow opens its pages for language-model traces
+        tags = {"mlflow.experimentKind": "custom_model_development"}
+        return str(self._client.create_experiment(task, artifact_location=location, tags=tags))
 
     def _search(self, experiment: str, tag: str, value: str) -> list[Run]:
         return list(self._client.search_runs([experiment], f"tags.`{tag}` = '{value}'"))
@@ -238,7 +240,7 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _metrics(record: Record) -> Iterator[Metric]:
     """Curves, then last values.
 
-    Every curve is there twice: by chunk's step or by epoch, and, as ``<name>_by_train_ms``, by the
+    Every curve is there twice: by chunk's step or by epoch, and, as ``by_train_ms/<name>``, by the
     milliseconds of train until then (MLflow's steps are whole numbers). Timestamps advance with
     train time too, so that MLflow's relative-time axis is train time.
     """
@@ -249,7 +251,7 @@ def _metrics(record: Record) -> Iterator[Metric]:
     def point(name: str, value: float, step: int, train_seconds: float) -> Iterator[Metric]:
         elapsed = round(1000 * train_seconds)
         yield Metric(name, value, start + elapsed, step)
-        yield Metric(f"{name}_by_train_ms", value, start + elapsed, elapsed)
+        yield Metric(f"by_train_ms/{name}", value, start + elapsed, elapsed)
 
     step, elapsed = 0, 0.0
     for chunk in record.chunks:
@@ -273,6 +275,6 @@ def _summary(record: Record) -> dict[str, float]:
         f"{name}_high": speed["high"],
         "time_to_target_seconds": record.time_to_target,
         "peak_memory_bytes": record.memory.get("peak"),
-        **{f"phase_{phase}_seconds": value for phase, value in record.phases.items()},
+        **{f"phase_seconds/{phase}": value for phase, value in record.phases.items()},
     }
     return {k: float(v) for k, v in summary.items() if v is not None}

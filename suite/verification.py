@@ -49,7 +49,8 @@ def verify_all(
 def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     """The largest error of every quantity, then, for a failure, where it first parts."""
     table = new_table("Largest relative error against NumPy in float64")
-    for column in ("task", "backend", "dtype", "steps", *QUANTITIES):
+    table.add_column("task", no_wrap=True, min_width=max(len(v.task) for v in verdicts))
+    for column in ("backend", "dtype", "steps", *QUANTITIES):
         table.add_column(column)
     table.add_column("verdict", no_wrap=True)
     table.caption = "NumPy in float64 is the reference; its gradients: against central differences"

@@ -57,10 +57,10 @@ def test_a_record_arrives_whole(tracker: Tracker, results: Path) -> None:
     assert run.data.tags["cpu"] == "a processor"
     assert run.data.metrics["test_accuracy"] == 0.8
     assert run.data.metrics["samples_per_second"] == 1000.0
-    assert run.data.metrics["phase_train_seconds"] == 0.5
+    assert run.data.metrics["phase_seconds/train"] == 0.5
     by_epoch = store.get_metric_history(run_id, "test_accuracy")
     assert [(m.step, m.value) for m in by_epoch] == [(1, 0.7), (2, 0.8)]
-    by_time = store.get_metric_history(run_id, "test_accuracy_by_train_ms")
+    by_time = store.get_metric_history(run_id, "by_train_ms/test_accuracy")
     assert [(m.step, m.value) for m in by_time] == [(300, 0.7), (450, 0.8)]
     by_chunk = store.get_metric_history(run_id, "train_loss_per_chunk")
     assert [m.step for m in by_chunk] == [3, 6, 9, 12]
