@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import math
 import os
 import resource
 import sys
@@ -106,7 +107,14 @@ def _about(task: Task) -> dict[str, Any]:
         return value if np.isfinite(value) else None
 
     return {
-        "specification": dataclasses.asdict(task.config),
+        "specification": {
+            **dataclasses.asdict(task.config),
+            "optimizer": {
+                "name": type(task.optimizer).__name__,
+                **dataclasses.asdict(task.optimizer),
+            },
+            "parameters": sum(math.prod(leaf.shape) for leaf in task.params.values()),
+        },
         "provenance": dataclasses.asdict(task.provenance),
         "unit": task.unit,
         "targets": [

@@ -35,8 +35,9 @@ def configure(device: str, threads: int, precision: Precision) -> None:
     jax.config.update("jax_default_matmul_precision", "highest")  # no TF32
     try:
         jax.devices(device)
-    except RuntimeError as error:
-        raise Unavailable(f"JAX has no device {device!r} here: {error}") from None
+    except (RuntimeError, AssertionError) as error:  # AssertionError: no plugin for the platform
+        reason = str(error).splitlines()[0] if str(error) else "no plugin for it is installed"
+        raise Unavailable(f"JAX has no device {device!r} here: {reason}") from None
 
 
 def describe() -> dict[str, Any]:
