@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from enum import StrEnum
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -117,7 +115,6 @@ def run(
         timeout=timeout,
     )
     records.require_writable(results)
-    signal.signal(signal.SIGTERM, _interrupt)  # a polite kill ends a run as Ctrl-C does
     uri = tracking_uri or tracking.default_uri(results)
     with Reporter() as reporter:
         session = Runner(plan, results, Tracker(uri, results), reporter).run()
@@ -230,10 +227,6 @@ def _require_threads(threads: int) -> None:
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if cpus and threads > cpus:
         raise RequestError(f"--threads {threads} is more than the {cpus} CPUs that can be used")
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def main() -> None:

@@ -161,8 +161,15 @@ class Verifier:
     with the same sources, packages, data and machine is not run again.
     """
 
-    def __init__(self, task: Task, device: str, threads: int, cache_folder: Path | None = None):
-        self._task, self._device, self._threads = task, device, threads
+    def __init__(
+        self,
+        task: Task,
+        device: str,
+        threads: int,
+        timeout: float | None = None,
+        cache_folder: Path | None = None,
+    ):
+        self._task, self._device, self._threads, self._timeout = task, device, threads, timeout
         self._cache_folder = cache_folder
         oracle = replace(self._cell(ORACLE, "float64"), device="cpu")
         self._oracle = cache(lambda steps: self._trace(oracle, steps))
@@ -171,7 +178,7 @@ class Verifier:
         """The verdict on one backend. For NumPy in float64, which is the oracle, its gradients."""
         kept = self._cache_path(backend, precision)
         if kept and kept.is_file():
-            return _verdict(json.loads(kept.read_text()))
+            return verdict_from(json.loads(kept.read_text()))
         if (backend, precision) == (ORACLE, "float64"):
             verdict = self._check_oracle()
         else:
@@ -197,7 +204,7 @@ class Verifier:
             if event["event"] == "checked":
                 errors.append(event["error"])
 
-        ending = launch(cell, "gradient_check", on_event)
+        ending = launch(cell, "gradient_check", on_event, self._timeout)
         findings = tuple(
             _finding("central differences", error, CENTRAL_DIFFERENCES, "every leaf")
             for error in errors
@@ -232,7 +239,7 @@ class Verifier:
     def _trace(self, cell: Cell, steps: int) -> tuple[Tree, Ending]:
         with tempfile.TemporaryDirectory() as folder:
             output = Path(folder) / "trace.npz"
-            ending = launch(cell, "trace", steps=steps, output=str(output))
+            ending = launch(cell, "trace", timeout=self._timeout, steps=steps, output=str(output))
             if ending.outcome != "ok":
                 return {}, ending
             with np.load(output, allow_pickle=False) as arrays:
@@ -252,7 +259,8 @@ class Verifier:
         return self._cache_folder / f"{key}.json"
 
 
-def _verdict(document: Mapping[str, Any]) -> Verdict:
+def verdict_from(document: Mapping[str, Any]) -> Verdict:
+    """The verdict that ``asdict`` made a document of."""
     findings = tuple(Finding(**f) for f in document["findings"])
     return Verdict(**{**document, "findings": findings})
 

@@ -57,6 +57,8 @@ def launch(
                 for event in _listen(events, deadline):
                     last = event
                     on_event(event)
+                    if event["event"] == "ended":
+                        break
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(timeout=GRACE)  # it may still be tidying up
             except TimeoutError:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from suite.records import Cell, Record
+from suite.records import Record
 
 
 class Reporter:
@@ -26,6 +26,7 @@ class Reporter:
             TimeElapsedColumn(),
             console=self.console,
             transient=True,
+            refresh_per_second=4,  # it shares the machine with what is being timed
             disable=not self._live,
         )
         self._current = self._bar.add_task("", total=None, note="")
@@ -52,9 +53,6 @@ class Reporter:
             self._bar.reset(self._current, total=None, description=escape(text), note="")
         else:
             self.say(f"{text} ...")
-
-    def cell_started(self, cell: Cell, number: int, total: int) -> None:
-        self.busy(f"[{number}/{total}] {cell.label}")
 
     def cell_event(self, event: Mapping[str, Any], epochs: int) -> None:
         """An event of the worker that trains the current cell."""

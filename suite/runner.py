@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-import signal
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import backends
@@ -19,7 +15,8 @@ import tasks
 from suite import environment, records
 from suite.contract import DataSource, Precision
 from suite.equivalence import Verdict, Verifier
-from suite.launch import Ending, Event, launch
+from suite.interrupts import Interrupts
+from suite.launch import Event, launch
 from suite.progress import Reporter
 from suite.records import Cell, Record
 from suite.tracking import Tracker
@@ -84,32 +81,42 @@ class Runner:
         self._plan, self._results = plan, results
         self._tracker, self._reporter = tracker, reporter
         self._verifiers: dict[str, Verifier] = {}
+        self._verdicts: dict[tuple[str, str], Verdict] = {}
         self.session = Session(new_session_id(), results, [], {})
 
     def run(self) -> Session:
         """Every cell gets a record, whatever happens to it; Ctrl-C interrupts the rest."""
         sources = {name: self._resolve(name) for name in self._plan.tasks}
         todo = [c for name, source in sources.items() for c in cells(self._plan, name, source)]
-        verdicts: dict[tuple[str, str], Verdict] = {}
-        for number, cell in enumerate(todo, 1):
-            record = self._new_record(cell)
-            try:
-                if self.session.interrupted:
-                    record.outcome, record.reason = "interrupted", "not begun"
-                elif reason := backends.load(cell.backend).available():
-                    record.outcome, record.reason = "skipped", reason
-                else:
-                    key = (cell.task, cell.backend)
-                    if key not in verdicts:
-                        verdicts[key] = self._verify(cell)
-                    _mark(record, verdicts[key])
-                    if record.outcome == "ok":
-                        self._reporter.cell_started(cell, number, len(todo))
-                        self._train(record)
-            except KeyboardInterrupt:
-                record.outcome, record.reason = "interrupted", "stopped by the user"
-            self._keep(record)
+        with Interrupts() as interrupts:
+            for number, cell in enumerate(todo, 1):
+                record = self._new_record(cell)
+                record.outcome, record.reason = "interrupted", "not begun"
+                try:
+                    with interrupts.raised():
+                        self._attempt(record, f"[{number}/{len(todo)}]")
+                except KeyboardInterrupt:
+                    pass
+                self._keep(record)
+            self.session.interrupted = interrupts.seen
         return self.session
+
+    def _attempt(self, record: Record, place: str) -> None:
+        """Verifies and trains a cell, if its backend is there."""
+        cell = record.cell
+        record.reason = "stopped by the user"
+        if reason := backends.load(cell.backend).available():
+            record.outcome, record.reason = "skipped", reason
+            return
+        key = (cell.task, cell.backend)
+        if key not in self._verdicts:
+            self._verdicts[key] = self._verify(cell)
+        verdict = self._verdicts[key]
+        record.verified, record.equivalence = verdict.verified, asdict(verdict)
+        if verdict.outcome == "skipped":  # for want of a device
+            record.outcome, record.reason = verdict.outcome, verdict.reason
+        else:
+            self._train(record, place)
 
     def _resolve(self, task: str) -> DataSource:
         source, notice = datasets.resolve(tasks.DATASETS[task], self._plan.data)
@@ -122,7 +129,11 @@ class Runner:
         if cell.task not in self._verifiers:
             task = tasks.load(cell.task, "full", cell.data)
             self._verifiers[cell.task] = Verifier(
-                task, cell.device, cell.threads, cache_folder=self._results / "verified"
+                task,
+                cell.device,
+                cell.threads,
+                timeout=self._plan.timeout,
+                cache_folder=self._results / "verified",
             )
         verdict = self._verifiers[cell.task].verify(cell.backend, cell.precision)
         if not verdict.verified and verdict.outcome != "skipped":
@@ -133,64 +144,38 @@ class Runner:
         return Record(
             session=self.session.id,
             cell=cell,
-            created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            created=_now(),
             packages=dict(environment.package_versions()),
             git=dict(environment.git_revision()),
             machine=dict(environment.machine()),
         )
 
-    def _train(self, record: Record) -> None:
+    def _train(self, record: Record, place: str) -> None:
         epochs = tasks.config(record.cell.task, record.cell.profile).epochs
 
         def on_event(event: Event) -> None:
             _absorb(record, event)
             self._reporter.cell_event(event, epochs)
 
+        self._reporter.busy(f"{place} {record.cell.label}")
+        record.created = _now()
         ending = launch(record.cell, "train", on_event, timeout=self._plan.timeout)
-        _conclude(record, ending)
+        record.outcome, record.reason = ending.outcome, ending.reason
+        if ending.outcome != "ok":
+            record.stderr = ending.stderr
 
     def _keep(self, record: Record) -> None:
         """To disk first; then to MLflow, whose failure costs nothing that cannot be sent later."""
-        with _deferred_interrupt() as interrupted:
-            path = records.write(self._results, record)
-            self.session.records.append(record)
-            self._reporter.cell_finished(record)
-            run = self._tracker.try_log(record, path, self._reporter.say)
-            if run:
-                self.session.mlflow_runs[record.cell.label] = run
-        self.session.interrupted |= record.outcome == "interrupted" or interrupted.is_set()
+        path = records.write(self._results, record)
+        self.session.records.append(record)
+        self._reporter.cell_finished(record)
+        run = self._tracker.try_log(record, path, self._reporter.say)
+        if run:
+            self.session.mlflow_runs[record.cell.label] = run
 
 
-@contextmanager
-def _deferred_interrupt() -> Iterator[threading.Event]:
-    """Ends the block in spite of a first Ctrl-C, which sets the event; a second one stops it."""
-    seen = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield seen  # signals go to the main thread
-        return
-    ordinary = signal.getsignal(signal.SIGINT)
-
-    def first(number: int, frame: FrameType | None) -> None:
-        seen.set()
-        signal.signal(signal.SIGINT, ordinary)
-
-    signal.signal(signal.SIGINT, first)
-    try:
-        yield seen
-    finally:
-        signal.signal(signal.SIGINT, ordinary)
-
-
-def _mark(record: Record, verdict: Verdict) -> None:
-    if verdict.outcome == "skipped":  # what cannot be verified for want of a device cannot run
-        record.outcome, record.reason = verdict.outcome, verdict.reason
-    record.verified = verdict.verified
-    record.equivalence = {
-        "precision": verdict.precision,
-        "steps": verdict.steps,
-        "explanation": verdict.explanation,
-        "findings": [asdict(f) for f in verdict.findings],
-    }
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _absorb(record: Record, event: Event) -> None:
@@ -207,16 +192,10 @@ def _absorb(record: Record, event: Event) -> None:
             record.epochs.append(fields)
 
 
-def _conclude(record: Record, ending: Ending) -> None:
-    record.outcome, record.reason = ending.outcome, ending.reason
-    if ending.outcome != "ok":
-        record.stderr = ending.stderr
-
-
 def exit_code(session: Session) -> int:
     """0: all well. 1: a cell failed, missed its target or is not verified. 130: interrupted."""
     if session.interrupted:
         return 130
-    ran: Iterable[Record] = [r for r in session.records if r.outcome != "skipped"]
+    ran = [r for r in session.records if r.outcome != "skipped"]
     well = all(r.outcome == "ok" and r.verified and not r.missed for r in ran)
     return 0 if ran and well else 1

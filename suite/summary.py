@@ -12,6 +12,7 @@ from rich.table import Table
 
 from suite import records
 from suite.console import table as new_table
+from suite.equivalence import verdict_from
 from suite.records import Record
 from suite.runner import Session
 
@@ -65,7 +66,7 @@ def print_tables(session: Session, console: Console) -> None:
 def _print_unverified(found: Sequence[Record], console: Console) -> None:
     for record in {r.cell.backend: r for r in found if r.outcome == "ok"}.values():
         if not record.verified and record.equivalence:
-            why = record.equivalence["explanation"]
+            why = verdict_from(record.equivalence).explanation
             text = f"{record.cell.backend} is NOT VERIFIED, its speed does not count: {why}"
             console.print(escape(text), style="red", soft_wrap=True)
 

@@ -59,8 +59,9 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
         cells = [errors.get(quantity, "-") for quantity in QUANTITIES]
         if checked := errors.get("central differences"):
             cells[1] = checked
+        steps = "-" if checked else str(v.steps)
         verdict = "same" if v.verified else "skipped" if v.outcome == "skipped" else "FAILED"
-        table.add_row(v.task, v.backend, v.precision, str(v.steps), *cells, verdict)
+        table.add_row(v.task, v.backend, v.precision, steps, *cells, verdict)
     console.print(table)
     for v in verdicts:
         if v.explanation:

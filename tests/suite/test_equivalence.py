@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 
 import backends
 from backends.numpy import fashion_mlp
+from suite import tracking
 from suite.contract import Array, Envelope
 from suite.equivalence import Finding, Verdict, compare, trace
 from tasks import datasets
@@ -131,12 +135,7 @@ def test_an_envelope_longer_than_an_epoch_is_an_error_not_a_shorter_check() -> N
 def test_a_planted_error_is_caught_and_named(
     tmp_path: Path, file: str, right: str, wrong: str, backend: str, named: str
 ) -> None:
-    for package in ("suite", "tasks", "backends"):
-        shutil.copytree(ROOT / package, tmp_path / package)
-    target = tmp_path / "backends" / file
-    source = target.read_text()
-    assert source.count(right) == 1
-    target.write_text(source.replace(right, wrong))
+    plant(tmp_path, file, right, wrong)
     done = tetragrad(
         tmp_path,
         *("verify", "--backend", backend, "--precision", "float64", "--data", "generated"),
@@ -145,6 +144,35 @@ def test_a_planted_error_is_caught_and_named(
     assert done.returncode == 1, done
     assert "FAILED" in done.stdout
     assert named in done.stdout
+
+
+def plant(folder: Path, file: str, right: str, wrong: str) -> None:
+    """A copy of the program in ``folder`` with one error in it."""
+    for package in ("suite", "tasks", "backends"):
+        shutil.copytree(ROOT / package, folder / package)
+    target = folder / "backends" / file
+    source = target.read_text()
+    assert source.count(right) == 1
+    target.write_text(source.replace(right, wrong))
+
+
+@pytest.mark.filterwarnings("ignore")  # MLflow's own
+def test_the_speed_of_another_model_is_marked_wherever_it_is_shown(tmp_path: Path) -> None:
+    plant(tmp_path, "torch/fashion_mlp.py", "relu=nn.ReLU()", "relu=nn.ELU()")
+    options = ("--profile", "smoke", "--data", "generated", "--backend", "torch")
+    done = tetragrad(tmp_path, "run", *options, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1, done
+    assert re.search(r"torch:eager .*k \? .* NO", done.stdout)
+    assert "torch is NOT VERIFIED, its speed does not count: initial loss parts" in done.stdout
+    assert re.search(r"torch-eager.*ok, [\d,]+ samples/s \(NOT VERIFIED\)", done.stderr)
+    document = json.loads(
+        tetragrad(tmp_path, "run", *options, "--json", PYTHONPATH=str(tmp_path)).stdout
+    )
+    (cell,) = document["cells"]
+    assert (cell["outcome"], cell["verified"]) == ("ok", False)
+    run = MlflowClient(tracking.default_uri(tmp_path / "results")).get_run(cell["mlflow_run"])
+    assert run.info.run_name == "torch:eager seed 0 (not verified)"
+    assert run.data.tags["verified"] == "false"
 
 
 def test_all_backends_compute_the_same_model(tmp_path: Path) -> None:
