@@ -20,12 +20,12 @@ from suite.contract import Array, State, Task, Tree
 def forward(params: Tree, batch: Tree) -> tuple[Tree, Callable[[Tree], Tree]]:
     """Logits (n, 10) from images (n, 784), and the way back to the parameters."""
     a, saved_hidden = dense(batch["images"], params["hidden.kernel"], params["hidden.bias"])
-    h, saved_relu = relu(a)  # (n, 128)
+    h, saved_relu = relu(a, out=a)  # (n, 128)
     logits, saved_output = dense(h, params["output.kernel"], params["output.bias"])
 
     def backward(cotangent: Tree) -> Tree:
         dh, dw_output, db_output = dense_backward(cotangent["logits"], saved_output)
-        da = relu_backward(dh, saved_relu)
+        da = relu_backward(dh, saved_relu, out=dh)
         dw_hidden, db_hidden = dense_backward_params(da, saved_hidden)
         return {
             "hidden.kernel": dw_hidden,

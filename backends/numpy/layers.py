@@ -34,17 +34,16 @@ def dense_backward_params(dy: Array, saved: Saved) -> tuple[Array, Array]:
     return x.T @ dy, dy.sum(axis=0)
 
 
-def relu(x: Array) -> tuple[Array, Saved]:
-    """y = max(x, 0), any shape."""
-    y = np.maximum(x, 0)
+def relu(x: Array, out: Array | None = None) -> tuple[Array, Saved]:
+    """y = max(x, 0), any shape, into ``out``, which may be x."""
+    y = np.maximum(x, 0, out=out)
     return y, (y,)
 
 
-def relu_backward(dy: Array, saved: Saved) -> Array:
-    """dx = dy where x > 0, else 0 (0 at the kink too)."""
+def relu_backward(dy: Array, saved: Saved, out: Array | None = None) -> Array:
+    """dx = dy where x > 0, else 0 (0 at the kink too), into ``out``, which may be dy."""
     (y,) = saved
-    dx: Array = dy * (y > 0)
-    return dx
+    return np.multiply(dy, y > 0, out=out)
 
 
 def softmax_cross_entropy(z: Array, labels: Array) -> tuple[Array, Saved]:
@@ -56,7 +55,8 @@ def softmax_cross_entropy(z: Array, labels: Array) -> tuple[Array, Saved]:
     p = np.exp(z)
     norm = p.sum(axis=1, keepdims=True)
     p /= norm
-    loss = (np.log(norm[:, 0]) - z[np.arange(len(z)), labels]).mean()
+    n = len(z)
+    loss = (np.log(norm).sum() - z[np.arange(n), labels].sum()) / n
     return loss, (p, labels)
 
 
