@@ -1,4 +1,4 @@
-"""JAX: pure functions, one jit per chunk, optax."""
+"""JAX: pure functions, one jit per chunk."""
 
 from __future__ import annotations
 

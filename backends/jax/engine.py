@@ -8,9 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from backends.jax import optimizers
+from backends.jax.optimizers import Slots, update
 from suite.contract import Array, Chunk, State, Task, Tree
 
 Arrays = Mapping[str, jax.Array]
@@ -22,26 +21,23 @@ class Program:
     """Implements ``suite.contract.Program``."""
 
     def __init__(self, task: Task, state: State, forward: Forward, loss: Loss):
-        optimizer = optimizers.make(task.optimizer)
         gradient = jax.value_and_grad(loss)
 
-        def step(carry: Any, batch: Arrays) -> tuple[Any, jax.Array]:
-            params, memory = carry
+        def step(carry: tuple[Arrays, Slots], batch: Arrays) -> Any:
+            params, slots = carry
             value, gradients = gradient(params, batch)
-            updates, memory = optimizer.update(gradients, memory, params)
-            return (optax.apply_updates(params, updates), memory), value
+            return update(task.optimizer, params, gradients, slots), value
 
-        def train(params: Arrays, memory: Any, chunk: Arrays) -> Any:
-            return jax.lax.scan(step, (params, memory), chunk)
+        def train(params: Arrays, slots: Slots, chunk: Arrays) -> Any:
+            return jax.lax.scan(step, (params, slots), chunk)
 
         def predict(params: Arrays, chunk: Arrays) -> Arrays:
             outputs: Arrays = jax.lax.map(lambda batch: forward(params, batch), chunk)
             return outputs
 
-        self._optimizer, self._slots, self._dtype = optimizer, task.optimizer.slots, state.dtype
         self._params: Arrays
-        self._memory: Any
-        self._step: int
+        self._slots: Slots
+        self._dtype = state.dtype
         self._train = jax.jit(train, donate_argnums=(0, 1))
         self._predict, self._gradient = jax.jit(predict), jax.jit(gradient)
         self.restore(state)
@@ -55,8 +51,8 @@ class Program:
         return placed
 
     def train(self, placed: Arrays) -> Array:
-        result = self._train(self._params, self._memory, placed)
-        (self._params, self._memory), losses = jax.block_until_ready(result)
+        result = self._train(self._params, self._slots, placed)
+        (self._params, self._slots), losses = jax.block_until_ready(result)
         self._step += len(losses)
         return np.asarray(losses)
 
@@ -72,10 +68,7 @@ class Program:
             # np.array copies: donation lets XLA overwrite these buffers in the next chunk
             return {name: np.array(leaf) for name, leaf in tree.items()}
 
-        slots = {
-            slot: copied(optax.tree_utils.tree_get(self._memory, optimizers.SLOTS[slot]))
-            for slot in self._slots
-        }
+        slots = {slot: copied(tree) for slot, tree in self._slots.items()}
         return State(copied(self._params), slots, self._step)
 
     def restore(self, state: State) -> None:
@@ -84,7 +77,5 @@ class Program:
             return {name: jnp.array(leaf, dtype=self._dtype) for name, leaf in tree.items()}
 
         self._params = copied(state.params)
-        slots = {optimizers.SLOTS[slot]: copied(state.slots[slot]) for slot in self._slots}
-        memory = self._optimizer.init(self._params)
-        self._memory = optax.tree_utils.tree_set(memory, **slots)
+        self._slots = {slot: copied(tree) for slot, tree in state.slots.items()}
         self._step = state.step

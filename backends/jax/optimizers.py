@@ -1,19 +1,32 @@
-"""Optimisers from optax, where it computes the specified formula."""
+"""Optimisers as pure functions over trees of canonical names.
+
+Written out, as in the other backends, rather than taken from optax: the slots of a State are these
+trees themselves, with nothing to translate.
+"""
 
 from __future__ import annotations
 
-import optax
+from collections.abc import Mapping
+
+import jax
 
 from suite.contract import SGD, Optimizer, RMSprop
 
-SLOTS = {"v": "nu"}
-"""Canonical slot to the field's name in optax' state."""
+Arrays = Mapping[str, jax.Array]
+Slots = Mapping[str, Arrays]
 
 
-def make(optimizer: Optimizer) -> optax.GradientTransformation:
-    """The optimiser of the specification."""
+def update(
+    optimizer: Optimizer, params: Arrays, gradients: Arrays, slots: Slots
+) -> tuple[Arrays, Slots]:
+    """One step: the new parameters and slots."""
     match optimizer:
         case SGD(learning_rate):
-            return optax.sgd(learning_rate)
+            return {k: p - learning_rate * gradients[k] for k, p in params.items()}, slots
         case RMSprop(learning_rate, rho, epsilon):
-            return optax.rmsprop(learning_rate, decay=rho, eps=epsilon, eps_in_sqrt=True)
+            v = {k: rho * slots["v"][k] + (1 - rho) * g * g for k, g in gradients.items()}
+            moved = {
+                k: p - learning_rate * gradients[k] * jax.lax.rsqrt(v[k] + epsilon)
+                for k, p in params.items()
+            }
+            return moved, {"v": v}

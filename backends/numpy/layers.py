@@ -43,7 +43,8 @@ def relu(x: Array, out: Array | None = None) -> tuple[Array, Saved]:
 def relu_backward(dy: Array, saved: Saved, out: Array | None = None) -> Array:
     """dx = dy where x > 0, else 0 (0 at the kink too), into ``out``, which may be dy."""
     (y,) = saved
-    return np.multiply(dy, y > 0, out=out)
+    dx: Array = np.multiply(dy, y > 0, out=out)
+    return dx
 
 
 def softmax_cross_entropy(z: Array, labels: Array) -> tuple[Array, Saved]:

@@ -96,8 +96,8 @@ def busy_after_train(backend: str, forgetful: bool) -> float:
     program.train(placed)
     seconds = time.perf_counter() - begin
     if forgetful:
-        result = program._train(program._params, program._memory, placed)
-        (program._params, program._memory), _ = result
+        result = program._train(program._params, program._slots, placed)
+        (program._params, program._slots), _ = result
     else:
         program.train(placed)
     used = time.process_time()
