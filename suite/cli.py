@@ -181,11 +181,19 @@ def browse(
     tracking_uri: UriOption = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
 ) -> None:
-    """Open the results in MLflow's pages, on http://127.0.0.1:5000."""
+    """Serve MLflow's pages of the results on 127.0.0.1 and print their addresses."""
     uri = tracking_uri or tracking.default_uri(results)
     if uri == tracking.default_uri(results) and not (results / "mlflow.db").exists():
         raise RequestError(f"there are no results in {results.resolve()}; `tetragrad run` first")
-    print(f"http://127.0.0.1:{port}   (Ctrl-C ends it)", flush=True)
+    try:
+        experiments = Tracker(uri, results).experiments()
+    except TrackingError as error:
+        raise RequestError(f"the MLflow store cannot be read: {error}") from None
+    for name, experiment in experiments.items():
+        # the bare address would open MLflow's pages for language-model traces
+        page = f"#/experiments/{experiment}/runs?workflowType=machine_learning"
+        print(f"{name}: http://127.0.0.1:{port}/{page}", flush=True)
+    print("a session's runs unfold at its [+]; Ctrl-C ends the server", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
     os.execv(sys.executable, [*command, "--backend-store-uri", uri])
 

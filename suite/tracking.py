@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import tasks
 from suite import records
 from suite.curves import draw_curves
 from suite.records import Record
@@ -79,6 +80,14 @@ class Tracker:
         except Exception as error:
             raise TrackingError(f"{without_secrets(self._uri)}: {type(error).__name__}") from error
 
+    def experiments(self) -> dict[str, str]:
+        """The ids of our experiments, by task. TrackingError as for ``log``."""
+        try:
+            found = self._client.search_experiments()
+        except Exception as error:
+            raise TrackingError(f"{without_secrets(self._uri)}: {type(error).__name__}") from error
+        return {e.name: e.experiment_id for e in found if e.name in tasks.NAMES}
+
     @property
     def _client(self) -> MlflowClient:
         if self.__client is None:
@@ -100,7 +109,7 @@ class Tracker:
         location = None  # a server decides for itself where its artifacts lie
         if not re.match(r"https?:|databricks", self._uri):
             location = (self._results.resolve() / "mlartifacts" / task).as_uri()
-        # without the tag MLflow opens its pages for language-model traces
+        # else MLflow takes it for an experiment with language-model traces
         tags = {"mlflow.experimentKind": "custom_model_development"}
         return str(self._client.create_experiment(task, artifact_location=location, tags=tags))
 

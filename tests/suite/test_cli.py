@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +255,32 @@ class TestOtherCommands:
         assert done.stdout.strip() == str(tmp_path / "fashion_mnist")
         assert_refused(tetragrad(tmp_path, "data", "verify", **where), "missing", "data fetch")
         assert_refused(tetragrad(tmp_path, "data", "verify", "x", **where), "no data set 'x'")
+
+    def test_browse_serves_mlflow_on_the_own_machine_alone(self, smoke: tuple[Path, Any]) -> None:
+        folder, _ = smoke
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        process = start(folder, "browse", "--port", str(port))
+        try:
+            assert process.stdout
+            line = process.stdout.readline()
+            assert line.startswith(f"fashion_mlp: http://127.0.0.1:{port}/#/experiments/1/runs")
+            for _ in range(120):
+                try:
+                    page = urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5)
+                    break
+                except OSError:
+                    time.sleep(0.5)
+            assert b"MLflow" in page.read()
+            tree = [process.pid, *(p.pid for p in psutil.Process(process.pid).children(True))]
+            listening = [c for c in psutil.net_connections("inet") if c.status == "LISTEN"]
+            assert {c.laddr[0] for c in listening if c.pid in tree} == {"127.0.0.1"}
+        finally:
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
+            process.kill()
+            process.communicate()
 
     def test_browse_says_when_there_is_nothing(self, tmp_path: Path) -> None:
         assert_refused(tetragrad(tmp_path, "browse"), "no results", "tetragrad run")
