@@ -275,7 +275,8 @@ class TestOtherCommands:
             assert b"MLflow" in page.read()
             tree = [process.pid, *(p.pid for p in psutil.Process(process.pid).children(True))]
             listening = [c for c in psutil.net_connections("inet") if c.status == "LISTEN"]
-            assert {c.laddr[0] for c in listening if c.pid in tree} == {"127.0.0.1"}
+            ours = [c.laddr for c in listening if c.pid in tree and c.laddr]
+            assert {address.ip for address in ours} == {"127.0.0.1"}
         finally:
             for child in psutil.Process(process.pid).children(recursive=True):
                 child.kill()
