@@ -11,7 +11,9 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,61 +48,54 @@ class Tracker:
     def __init__(self, uri: str, results: Path):
         self._uri, self._results = uri, results
         self._failed = False
-        self.__client: MlflowClient | None = None
 
     def try_log(self, record: Record, path: Path, say: Callable[[str], None]) -> str | None:
         """Sends a record; the run's id, or None after telling why not. Gives up for good then."""
         if self._failed:
             return None
         try:
-            return self.log(record, path)
+            return self.log(record, path)[0]
         except TrackingError as error:
             self._failed = True
             say(f"not tracked: {error}; the records are kept, `tetragrad sync` sends them later")
             return None
 
-    def log(self, record: Record, path: Path) -> str:
-        """Sends a record unless it is there already; returns its run's id."""
-        try:
+    def log(self, record: Record, path: Path) -> tuple[str, bool]:
+        """Sends a record unless all of it is there: its run's id, and whether it was sent now."""
+        with self._translated_errors():
             run_id, complete = self._find(record)
             if complete:
-                return run_id
+                return run_id, False
             if run_id:  # what an earlier attempt left when it broke off
                 self._client.delete_run(run_id)
-            return self._send(record, path)
-        except Exception as error:
-            name, text = type(error).__name__, without_secrets(str(error))
-            lines = text.splitlines() or [""]
-            raise TrackingError(f"{without_secrets(self._uri)}: {name}: {lines[0]}") from error
-
-    def is_logged(self, record: Record) -> bool:
-        """Whether all of a record has arrived. TrackingError as for ``log``."""
-        try:
-            return self._find(record)[1]
-        except Exception as error:
-            raise TrackingError(f"{without_secrets(self._uri)}: {type(error).__name__}") from error
+            return self._send(record, path), True
 
     def experiments(self) -> dict[str, str]:
         """The ids of our experiments, by task. TrackingError as for ``log``."""
-        try:
+        with self._translated_errors():
             found = self._client.search_experiments()
-        except Exception as error:
-            raise TrackingError(f"{without_secrets(self._uri)}: {type(error).__name__}") from error
         return {e.name: e.experiment_id for e in found if e.name in tasks.NAMES}
 
-    @property
-    def _client(self) -> MlflowClient:
-        if self.__client is None:
-            os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-            os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-            os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-            for noisy in ("alembic", "mlflow"):
-                logging.getLogger(noisy).setLevel(logging.WARNING)
-            from mlflow import MlflowClient  # slow to import
+    @contextmanager
+    def _translated_errors(self) -> Iterator[None]:
+        """MLflow's stores raise errors of many libraries: they all become TrackingError."""
+        try:
+            yield
+        except Exception as error:
+            first_line = next(iter(str(error).splitlines()), "")
+            text = f"{self._uri}: {type(error).__name__}: {first_line}"
+            raise TrackingError(without_secrets(text)) from error
 
-            logging.getLogger("mlflow").setLevel(logging.WARNING)
-            self.__client = MlflowClient(self._uri)
-        return self.__client
+    @cached_property
+    def _client(self) -> MlflowClient:
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        from mlflow import MlflowClient  # slow to import
+
+        for noisy in ("alembic", "mlflow"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+        return MlflowClient(self._uri)
 
     def _experiment(self, task: str) -> str:
         found = self._client.get_experiment_by_name(task)
@@ -174,13 +169,12 @@ def sync(results: Path, tracker: Tracker, say: Callable[[str], None]) -> tuple[i
     """
     sent = there = 0
     for path in records.all_paths(results):
-        record = records.read(path)
-        if tracker.is_logged(record):
-            there += 1
-        else:
-            tracker.log(record, path)
+        _, new = tracker.log(records.read(path), path)
+        if new:
             say(f"sent {path}")
             sent += 1
+        else:
+            there += 1
     return sent, there
 
 

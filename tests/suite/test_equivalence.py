@@ -157,21 +157,38 @@ def plant(folder: Path, file: str, right: str, wrong: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's own
-def test_the_speed_of_another_model_is_marked_wherever_it_is_shown(tmp_path: Path) -> None:
-    plant(tmp_path, "torch/fashion_mlp.py", "relu=nn.ReLU()", "relu=nn.ELU()")
-    options = ("--profile", "smoke", "--data", "generated", "--backend", "torch")
+@pytest.mark.parametrize(
+    ("backend", "plant_of", "named"),
+    [
+        (
+            "torch",
+            ("torch/fashion_mlp.py", "relu=nn.ReLU()", "relu=nn.ELU()"),
+            "initial loss parts at step 1",
+        ),
+        (
+            "numpy",
+            ("numpy/layers.py", "return x.T @ dy, dy.sum(", "return x.T @ dy, -dy.sum("),
+            "central differences parts",  # it agrees with itself, which is not enough
+        ),
+    ],
+)
+def test_the_speed_of_another_model_is_marked_wherever_it_is_shown(
+    tmp_path: Path, backend: str, plant_of: tuple[str, str, str], named: str
+) -> None:
+    plant(tmp_path, *plant_of)
+    options = ("--profile", "smoke", "--data", "generated", "--backend", backend)
     done = tetragrad(tmp_path, "run", *options, PYTHONPATH=str(tmp_path))
     assert done.returncode == 1, done
-    assert re.search(r"torch:eager .*k \? .* NO", done.stdout)
-    assert "torch is NOT VERIFIED, its speed does not count: initial loss parts" in done.stdout
-    assert re.search(r"torch-eager.*ok, [\d,]+ samples/s \(NOT VERIFIED\)", done.stderr)
+    assert re.search(rf"{backend}:eager .*k \? .* NO", done.stdout)
+    assert f"{backend} is NOT VERIFIED, its speed does not count: {named}" in done.stdout
+    assert re.search(rf"{backend}-eager.*ok, [\d,]+ samples/s \(NOT VERIFIED\)", done.stderr)
     document = json.loads(
         tetragrad(tmp_path, "run", *options, "--json", PYTHONPATH=str(tmp_path)).stdout
     )
     (cell,) = document["cells"]
     assert (cell["outcome"], cell["verified"]) == ("ok", False)
     run = MlflowClient(tracking.default_uri(tmp_path / "results")).get_run(cell["mlflow_run"])
-    assert run.info.run_name == "torch:eager seed 0 (not verified)"
+    assert run.info.run_name == f"{backend}:eager seed 0 (not verified)"
     assert run.data.tags["verified"] == "false"
 
 

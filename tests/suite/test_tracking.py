@@ -46,7 +46,8 @@ def keep(results: Path, session: str = "s1", seed: int = 0) -> tuple[Record, Pat
 
 def test_a_record_arrives_whole(tracker: Tracker, results: Path) -> None:
     record, path = keep(results)
-    run_id = tracker.log(record, path)
+    run_id, sent = tracker.log(record, path)
+    assert sent
     store = client(results)
     run = store.get_run(run_id)
     assert run.info.status == "FINISHED"
@@ -72,7 +73,7 @@ def test_a_record_arrives_whole(tracker: Tracker, results: Path) -> None:
 
 
 def test_cells_of_a_session_are_nested_in_one_parent(tracker: Tracker, results: Path) -> None:
-    runs = [tracker.log(*keep(results, session, seed)) for session in "ab" for seed in (0, 1)]
+    runs = [tracker.log(*keep(results, session, seed))[0] for session in "ab" for seed in (0, 1)]
     store = client(results)
     parents = [store.get_run(run).data.tags["mlflow.parentRunId"] for run in runs]
     assert parents[0] == parents[1] != parents[2] == parents[3]
@@ -84,7 +85,7 @@ def test_a_cell_that_failed_is_there_as_failed(tracker: Tracker, results: Path) 
         record = replace(
             example_record(outcome), outcome=outcome, reason="why", chunks=[], epochs=[], phases={}
         )
-        run = client(results).get_run(tracker.log(record, records.write(results, record)))
+        run = client(results).get_run(tracker.log(record, records.write(results, record))[0])
         assert run.info.status == status
         assert run.data.tags["reason"] == "why"
 
@@ -101,7 +102,7 @@ def test_sync_sends_what_is_not_there_once_only(tracker: Tracker, results: Path)
 
 def test_a_run_that_broke_off_is_replaced(tracker: Tracker, results: Path) -> None:
     record, path = keep(results)
-    broken = tracker.log(record, path)
+    broken, _ = tracker.log(record, path)
     client(results).delete_tag(broken, COMPLETE_TAG)
     assert tracking.sync(results, tracker, print) == (1, 0)
     assert len(cell_runs(results)) == 1
