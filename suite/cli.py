@@ -97,10 +97,6 @@ def run(
     ] = False,
 ) -> None:
     """Train and time the tasks in every backend, after verifying that it is the same model."""
-    if profile not in tasks.PROFILES:
-        raise RequestError(
-            f"there is no profile {profile!r}; the profiles are: {', '.join(tasks.PROFILES)}"
-        )
     _require_threads(threads)
     if timeout <= 0:
         raise RequestError(f"--timeout {timeout:g} leaves no time; give more than 0 seconds")
@@ -108,7 +104,7 @@ def run(
         tasks=_chosen(task, tasks.NAMES, "task"),
         backends=_chosen(backend, backends.NAMES, "backend"),
         device=device.value,
-        profile=profile,
+        profile=_chosen([profile], tasks.PROFILES, "profile")[0],
         seeds=range(first_seed, first_seed + seeds),
         threads=threads,
         data=data.value,

@@ -9,9 +9,14 @@ import tensorflow as tf
 
 
 def parameters(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:
-    """Every parameter with its canonical name; Keras' kernels are (in, out) already."""
+    """Every parameter with its canonical name; Keras' kernels are (in, out) already.
+
+    TypeError for a layer whose weights have none yet: they would silently not be trained.
+    """
     for layer in model.layers:
         match layer:
             case keras.layers.Dense():
                 yield f"{layer.name}.kernel", layer.kernel.value
                 yield f"{layer.name}.bias", layer.bias.value
+            case _ if layer.weights:
+                raise TypeError(f"no canonical names for the weights of {layer}")

@@ -12,12 +12,17 @@ from suite.contract import Array
 
 
 def parameters(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """Every parameter of the model with its canonical name, ``<layer>.kernel`` for a weight."""
+    """Every parameter of the model with its canonical name, ``<layer>.kernel`` for a weight.
+
+    TypeError for a layer whose parameters have none yet: they would silently not be trained.
+    """
     for path, layer in model.named_modules():
         match layer:
             case nn.Linear():
                 yield f"{path}.kernel", layer.weight
                 yield f"{path}.bias", layer.bias
+            case _ if next(layer.parameters(recurse=False), None) is not None:
+                raise TypeError(f"no canonical names for the parameters of {layer}")
 
 
 def to_canonical(name: str, tensor: torch.Tensor) -> Array:

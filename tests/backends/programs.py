@@ -103,3 +103,16 @@ def busy_after_train(backend: str, forgetful: bool) -> float:
     used = time.process_time()
     time.sleep(1.5 * seconds)
     return (time.process_time() - used) / seconds
+
+
+def names_of_an_unknown_layer(backend: str) -> list[str]:
+    """Asks for the canonical names of a layer that the backend has none for."""
+    layers = importlib.import_module(f"backends.{backend}.layers")
+    if backend == "torch":
+        from torch import nn
+
+        return [name for name, _ in layers.parameters(nn.Sequential(nn.PReLU()))]
+    import keras
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.PReLU()])
+    return [name for name, _ in layers.parameters(model)]

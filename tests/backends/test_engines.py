@@ -129,3 +129,11 @@ def test_the_device_is_idle_when_train_returns(call: Call, backend: str) -> None
 def test_an_engine_that_returns_too_early_is_caught(call: Call) -> None:
     # JAX dispatches asynchronously on the CPU too: the double starts a chunk and does not wait
     assert call("jax", "float32", programs.busy_after_train, True) > 0.5
+
+
+@pytest.mark.parametrize("backend", ["torch", "tensorflow"])
+def test_a_layer_without_canonical_names_is_refused_not_left_untrained(
+    call: Call, backend: str
+) -> None:
+    with pytest.raises(TypeError, match=r"no canonical names.*PReLU"):
+        call(backend, "float32", programs.names_of_an_unknown_layer)
