@@ -19,15 +19,18 @@ import backends
 _FOREIGN = (
     *("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "VECLIB_", "BLIS_", "NUMEXPR_", "MALLOC_"),
     *("TF_", "XLA_", "JAX_", "KERAS_", "TORCH", "PYTORCH_", "ATEN_", "ONEDNN_", "DNNL_"),
-    *("CUDA_VISIBLE_DEVICES", "NPROC", "NVIDIA_TF32_OVERRIDE"),
+    *("NPROC", "NVIDIA_TF32_OVERRIDE"),
+)
+_POOLS = (
+    *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
+    "VECLIB_MAXIMUM_THREADS",
 )
 
 
 def worker_environment(backend: str, device: str, threads: int) -> dict[str, str]:
     """The environment of a worker: the caller's, less what steers frameworks, plus our settings."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
-    pools = ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM", "NUMEXPR")
-    ours = {f"{pool}_NUM_THREADS".replace("MAXIMUM_NUM", "MAXIMUM"): str(threads) for pool in pools}
+    ours = dict.fromkeys(_POOLS, str(threads))
     if device == "cpu":
         ours["CUDA_VISIBLE_DEVICES"] = ""
     return {**kept, **ours, **backends.load(backend).environment(device, threads)}
