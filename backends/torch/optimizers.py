@@ -1,7 +1,7 @@
 """Optimisers on the multi-tensor kernels that ``torch.optim`` itself is made of.
 
-``torch.optim.RMSprop`` adds epsilon outside the root, and the bookkeeping around
-``Optimizer.step`` costs 2% of a step of a small model; so the formulas are written out here.
+``torch.optim.RMSprop`` adds epsilon outside the root; and with ``backward``, an ``Optimizer`` and
+``zero_grad`` the engine ran at 0.95 of the speed of a bare loop, with these formulas at 1.00.
 """
 
 from __future__ import annotations
