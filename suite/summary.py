@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -25,17 +26,8 @@ def document(session: Session) -> dict[str, Any]:
 
 
 def _cell(session: Session, record: Record) -> dict[str, Any]:
-    cell = record.cell
     return {
-        "task": cell.task,
-        "variant": cell.variant,
-        "backend": cell.backend,
-        "mode": cell.mode,
-        "device": cell.device,
-        "precision": cell.precision,
-        "seed": cell.seed,
-        "profile": cell.profile,
-        "data": cell.data,
+        **asdict(record.cell),
         "outcome": record.outcome,
         "reason": record.reason,
         "verified": record.verified,
@@ -44,7 +36,7 @@ def _cell(session: Session, record: Record) -> dict[str, Any]:
         "throughput": record.throughput,
         "phases": {name: record.phases.get(name) for name in JSON_PHASES},
         "record": str(records.path_of(session.results, record)),
-        "mlflow_run": session.mlflow_runs.get(cell.label),
+        "mlflow_run": session.mlflow_runs.get(record.cell.label),
     }
 
 

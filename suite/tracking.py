@@ -12,6 +12,7 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -217,18 +218,9 @@ def _tags(record: Record) -> dict[str, str]:
 def _params(record: Record) -> list[Any]:
     from mlflow.entities import Param
 
-    cell = record.cell
-    chosen = {
-        "task": cell.task,
-        "backend": cell.backend,
-        "mode": cell.mode,
-        "device": cell.device,
-        "precision": cell.precision,
-        "seed": cell.seed,
-        "profile": cell.profile,
-        "threads": cell.threads,
-    }
-    return [Param(k, str(v)) for k, v in {**chosen, **_flat(record.specification)}.items()]
+    return [
+        Param(k, str(v)) for k, v in {**asdict(record.cell), **_flat(record.specification)}.items()
+    ]
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

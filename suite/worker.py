@@ -134,7 +134,7 @@ def trace_job(cell: Cell, send: Send, job: Job) -> None:
 
 def gradient_check(cell: Cell, send: Send, job: Job) -> None:
     """Checks NumPy's gradients of the task by central differences."""
-    from backends.numpy.central_differences import relative_error
+    from backends.numpy.central_differences import of_loss, relative_error
 
     module = _configure(cell, Clock())
     task = tasks.load(cell.task, cell.profile, cell.data)
@@ -143,7 +143,9 @@ def gradient_check(cell: Cell, send: Send, job: Job) -> None:
     batch = {
         name: a[0].astype(np.float64) if a.dtype.kind == "f" else a[0] for name, a in chunk.items()
     }
-    send("checked", error=relative_error(module.forward, params, batch, cell.seed))
+    for function in (module.forward, of_loss(module.loss)):
+        error = relative_error(function, params, batch, cell.seed)
+        send("checked", error=error if np.isfinite(error) else None)
 
 
 def describe(cell: Cell, send: Send, job: Job) -> None:

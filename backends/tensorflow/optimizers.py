@@ -20,8 +20,9 @@ class Updater:
         self.slots: Mapping[str, list[tf.Variable]] = {
             slot: [tf.Variable(tf.zeros_like(p)) for p in params] for slot in optimizer.slots
         }
-        # the kernel of RMSprop insists on a momentum's memory; with momentum 0 it holds the update
-        self._momentum = [tf.Variable(tf.zeros_like(p)) for p in params]
+        if isinstance(optimizer, RMSprop):
+            # its kernel insists on a momentum's memory; with momentum 0 that holds the update
+            self._momentum = [tf.Variable(tf.zeros_like(p)) for p in params]
 
     def apply(self, gradients: Sequence[tf.Tensor]) -> None:
         """One step, inside a ``tf.function``."""

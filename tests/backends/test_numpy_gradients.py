@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backends.numpy import fashion_mlp, layers
-from backends.numpy.central_differences import relative_error
+from backends.numpy.central_differences import of_loss, relative_error
 from backends.numpy.engine import Forward
 from suite.contract import Array, Tree
 from tests.tiny import tiny_task
@@ -100,22 +100,41 @@ def batch_of(task: Any) -> dict[str, Array]:
 def test_fashion_mlp(seed: int) -> None:
     task = tiny_task()
     params = task.initial(seed).astype("float64").params
-    assert relative_error(fashion_mlp.forward, params, batch_of(task), seed) < TOLERANCE
+    for function in (fashion_mlp.forward, of_loss(fashion_mlp.loss)):
+        assert relative_error(function, params, batch_of(task), seed) < TOLERANCE
 
 
-@pytest.mark.parametrize("leaf", ["hidden.kernel", "hidden.bias", "output.kernel", "output.bias"])
-def test_a_planted_error_in_any_leaf_is_caught(leaf: str) -> None:
-    task = tiny_task()
+def spoiled(spoil: Callable[[dict[str, Array]], object]) -> Forward:
+    """The perceptron with gradients that ``spoil`` has changed."""
 
-    def wrong(params: Tree, batch: Tree) -> tuple[Tree, Callable[[Tree], Tree]]:
+    def forward(params: Tree, batch: Tree) -> tuple[Tree, Callable[[Tree], Tree]]:
         outputs, backward = fashion_mlp.forward(params, batch)
 
-        def wrong_backward(cotangent: Tree) -> Tree:
+        def wrong(cotangent: Tree) -> Tree:
             gradients = dict(backward(cotangent))
-            gradients[leaf] = gradients[leaf] * (1 + 1e-4)
+            spoil(gradients)
             return gradients
 
-        return outputs, wrong_backward
+        return outputs, wrong
 
+    return forward
+
+
+LEAVES = ["hidden.kernel", "hidden.bias", "output.kernel", "output.bias"]
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+@pytest.mark.parametrize("factor", [1 + 1e-4, np.nan])
+def test_a_planted_error_in_any_leaf_is_caught(leaf: str, factor: float) -> None:
+    task = tiny_task()
     params = task.initial(0).astype("float64").params
-    assert relative_error(wrong, params, batch_of(task), 0) > TOLERANCE
+    wrong = spoiled(lambda gradients: gradients.update({leaf: gradients[leaf] * factor}))
+    assert not relative_error(wrong, params, batch_of(task), 0) <= TOLERANCE
+
+
+@pytest.mark.parametrize("leaf", LEAVES)
+def test_a_leaf_that_backward_forgets_is_caught(leaf: str) -> None:
+    task = tiny_task()
+    params = task.initial(0).astype("float64").params
+    with pytest.raises(KeyError, match=leaf):
+        relative_error(spoiled(lambda g: g.pop(leaf)), params, batch_of(task), 0)

@@ -21,7 +21,18 @@ from tests.suite.command import assert_refused, start, tetragrad
 from tests.suite.test_records import unwritable
 
 CELL_KEYS = {
-    *("task", "variant", "backend", "mode", "device", "precision", "seed", "profile", "data"),
+    *(
+        "task",
+        "variant",
+        "backend",
+        "mode",
+        "device",
+        "precision",
+        "seed",
+        "profile",
+        "data",
+        "threads",
+    ),
     *("outcome", "reason", "verified", "metrics", "time_to_target", "throughput", "phases"),
     *("record", "mlflow_run"),
 }

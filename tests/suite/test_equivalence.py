@@ -115,6 +115,13 @@ def test_an_envelope_longer_than_an_epoch_is_an_error_not_a_shorter_check() -> N
             "central differences",
         ),
         (
+            "numpy/layers.py",
+            "dz *= dloss / n",
+            "dz *= dloss / (n + 1)",
+            "numpy",
+            "central differences",
+        ),
+        (
             "torch/optimizers.py",
             "scale = torch._foreach_add(v, epsilon)\n                torch._foreach_rsqrt_(scale)",
             "scale = torch._foreach_sqrt(v)\n                torch._foreach_add_(scale, epsilon)"
@@ -130,7 +137,12 @@ def test_an_envelope_longer_than_an_epoch_is_an_error_not_a_shorter_check() -> N
             "initial loss parts at step 1",
         ),
     ],
-    ids=["wrong sign of a gradient", "epsilon outside the root", "another activation"],
+    ids=[
+        "wrong sign of a gradient",
+        "wrong gradient of the loss",
+        "epsilon outside the root",
+        "another activation",
+    ],
 )
 def test_a_planted_error_is_caught_and_named(
     tmp_path: Path, file: str, right: str, wrong: str, backend: str, named: str
