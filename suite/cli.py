@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -57,7 +58,14 @@ class PrecisionChoice(StrEnum):
     float64 = "float64"
 
 
-TaskOption = Annotated[list[str], typer.Option("--task", help="A task; repeatable. Default: all.")]
+TaskOption = Annotated[
+    list[str],
+    typer.Option(
+        "--task",
+        help="task, task:variant, task:all or all; repeatable.",
+        show_default=False,
+    ),
+]
 BackendOption = Annotated[
     list[str], typer.Option("--backend", help="A backend; repeatable. Default: all.")
 ]
@@ -96,12 +104,15 @@ def run(
         bool, typer.Option("--json", help="One JSON document on standard output.")
     ] = False,
 ) -> None:
-    """Train and time the tasks in every backend, after verifying that it is the same model."""
+    """Train and time tasks in every backend, after verifying that it is the same model.
+
+    Without --task: every task, in its default variant.
+    """
     _require_threads(threads)
     if timeout <= 0:
         raise RequestError(f"--timeout {timeout:g} leaves no time; give more than 0 seconds")
     plan = Plan(
-        tasks=_chosen(task, tasks.NAMES, "task"),
+        choices=_choices(task or tasks.NAMES),
         backends=_chosen(backend, backends.NAMES, "backend"),
         device=device.value,
         profile=_chosen([profile], tasks.PROFILES, "profile")[0],
@@ -131,11 +142,14 @@ def verify(
     ] = [],  # noqa: B006
     data: DataOption = Data.auto,
 ) -> None:
-    """Prove that every backend computes the same model as NumPy in float64."""
+    """Prove that every backend computes the same model as NumPy in float64.
+
+    Without --task: every task in every variant.
+    """
     chosen = [p for p in PRECISIONS if not precision or p in precision]
     with Reporter() as reporter:
         verdicts = verification.verify_all(
-            _chosen(task, tasks.NAMES, "task"),
+            _choices(task or [tasks.ALL]),
             _chosen(backend, backends.NAMES, "backend"),
             chosen,
             data.value,
@@ -218,6 +232,11 @@ def path(names: DataSets = None) -> None:
     """Print where the data sets lie, or would."""
     for name in _chosen(names or [], datasets.NAMES, "data set"):
         print(datasets.data_directory() / name)
+
+
+def _choices(wanted: Sequence[str]) -> tuple[tasks.Choice, ...]:
+    found = (choice for one in wanted for choice in tasks.choices(one))
+    return tuple(dict.fromkeys(found))
 
 
 def _chosen(wanted: list[str], known: tuple[str, ...], kind: str) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-PHASES = ("import", "data", "build", "compile", "transfer", "train", "evaluate")
-"""``data`` is reading the data set and gathering chunks, on the host, outside every other phase."""
+PHASES = ("import", "data", "build", "compile", "transfer", "train", "evaluate", "score", "adapt")
+"""``data`` is reading the data set and gathering chunks on the host, ``score`` making metrics of
+outputs, ``adapt`` what a task does between epochs, such as moving cluster centres."""
 
 
 @dataclass

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
@@ -45,11 +45,13 @@ class State:
     """All that training changes, on the host, by canonical name.
 
     ``slots`` holds the optimiser's memory, one tree per slot (``{"v": ...}`` for RMSprop), with
-    the names and shapes of ``params``; ``step`` counts the updates made.
+    the names and shapes of ``params``; ``buffers`` what changes without a gradient, such as the
+    running statistics of batch normalisation; ``step`` counts the updates made.
     """
 
     params: Tree
     slots: Mapping[str, Tree]
+    buffers: Tree = field(default_factory=dict)
     step: int = 0
 
     @property
@@ -63,7 +65,8 @@ class State:
         def cast(tree: Tree) -> Tree:
             return {name: np.array(leaf, dtype=dtype) for name, leaf in tree.items()}
 
-        return State(cast(self.params), {k: cast(v) for k, v in self.slots.items()}, self.step)
+        slots = {slot: cast(tree) for slot, tree in self.slots.items()}
+        return State(cast(self.params), slots, cast(self.buffers), self.step)
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,68 @@ class RMSprop:
     slots: ClassVar[tuple[str, ...]] = ("v",)
 
 
-Optimizer = SGD | RMSprop
+@dataclass(frozen=True)
+class Linear:
+    """A learning rate that falls linearly to 0 within ``total`` steps."""
+
+    total: int
+
+    def factor(self, step: Array) -> Array:
+        """What the rate is multiplied by after ``step`` updates, any shape."""
+        return np.asarray(1 - np.minimum(step / self.total, 1))
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """A learning rate that falls to 0 within ``total`` steps along half a cosine.
+
+    Loshchilov & Hutter, "SGDR", 2017, equation 5, without restarts.
+    """
+
+    total: int
+
+    def factor(self, step: Array) -> Array:
+        """What the rate is multiplied by after ``step`` updates, any shape."""
+        return np.asarray((1 + np.cos(np.pi * np.minimum(step / self.total, 1))) / 2)
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam, Kingma & Ba 2015, algorithm 1, after a clip of the gradients' global norm, if any.
+
+    ``g <- g min(1, clip / |g|)`` with ``|g|`` over all leaves (Pascanu et al. 2013, algorithm 1);
+    ``m <- beta1 m + (1 - beta1) g``;  ``v <- beta2 v + (1 - beta2) g^2``;
+    ``p <- p - rate m^ / (sqrt(v^) + epsilon)``
+    with ``m^ = m / (1 - beta1^t)``, ``v^ = v / (1 - beta2^t)``, t counted from 1.
+    """
+
+    learning_rate: float
+    beta1: float
+    beta2: float
+    epsilon: float
+    schedule: Linear | Cosine | None = None
+    clip: float | None = None
+    slots: ClassVar[tuple[str, ...]] = ("m", "v")
+
+    def rates(self, step: int, count: int) -> Array:
+        """The scheduled learning rates of ``count`` updates after ``step``, (count,) float64."""
+        steps = np.arange(step, step + count)
+        return self.learning_rate * (
+            self.schedule.factor(steps) if self.schedule else 1.0 + 0 * steps
+        )
+
+    def corrected(self, step: int, count: int) -> tuple[Array, Array]:
+        """Rates and epsilons (count,) into which the bias corrections have been drawn.
+
+        With them ``p <- p - rate' m / (sqrt(v) + epsilon')``, the form at the end of section 2 of
+        the paper. They are float64: in float32, ``1 - beta2^t`` loses half its digits.
+        """
+        t = np.arange(step, step + count) + 1.0
+        root = np.sqrt(1 - self.beta2**t)
+        return self.rates(step, count) * root / (1 - self.beta1**t), self.epsilon * root
+
+
+Optimizer = SGD | RMSprop | Adam
 
 
 @dataclass(frozen=True)
@@ -137,15 +201,21 @@ class Config(Protocol):
     def epochs(self) -> int: ...
 
 
+Predict = Callable[[Chunk], Tree]
+"""``Program.predict`` for a chunk on the host."""
+
+
 class Task(ABC):
     """One learning problem, free of frameworks: every backend gets the same bits from it."""
 
     name: str
     variant: str | None = None
     profile: str
-    config: Config
+    config: Any
+    """A ``Config``: every constant, nothing left to a framework's default."""
     optimizer: Optimizer
     params: Mapping[str, Leaf]
+    buffers: Mapping[str, Leaf] = {}
     provenance: Provenance
     unit: str = "samples/s"
     targets: tuple[Target, ...]
@@ -153,27 +223,52 @@ class Task(ABC):
     envelopes: Mapping[Precision, Envelope]
     verification_seed: int = 0
 
+    @property
+    def label(self) -> str:
+        """The task as it is asked for: ``task`` or ``task:variant``."""
+        return f"{self.name}:{self.variant}" if self.variant else self.name
+
     def initial(self, seed: int) -> State:
         """The float32 state that training starts from, drawn in the order of ``params``."""
         # spawn_key keeps this stream apart from that of the permutations, [seed, epoch]
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
-        params = {
-            name: leaf.draw(rng, leaf.shape).astype(np.float32)
-            for name, leaf in self.params.items()
-        }
+
+        def drawn(leaves: Mapping[str, Leaf]) -> Tree:
+            return {n: leaf.draw(rng, leaf.shape).astype(np.float32) for n, leaf in leaves.items()}
+
+        params = drawn(self.params)
         slots = {
             slot: {name: np.zeros_like(leaf) for name, leaf in params.items()}
             for slot in self.optimizer.slots
         }
-        return State(params, slots)
+        return State(params, slots, drawn(self.buffers))
 
     @abstractmethod
     def chunks(self, split: str, seed: int = 0, epoch: int = 0) -> Iterator[Chunk]:
         """The chunks of an epoch: ``split`` is "train" (permuted by (seed, epoch)) or "test"."""
 
+    def verification_chunks(self, seed: int) -> Iterator[Chunk]:
+        """The training chunks on which backends are compared; every term of the loss is in them."""
+        return self.chunks("train", seed)
+
+    def excerpt(self, batch: Tree) -> Tree:
+        """A batch of few samples out of ``batch``, for central differences.
+
+        Of many samples, one would have a ReLU that flips within the difference.
+        """
+        return {name: a[:8] for name, a in batch.items()}
+
     @abstractmethod
     def samples(self, chunk: Chunk) -> int:
         """How many of ``unit``'s samples (or tokens) one pass over ``chunk`` processes."""
+
+    def adapt(self, epoch: int, predict: Predict) -> Task:
+        """The task as it goes on after ``epoch`` (from 0): itself, unless it alternates.
+
+        A task that alternates between training and, say, moving cluster centres does the latter
+        here, once for all backends.
+        """
+        return self
 
     @abstractmethod
     def score(self, results: Iterable[tuple[Chunk, Tree]]) -> Mapping[str, float]:
@@ -181,7 +276,11 @@ class Task(ABC):
 
 
 class Program(Protocol):
-    """One model, compiled, on one device. Built by ``backends.<backend>.<task>.build``."""
+    """One model, compiled, on one device.
+
+    ``backends.<backend>.<task>.build(task, state, seed)`` builds it: dropout at a step draws from
+    ``(seed, state.step)``, and there is none where ``seed`` is None, as in equivalence checks.
+    """
 
     def place(self, chunk: Chunk) -> Any:
         """Moves a chunk to the device, in the program's precision."""

@@ -32,10 +32,13 @@ def draw_curves(record: Record, path: Path) -> None:
         axis.plot(epoch_ends[: len(values)], values, marker="o", label=f"{name}, by epoch")
     for axis in (left, right):
         axis.set_xlabel("training step")
-        axis.legend()
+        if axis.has_data():  # a cell that broke off may have no epoch yet
+            axis.legend()
     left.set_ylabel("loss [nats]")
     cell = record.cell
     verified = "verified" if record.verified else "NOT VERIFIED"
     data = "" if cell.data == "real" else ", GENERATED DATA"
-    figure.suptitle(f"{cell.task}, {cell.backend}:{cell.mode}, seed {cell.seed}, {verified}{data}")
+    figure.suptitle(
+        f"{cell.task_label}, {cell.backend}:{cell.mode}, seed {cell.seed}, {verified}{data}"
+    )
     figure.savefig(path, dpi=110)

@@ -92,14 +92,14 @@ def trace(task: Task, program: Program, seed: int, steps: int) -> dict[str, Arra
         losses.append(program.train(placed))
     state = program.state()
     found["loss"] = np.concatenate(losses)
-    found |= {f"state/{leaf}": p for leaf, p in state.params.items()}
+    found |= {f"state/{leaf}": p for leaf, p in (*state.params.items(), *state.buffers.items())}
     for slot, tree in state.slots.items():
         found |= {f"state/{slot}/{leaf}": a for leaf, a in tree.items()}
     return found
 
 
 def _first_steps(task: Task, seed: int, steps: int) -> Iterator[Chunk]:
-    for chunk in task.chunks("train", seed):
+    for chunk in task.verification_chunks(seed):
         taken = min(steps, len(next(iter(chunk.values()))))
         yield {name: a[:taken] for name, a in chunk.items()}
         steps -= taken
@@ -204,7 +204,7 @@ class Verifier:
         if ending.outcome == "interrupted":
             raise KeyboardInterrupt
         return Verdict(
-            task=self._task.name,
+            task=self._task.label,
             backend=backend,
             precision=precision,
             steps=envelope.steps,

@@ -19,10 +19,11 @@ from suite.records import Cell
 def print_listing(console: Console) -> None:
     """Asks every backend in a process of its own."""
     table = new_table("Tasks")
-    for column in ("task", "data set", "profiles"):
-        table.add_column(column)
+    for column in ("task", "data set", "variants (default first)", "profiles"):
+        table.add_column(column, overflow="fold")
     for task, dataset in tasks.DATASETS.items():
-        table.add_row(task, dataset, ", ".join(tasks.PROFILES))
+        variants = ", ".join(v for v in tasks.variants(task) if v) or "-"
+        table.add_row(task, dataset, variants, ", ".join(tasks.PROFILES))
     console.print(table)
     table = new_table("Backends")
     for column in ("backend", "version", "mode", "devices", "not available because"):

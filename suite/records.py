@@ -33,9 +33,14 @@ class Cell:
     threads: int
 
     @property
+    def task_label(self) -> str:
+        """The task as it is asked for: ``task`` or ``task:variant``."""
+        return f"{self.task}:{self.variant}" if self.variant else self.task
+
+    @property
     def label(self) -> str:
         """A name for files, unique within a session."""
-        task = self.task + (f"-{self.variant}" if self.variant else "")
+        task = self.task_label.replace(":", "-")
         return f"{task}-{self.backend}-{self.mode}-{self.device}-{self.precision}-seed{self.seed}"
 
 

@@ -29,7 +29,7 @@ PRECISION: Precision = "float32"
 class Plan:
     """What the user asked to be run."""
 
-    tasks: tuple[str, ...]
+    choices: tuple[tasks.Choice, ...]
     backends: tuple[str, ...]
     device: str
     profile: str
@@ -56,13 +56,13 @@ def new_session_id() -> str:
     return datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
 
 
-def cells(plan: Plan, task: str, source: DataSource) -> Iterator[Cell]:
+def cells(plan: Plan, choice: tasks.Choice, source: DataSource) -> Iterator[Cell]:
     """The cells of one task: backends take turns, seed by seed."""
     for seed in plan.seeds:
         for backend in plan.backends:
             yield Cell(
-                task=task,
-                variant=None,
+                task=choice[0],
+                variant=choice[1],
                 backend=backend,
                 mode=backends.load(backend).MODE,
                 device=plan.device,
@@ -82,12 +82,17 @@ class Runner:
         self._tracker, self._reporter = tracker, reporter
         self._verifiers: dict[str, Verifier] = {}
         self._verdicts: dict[tuple[str, str], Verdict] = {}
+        """By the task's label and the backend."""
         self.session = Session(new_session_id(), results, [], {})
 
     def run(self) -> Session:
         """Every cell gets a record, whatever happens to it; Ctrl-C interrupts the rest."""
-        sources = {name: self._resolve(name) for name in self._plan.tasks}
-        todo = [c for name, source in sources.items() for c in cells(self._plan, name, source)]
+        sources = {name: self._resolve(name) for name, _ in self._plan.choices}
+        todo = [
+            c
+            for choice in self._plan.choices
+            for c in cells(self._plan, choice, sources[choice[0]])
+        ]
         with Interrupts() as interrupts:
             for number, cell in enumerate(todo, 1):
                 record = self._new_record(cell)
@@ -108,7 +113,7 @@ class Runner:
         if reason := backends.load(cell.backend).available():
             record.outcome, record.reason = "skipped", reason
             return
-        key = (cell.task, cell.backend)
+        key = (cell.task_label, cell.backend)
         if key not in self._verdicts:
             self._verdicts[key] = self._verify(cell)
         verdict = self._verdicts[key]
@@ -125,19 +130,20 @@ class Runner:
         return source
 
     def _verify(self, cell: Cell) -> Verdict:
-        self._reporter.busy(f"verifying {cell.task} in {cell.backend}")
-        if cell.task not in self._verifiers:
-            task = tasks.load(cell.task, "full", cell.data)
-            self._verifiers[cell.task] = Verifier(
+        label = cell.task_label
+        self._reporter.busy(f"verifying {label} in {cell.backend}")
+        if label not in self._verifiers:
+            task = tasks.load(cell.task, "full", cell.data, cell.variant)
+            self._verifiers[label] = Verifier(
                 task,
                 cell.device,
                 cell.threads,
                 timeout=self._plan.timeout,
                 cache_folder=self._results / "verified",
             )
-        verdict = self._verifiers[cell.task].verify(cell.backend, cell.precision)
+        verdict = self._verifiers[label].verify(cell.backend, cell.precision)
         if not verdict.verified and verdict.outcome != "skipped":
-            self._reporter.say(f"{cell.task} in {cell.backend}: {verdict.explanation}")
+            self._reporter.say(f"{label} in {cell.backend}: {verdict.explanation}")
         return verdict
 
     def _new_record(self, cell: Cell) -> Record:
@@ -151,7 +157,8 @@ class Runner:
         )
 
     def _train(self, record: Record, place: str) -> None:
-        epochs = tasks.config(record.cell.task, record.cell.profile).epochs
+        cell = record.cell
+        epochs = tasks.config(cell.task, cell.profile, cell.variant).epochs
 
         def on_event(event: Event) -> None:
             _absorb(record, event)

@@ -42,8 +42,8 @@ def _cell(session: Session, record: Record) -> dict[str, Any]:
 
 def print_tables(session: Session, console: Console) -> None:
     """A comparison table for every task of the session, seeds taken together."""
-    for task in dict.fromkeys(r.cell.task for r in session.records):
-        found = [r for r in session.records if r.cell.task == task]
+    for task in dict.fromkeys(r.cell.task_label for r in session.records):
+        found = [r for r in session.records if r.cell.task_label == task]
         console.print(_table(found))
         for record in found:
             for miss in record.missed:
@@ -69,7 +69,7 @@ def _table(found: Sequence[Record]) -> Table:
     threads = "1 thread" if cell.threads == 1 else f"{cell.threads} threads"
     count = len({r.cell.seed for r in found})
     seeds = f"seed {cell.seed}" if count == 1 else f"{count} seeds"
-    title = f"{cell.task} · {cell.profile} · {cell.device} · {threads} · {seeds} · {data}"
+    title = f"{cell.task_label} · {cell.profile} · {cell.device} · {threads} · {seeds} · {data}"
     table = new_table(title)
     names = list(next((r.metrics for r in found if r.metrics), {}))
     table.add_column("backend", no_wrap=True)

@@ -137,13 +137,14 @@ class Tracker:
         client, cell = self._client, record.cell
         experiment = self._experiment(cell.task)
         parent = self._session_run(experiment, record)
+        variant = f"{cell.variant} " if cell.variant else ""
         verified = "" if record.verified else " (not verified)"
         run_id = str(
             client.create_run(
                 experiment,
                 start_time=_milliseconds(record),
                 tags={"mlflow.parentRunId": parent, **_tags(record)},
-                run_name=f"{cell.backend}:{cell.mode} seed {cell.seed}{verified}",
+                run_name=f"{variant}{cell.backend}:{cell.mode} seed {cell.seed}{verified}",
             ).info.run_id
         )
         client.log_batch(run_id, params=_params(record))
@@ -198,6 +199,7 @@ def _tags(record: Record) -> dict[str, str]:
         "verified": str(record.verified).lower(),
         "data": cell.data,
         "data.digest": record.provenance.get("digest", ""),
+        "variant": cell.variant or "",
         "backend": cell.backend,
         "mode": cell.mode,
         "device": cell.device,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from suite.clock import Clock
-from suite.contract import Array, Chunk, Program, State, Task
+from suite.contract import Array, Chunk, Program, State, Task, Tree
 
 Send = Callable[..., None]
 
@@ -36,6 +36,8 @@ class Training:
         self._warm_up(initial)
         for epoch in range(self._task.config.epochs):
             loss = statistics.fmean(self._train_epoch(epoch))
+            with self._clock.phase("adapt"):
+                self._task = self._task.adapt(epoch, self._predict)
             metrics = {"train_loss": loss, **self._evaluate()}
             if not np.isfinite(list(metrics.values())).all():
                 raise Diverged(f"after epoch {epoch + 1} the metrics are {metrics}")
@@ -87,7 +89,11 @@ class Training:
                 outputs = self._program.predict(placed)
             self._steady["evaluate"].append(lap.seconds)
             results.append((chunk, outputs))
-        return self._task.score(results)
+        with self._clock.phase("score"):
+            return self._task.score(results)
+
+    def _predict(self, chunk: Chunk) -> Tree:
+        return self._program.predict(self._program.place(chunk))
 
     def _require_finite(self, losses: Array) -> None:
         """Counts the steps; Diverged, naming the step, if a loss is not finite."""

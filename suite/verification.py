@@ -19,7 +19,7 @@ QUANTITIES = ("initial loss", "gradient", "loss", "state")
 
 
 def verify_all(
-    task_names: Sequence[str],
+    choices: Sequence[tasks.Choice],
     backend_names: Sequence[str],
     precisions: Sequence[Precision],
     data: str,
@@ -27,20 +27,20 @@ def verify_all(
 ) -> list[Verdict]:
     """A fresh verdict for every combination; nothing is taken from the cache."""
     verdicts = []
-    for name in task_names:
+    for name, variant in choices:
         source, notice = datasets.resolve(tasks.DATASETS[name], data)
         if notice:
             reporter.say(notice)
-        task = tasks.load(name, "full", source)
+        task = tasks.load(name, "full", source, variant)
         verifier = Verifier(task, device="cpu", threads=1)
         for backend in backend_names:
             reason = backends.load(backend).available()
             for precision in precisions:
                 if reason:
                     steps = task.envelopes[precision].steps
-                    verdict = Verdict(name, backend, precision, steps, (), "skipped", reason)
+                    verdict = Verdict(task.label, backend, precision, steps, (), "skipped", reason)
                 else:
-                    reporter.busy(f"verifying {name} in {backend}, {precision}")
+                    reporter.busy(f"verifying {task.label} in {backend}, {precision}")
                     verdict = verifier.verify(backend, precision)
                 verdicts.append(verdict)
     return verdicts

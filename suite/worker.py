@@ -87,16 +87,20 @@ def _describe(cell: Cell) -> dict[str, Any]:
     return {**described, "threads": {**described["threads"], **pools}}
 
 
+def _load(cell: Cell) -> Task:
+    return tasks.load(cell.task, cell.profile, cell.data, cell.variant)
+
+
 def train(cell: Cell, send: Send, job: Job) -> None:
     """Trains a cell, clocked by phase; an event after every chunk and every epoch."""
     clock = Clock()
     module = _configure(cell, clock)
     memory = {"after_import": _peak_memory()}
     with clock.phase("data"):
-        task = tasks.load(cell.task, cell.profile, cell.data)
+        task = _load(cell)
         initial = task.initial(cell.seed).astype(cell.precision)
     with clock.phase("build"):
-        program = module.build(task, initial)
+        program = module.build(task, initial, cell.seed)
     send("started", **_about(task), worker=_describe(cell))
     Training(task, program, cell.seed, clock, send).run(initial)
     send("finished", phases=clock.seconds, memory={**memory, "peak": _peak_memory()})
@@ -109,10 +113,7 @@ def _about(task: Task) -> dict[str, Any]:
     return {
         "specification": {
             **dataclasses.asdict(task.config),
-            "optimizer": {
-                "name": type(task.optimizer).__name__,
-                **dataclasses.asdict(task.optimizer),
-            },
+            "optimizer": _named(task.optimizer),
             "parameters": sum(math.prod(leaf.shape) for leaf in task.params.values()),
         },
         "provenance": dataclasses.asdict(task.provenance),
@@ -123,12 +124,21 @@ def _about(task: Task) -> dict[str, Any]:
     }
 
 
+def _named(constants: Any) -> Any:
+    """A dataclass as a document that says its name: which optimiser, which schedule."""
+    if not dataclasses.is_dataclass(constants):
+        return constants
+    fields = {f.name: _named(getattr(constants, f.name)) for f in dataclasses.fields(constants)}
+    return {"name": type(constants).__name__, **fields}
+
+
 def trace_job(cell: Cell, send: Send, job: Job) -> None:
     """Writes the equivalence trace of ``job["steps"]`` steps to the file ``job["output"]``."""
     module = _configure(cell, Clock())
-    task = tasks.load(cell.task, cell.profile, cell.data)
+    task = _load(cell)
     initial = task.initial(cell.seed).astype(cell.precision)
-    found = trace(task, module.build(task, initial), cell.seed, job["steps"])
+    # no seed, no dropout: its random numbers are each framework's own
+    found = trace(task, module.build(task, initial, None), cell.seed, job["steps"])
     np.savez(job["output"], allow_pickle=False, **found)
 
 
@@ -137,15 +147,13 @@ def gradient_check(cell: Cell, send: Send, job: Job) -> None:
     from backends.numpy.central_differences import of_loss, relative_error
 
     module = _configure(cell, Clock())
-    task = tasks.load(cell.task, cell.profile, cell.data)
-    params = task.initial(cell.seed).astype("float64").params
-    chunk = next(task.chunks("train", cell.seed))
-    batch = {
-        name: a[0].astype(np.float64) if a.dtype.kind == "f" else a[0] for name, a in chunk.items()
-    }
-    for function in (module.forward, of_loss(module.loss)):
-        error = relative_error(function, params, batch, cell.seed)
-        send("checked", error=error if np.isfinite(error) else None)
+    task = _load(cell)
+    state = task.initial(cell.seed).astype("float64")
+    program = module.build(task, state, None)
+    chunk = next(task.verification_chunks(cell.seed))
+    batch = task.excerpt(program.place({name: a[:1] for name, a in chunk.items()})[0])
+    error = relative_error(of_loss(program.loss, state.buffers), state.params, batch, cell.seed)
+    send("checked", error=error if np.isfinite(error) else None)
 
 
 def describe(cell: Cell, send: Send, job: Job) -> None:

@@ -125,6 +125,11 @@ def _pixels(images: Array) -> Array:
     return pixels
 
 
-def load(profile: str, source: DataSource) -> FashionMLP:
+def config(profile: str, variant: None) -> FashionMLPConfig:
+    """The constants of a profile."""
+    return PROFILES[profile]
+
+
+def load(profile: str, source: DataSource, variant: None) -> FashionMLP:
     """The task on real or generated data."""
     return FashionMLP(PROFILES[profile], profile, fashion_mnist.load(source))

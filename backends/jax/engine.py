@@ -9,37 +9,50 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from backends.jax.optimizers import Slots, update
+from backends.jax.optimizers import Slots, step_rates, update
 from suite.contract import Array, Chunk, State, Task, Tree
 
 Arrays = Mapping[str, jax.Array]
-Forward = Callable[[Arrays, Arrays], Arrays]
-Loss = Callable[[Arrays, Arrays], jax.Array]
+Forward = Callable[[Arrays, Arrays, Arrays], Arrays]
+"""``forward(params, buffers, batch) -> outputs``, in evaluation mode."""
+Loss = Callable[[Arrays, Arrays, Arrays, jax.Array | None], tuple[jax.Array, Arrays]]
+"""``loss(params, buffers, batch, key) -> loss, new buffers``; no key, no dropout."""
 
 
 class Program:
     """Implements ``suite.contract.Program``."""
 
-    def __init__(self, task: Task, state: State, forward: Forward, loss: Loss):
-        gradient = jax.value_and_grad(loss)
+    def __init__(self, task: Task, state: State, seed: int | None, forward: Forward, loss: Loss):
+        gradient = jax.value_and_grad(loss, has_aux=True)
 
-        def step(carry: tuple[Arrays, Slots], batch: Arrays) -> Any:
-            params, slots = carry
-            value, gradients = gradient(params, batch)
-            return update(task.optimizer, params, gradients, slots), value
+        def key(step: jax.Array) -> jax.Array | None:
+            return None if seed is None else jax.random.fold_in(jax.random.key(seed), step)
 
-        def train(params: Arrays, slots: Slots, chunk: Arrays) -> Any:
-            return jax.lax.scan(step, (params, slots), chunk)
+        def step(carry: Any, inputs: Any) -> Any:
+            params, slots, buffers = carry
+            batch, number, rates = inputs
+            (value, buffers), gradients = gradient(params, buffers, batch, key(number))
+            params, slots = update(task.optimizer, params, gradients, slots, rates)
+            return (params, slots, buffers), value
 
-        def predict(params: Arrays, chunk: Arrays) -> Arrays:
-            outputs: Arrays = jax.lax.map(lambda batch: forward(params, batch), chunk)
+        def train(carry: Any, chunk: Arrays, numbers: jax.Array, rates: Arrays) -> Any:
+            return jax.lax.scan(step, carry, (chunk, numbers, rates))
+
+        def predict(params: Arrays, buffers: Arrays, chunk: Arrays) -> Arrays:
+            outputs: Arrays = jax.lax.map(lambda batch: forward(params, buffers, batch), chunk)
             return outputs
 
+        def first_gradient(params: Arrays, buffers: Arrays, batch: Arrays, number: int) -> Any:
+            (value, _), gradients = gradient(params, buffers, batch, key(jnp.asarray(number)))
+            return value, gradients
+
+        self._optimizer = task.optimizer
         self._params: Arrays
         self._slots: Slots
+        self._buffers: Arrays
         self._dtype = state.dtype
-        self._train = jax.jit(train, donate_argnums=(0, 1))
-        self._predict, self._gradient = jax.jit(predict), jax.jit(gradient)
+        self._train = jax.jit(train, donate_argnums=0)
+        self._predict, self._gradient = jax.jit(predict), jax.jit(first_gradient)
         self.restore(state)
 
     def place(self, chunk: Chunk) -> Arrays:
@@ -51,16 +64,22 @@ class Program:
         return placed
 
     def train(self, placed: Arrays) -> Array:
-        result = self._train(self._params, self._slots, placed)
-        (self._params, self._slots), losses = jax.block_until_ready(result)
-        self._step += len(losses)
+        count = len(next(iter(placed.values())))
+        numbers = np.arange(self._step, self._step + count, dtype=np.uint32)
+        rates = step_rates(self._optimizer, self._step, count, self._dtype)
+        carry = (self._params, self._slots, self._buffers)
+        result = self._train(carry, placed, numbers, rates)
+        (self._params, self._slots, self._buffers), losses = jax.block_until_ready(result)
+        self._step += count
         return np.asarray(losses)
 
     def predict(self, placed: Arrays) -> Tree:
-        return {name: np.asarray(a) for name, a in self._predict(self._params, placed).items()}
+        outputs = self._predict(self._params, self._buffers, placed)
+        return {name: np.asarray(a) for name, a in outputs.items()}
 
     def gradients(self, placed: Arrays) -> tuple[float, Tree]:
-        loss, gradients = self._gradient(self._params, {k: a[0] for k, a in placed.items()})
+        batch = {name: a[0] for name, a in placed.items()}
+        loss, gradients = self._gradient(self._params, self._buffers, batch, self._step)
         return float(loss), {name: np.asarray(g) for name, g in gradients.items()}
 
     def state(self) -> State:
@@ -69,7 +88,7 @@ class Program:
             return {name: np.array(leaf) for name, leaf in tree.items()}
 
         slots = {slot: copied(tree) for slot, tree in self._slots.items()}
-        return State(copied(self._params), slots, self._step)
+        return State(copied(self._params), slots, copied(self._buffers), self._step)
 
     def restore(self, state: State) -> None:
         def copied(tree: Tree) -> Arrays:
@@ -78,4 +97,5 @@ class Program:
 
         self._params = copied(state.params)
         self._slots = {slot: copied(tree) for slot, tree in state.slots.items()}
+        self._buffers = copied(state.buffers)
         self._step = state.step

@@ -7,19 +7,32 @@ trees themselves, with nothing to translate.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
-from suite.contract import SGD, Optimizer, RMSprop
+from suite.contract import SGD, Adam, Array, Optimizer, RMSprop
 
 Arrays = Mapping[str, jax.Array]
 Slots = Mapping[str, Arrays]
 
 
+def step_rates(
+    optimizer: Optimizer, step: int, count: int, dtype: np.dtype[Any]
+) -> Mapping[str, Array]:
+    """What ``count`` updates after update number ``step`` need, each (count,)."""
+    if not isinstance(optimizer, Adam):
+        return {}
+    rate, epsilon = optimizer.corrected(step, count)
+    return {"rate": rate.astype(dtype), "epsilon": epsilon.astype(dtype)}
+
+
 def update(
-    optimizer: Optimizer, params: Arrays, gradients: Arrays, slots: Slots
+    optimizer: Optimizer, params: Arrays, gradients: Arrays, slots: Slots, rates: Arrays
 ) -> tuple[Arrays, Slots]:
-    """One step: the new parameters and slots."""
+    """One step: the new parameters and slots. ``rates`` are those of this step."""
     match optimizer:
         case SGD(learning_rate):
             return {k: p - learning_rate * gradients[k] for k, p in params.items()}, slots
@@ -30,3 +43,19 @@ def update(
                 for k, p in params.items()
             }
             return moved, {"v": v}
+        case Adam(_, beta1, beta2, clip=clip):
+            g = gradients if clip is None else _clipped(gradients, clip)
+            m = {k: beta1 * slots["m"][k] + (1 - beta1) * g[k] for k in params}
+            v = {k: beta2 * slots["v"][k] + (1 - beta2) * g[k] * g[k] for k in params}
+            moved = {
+                k: p - rates["rate"] * m[k] / (jnp.sqrt(v[k]) + rates["epsilon"])
+                for k, p in params.items()
+            }
+            return moved, {"m": m, "v": v}
+
+
+def _clipped(gradients: Arrays, clip: float) -> Arrays:
+    """The gradients with a global norm of at most ``clip``."""
+    norm = jnp.sqrt(sum(jnp.vdot(g, g) for g in gradients.values()))
+    factor = jnp.minimum(1.0, clip / norm)
+    return {k: g * factor for k, g in gradients.items()}

@@ -11,28 +11,28 @@ from collections.abc import Callable
 
 import numpy as np
 
-from backends.numpy.engine import Forward, Loss
+from backends.numpy.engine import Loss
 from suite.contract import Tree
+
+Differentiable = Callable[[Tree, Tree], tuple[Tree, Callable[[Tree], Tree]]]
+"""``f(params, batch) -> outputs, backward``; ``backward(cotangents) -> gradients``"""
 
 STEP = 1e-7
 """h. Truncation is some 1e-14, cancellation some 1e-9 of a value of order one; and it is so small
 because a ReLU whose input crosses 0 between p - h d and p + h d would spoil the difference."""
 FLOOR = 1e-2
 """Gradients smaller than this, relative to the output, drown in the rounding of the difference."""
-ROWS = 8
-"""Rows of the batch that are used: with more, one of them is sooner near such a kink."""
 
 
 def relative_error(
-    forward: Forward, params: Tree, batch: Tree, seed: int, directions: int = 4
+    forward: Differentiable, params: Tree, batch: Tree, seed: int, directions: int = 4
 ) -> float:
     """The largest disagreement over every leaf and ``directions`` directions, relative.
 
-    ``params`` and ``batch`` in float64. Each leaf is moved on its own, so that a large gradient
+    ``params`` and ``batch`` in float64, of few samples: with more, one is sooner near a kink. Each leaf is moved on its own, so that a large gradient
     cannot hide a wrong small one.
     """
     rng = np.random.default_rng(seed)
-    batch = {name: a[:ROWS] for name, a in batch.items()}
     outputs, backward = forward(params, batch)
     errors = []
     for _ in range(directions):
@@ -52,11 +52,11 @@ def relative_error(
     return float(np.max(errors))  # unlike max, lets nothing that is not a number pass
 
 
-def of_loss(loss: Loss) -> Forward:
-    """A loss as a function with one output, so that its way back can be checked too."""
+def of_loss(loss: Loss, buffers: Tree) -> Differentiable:
+    """A loss, in training mode but without dropout, as a function with one output."""
 
     def forward(params: Tree, batch: Tree) -> tuple[Tree, Callable[[Tree], Tree]]:
-        value, backward = loss(params, batch)
+        value, _, backward = loss(params, buffers, batch, None)
         return {"loss": np.asarray(value)}, lambda cotangent: backward(float(cotangent["loss"]))
 
     return forward

@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-from backends.numpy import optimizers
+from backends.numpy.optimizers import Updater
 from suite.contract import Array, Chunk, State, Task, Tree
 
-Backward = Callable[[Any], Tree]
-"""From the cotangent of a function's output to the gradients of the parameters."""
-Forward = Callable[[Tree, Tree], tuple[Tree, Callable[[Tree], Tree]]]
-"""``forward(params, batch) -> outputs, backward``"""
-Loss = Callable[[Tree, Tree], tuple[Array, Backward]]
-"""``loss(params, batch) -> loss, backward``; the cotangent of a loss is 1."""
+Key = tuple[int, int]
+"""(seed, step): what the dropout of a step is drawn from."""
+Backward = Callable[[float], Tree]
+"""From the cotangent of a loss, which is 1 in training, to the gradients of the parameters."""
+Forward = Callable[[Tree, Tree, Tree], Tree]
+"""``forward(params, buffers, batch) -> outputs``, in evaluation mode."""
+Loss = Callable[[Tree, Tree, Tree, Key | None], tuple[Array, Tree, Backward]]
+"""``loss(params, buffers, batch, key) -> loss, new buffers, backward``; no key, no dropout."""
 
 
 class Program:
-    """Implements ``suite.contract.Program``."""
+    """Implements ``suite.contract.Program``; ``loss`` is what central differences check."""
 
-    def __init__(self, task: Task, state: State, forward: Forward, loss: Loss):
-        self._forward, self._loss = forward, loss
+    def __init__(self, task: Task, state: State, seed: int | None, forward: Forward, loss: Loss):
+        self._forward, self.loss, self._seed = forward, loss, seed
         self._optimizer = task.optimizer
         self._dtype = state.dtype
+        self._params: Tree
+        self._buffers: Tree
+        self._step: int
+        self._updater: Updater
         self.restore(state)
 
     def place(self, chunk: Chunk) -> list[Tree]:
@@ -38,26 +43,31 @@ class Program:
 
     def train(self, placed: list[Tree]) -> Array:
         losses = np.empty(len(placed), self._dtype)
-        for step, batch in enumerate(placed):
-            losses[step], backward = self._loss(self._params, batch)
-            optimizers.update(
-                self._optimizer, self._params, backward(1.0), self._slots, self._scratch
+        self._updater.begin(self._step, len(placed))
+        for number, batch in enumerate(placed):
+            losses[number], self._buffers, backward = self.loss(
+                self._params, self._buffers, batch, self._key()
             )
-        self._step += len(placed)
+            self._updater.apply(backward(1.0), number)
+            self._step += 1
         return losses
 
+    def _key(self) -> Key | None:
+        return None if self._seed is None else (self._seed, self._step)
+
     def predict(self, placed: list[Tree]) -> Tree:
-        outputs = [self._forward(self._params, batch)[0] for batch in placed]
+        outputs = [self._forward(self._params, self._buffers, batch) for batch in placed]
         return {name: np.stack([o[name] for o in outputs]) for name in outputs[0]}
 
     def gradients(self, placed: list[Tree]) -> tuple[float, Tree]:
-        loss, backward = self._loss(self._params, placed[0])
+        loss, _, backward = self.loss(self._params, self._buffers, placed[0], self._key())
         return float(loss), backward(1.0)
 
     def state(self) -> State:
-        return State(self._params, self._slots, self._step).astype(self._dtype)
+        slots = self._updater.slots
+        return State(self._params, slots, self._buffers, self._step).astype(self._dtype)
 
     def restore(self, state: State) -> None:
         own = state.astype(self._dtype)
-        self._params, self._slots, self._step = own.params, own.slots, own.step
-        self._scratch = {name: np.empty_like(leaf) for name, leaf in own.params.items()}
+        self._params, self._buffers, self._step = own.params, own.buffers, own.step
+        self._updater = Updater(self._optimizer, own.params, own.slots)

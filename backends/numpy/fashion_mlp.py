@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from backends.numpy.engine import Backward, Program
+from backends.numpy.engine import Backward, Key, Program
 from backends.numpy.layers import (
     dense,
     dense_backward,
@@ -17,14 +15,24 @@ from backends.numpy.layers import (
 from suite.contract import Array, State, Task, Tree
 
 
-def forward(params: Tree, batch: Tree) -> tuple[Tree, Callable[[Tree], Tree]]:
-    """Logits (n, 10) from images (n, 784), and the way back to the parameters."""
+def forward(params: Tree, buffers: Tree, batch: Tree) -> Tree:
+    """Logits (n, 10) from images (n, 784)."""
+    h, _ = dense(batch["images"], params["hidden.kernel"], params["hidden.bias"])
+    relu(h, out=h)  # (n, 128)
+    logits, _ = dense(h, params["output.kernel"], params["output.bias"])
+    return {"logits": logits}
+
+
+def loss(params: Tree, buffers: Tree, batch: Tree, key: Key | None) -> tuple[Array, Tree, Backward]:
+    """Mean cross-entropy over the batch, the buffers, and the way back to the parameters."""
     a, saved_hidden = dense(batch["images"], params["hidden.kernel"], params["hidden.bias"])
     h, saved_relu = relu(a, out=a)  # (n, 128)
     logits, saved_output = dense(h, params["output.kernel"], params["output.bias"])
+    value, saved_loss = softmax_cross_entropy(logits, batch["labels"])
 
-    def backward(cotangent: Tree) -> Tree:
-        dh, dw_output, db_output = dense_backward(cotangent["logits"], saved_output)
+    def backward(cotangent: float) -> Tree:
+        dlogits = softmax_cross_entropy_backward(cotangent, saved_loss)
+        dh, dw_output, db_output = dense_backward(dlogits, saved_output)
         da = relu_backward(dh, saved_relu, out=dh)
         dw_hidden, db_hidden = dense_backward_params(da, saved_hidden)
         return {
@@ -34,20 +42,9 @@ def forward(params: Tree, batch: Tree) -> tuple[Tree, Callable[[Tree], Tree]]:
             "output.bias": db_output,
         }
 
-    return {"logits": logits}, backward
+    return value, buffers, backward
 
 
-def loss(params: Tree, batch: Tree) -> tuple[Array, Backward]:
-    """Mean cross-entropy over the batch, and the way back to the parameters."""
-    outputs, forward_backward = forward(params, batch)
-    value, saved = softmax_cross_entropy(outputs["logits"], batch["labels"])
-
-    def backward(cotangent: float) -> Tree:
-        return forward_backward({"logits": softmax_cross_entropy_backward(cotangent, saved)})
-
-    return value, backward
-
-
-def build(task: Task, state: State) -> Program:
+def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
-    return Program(task, state, forward, loss)
+    return Program(task, state, seed, forward, loss)

@@ -47,6 +47,60 @@ def relu_backward(dy: Array, saved: Saved, out: Array | None = None) -> Array:
     return dx
 
 
+def dropout_mask(
+    key: tuple[int, int] | None, layer: int, shape: tuple[int, ...], rate: float, dtype: Any
+) -> Array | None:
+    """What an activation is multiplied by: 0 with probability ``rate``, else 1 / (1 - rate).
+
+    Drawn from ``key``, which is (seed, step), and the number of the layer; None without a key. A
+    shape with an axis of 1, such as (n, 1, channels), drops along that axis together: spatial
+    dropout (Tompson et al. 2015). Scaled in training, not in evaluation: Srivastava et al. 2014,
+    section 10.
+    """
+    if key is None:
+        return None
+    seed, step = key
+    # spawn_key keeps this stream apart from those of the parameters and the permutations
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, step, layer)))
+    kept = rng.random(shape, dtype=np.float32) >= rate
+    mask: Array = kept.astype(dtype)
+    mask /= 1 - rate
+    return mask
+
+
+def dropout(x: Array, mask: Array | None) -> tuple[Array, Saved]:
+    """y = x mask, with a mask that broadcasts to x's shape; y = x without one."""
+    return (x if mask is None else x * mask), (mask,)
+
+
+def dropout_backward(dy: Array, saved: Saved) -> Array:
+    """dx = dy mask."""
+    (mask,) = saved
+    return dy if mask is None else dy * mask
+
+
+SMALLEST_NORM = 1e-12
+"""Rows shorter than this are divided by it instead, as in PyTorch: the row 0 stays 0."""
+
+
+def l2_normalize(x: Array) -> tuple[Array, Saved]:
+    """y = x / max(|x|, 1e-12), row by row, for x (n, channels)."""
+    squares: Array = np.einsum("ij,ij->i", x, x)[:, None]
+    norm = np.maximum(np.sqrt(squares), SMALLEST_NORM)
+    y = x / norm
+    return y, (y, norm)
+
+
+def l2_normalize_backward(dy: Array, saved: Saved) -> Array:
+    """dx = (dy - y <y, dy>) / |x|; where |x| <= 1e-12 the divisor is constant, dx = dy / 1e-12."""
+    y, norm = saved
+    radial: Array = np.einsum("ij,ij->i", y, dy)[:, None]
+    radial *= norm > SMALLEST_NORM
+    dx = dy - y * radial
+    dx /= norm
+    return dx
+
+
 def softmax_cross_entropy(z: Array, labels: Array) -> tuple[Array, Saved]:
     """Mean over n of -log softmax(z)[label], for logits z (n, classes), labels (n,); a scalar.
 

@@ -20,26 +20,48 @@ Loss = Callable[[keras.Model, Batch], tf.Tensor]
 class Program:
     """Implements ``suite.contract.Program``."""
 
-    def __init__(self, task: Task, state: State, model: keras.Model, forward: Forward, loss: Loss):
-        self._model, self._forward, self._loss = model, forward, loss
+    def __init__(
+        self,
+        task: Task,
+        state: State,
+        seed: int | None,
+        model: keras.Model,
+        forward: Forward,
+        loss: Loss,
+    ):
+        self._model, self._forward, self._loss, self._seed = model, forward, loss, seed
         self._params = dict(layers.parameters(model))
+        self._buffers = dict(layers.buffers(model))
+        self._dropouts = list(layers.dropouts(model))
+        for dropout in self._dropouts if seed is None else ():
+            dropout.rate = 0  # Keras then leaves it out
         self._dtype = state.dtype
         self._updater = Updater(task.optimizer, list(self._params.values()))
         self._train = tf.function(self._train_chunk, autograph=False)
         self._predict = tf.function(self._predict_step, autograph=False)
         self.restore(state)
 
-    def _value_and_gradients(self, batch: Batch) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def _value_and_gradients(
+        self, batch: Batch, step: tf.Tensor
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        """``step`` counts the updates before this one: dropout draws from it."""
+        if self._seed is not None:
+            for number, dropout in enumerate(self._dropouts):
+                state = tf.stack([tf.constant(dropout_seed(self._seed, number), tf.int64), step])
+                generator = dropout.seed_generator.state
+                generator.assign(tf.cast(state, generator.dtype))
         with tf.GradientTape() as tape:
             value = self._loss(self._model, batch)
-        return value, tape.gradient(value, list(self._params.values()))
+        gradients = tape.gradient(value, list(self._params.values()))
+        return value, [tf.convert_to_tensor(g) for g in gradients]  # dense where rows were gathered
 
-    def _train_chunk(self, chunk: Batch) -> tf.Tensor:
+    def _train_chunk(self, chunk: Batch, first: tf.Tensor, rates: Batch) -> tf.Tensor:
         steps = _steps(chunk)
 
         def body(step: tf.Tensor, losses: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-            value, gradients = self._value_and_gradients(_batch(chunk, step))
-            self._updater.apply(gradients)
+            made = first + tf.cast(step, tf.int64)
+            value, gradients = self._value_and_gradients(_batch(chunk, step), made)
+            self._updater.apply(gradients, _batch(rates, step))
             return step + 1, losses.write(step, value)
 
         losses = tf.TensorArray(self._dtype, steps)
@@ -56,7 +78,9 @@ class Program:
         }
 
     def train(self, placed: Batch) -> Array:
-        losses: Array = self._train(placed).numpy()
+        first = tf.constant(self._step, tf.int64)  # a Python integer would retrace
+        rates = self._updater.rates(self._step, _steps(placed))
+        losses: Array = self._train(placed, first, rates).numpy()
         self._step += len(losses)
         tf.test.experimental.sync_devices()
         return losses
@@ -67,7 +91,11 @@ class Program:
         return {name: np.stack([o[name] for o in outputs]) for name in outputs[0]}
 
     def gradients(self, placed: Batch) -> tuple[float, Tree]:
-        value, gradients = self._value_and_gradients(_batch(placed, 0))
+        before = {name: b.numpy() for name, b in self._buffers.items()}
+        step = tf.constant(self._step, tf.int64)
+        value, gradients = self._value_and_gradients(_batch(placed, 0), step)
+        for name, b in self._buffers.items():
+            b.assign(before[name])
         named = zip(self._params, gradients, strict=True)
         return float(value), {name: g.numpy() for name, g in named}
 
@@ -77,14 +105,22 @@ class Program:
             slot: {n: v.numpy() for n, v in zip(self._params, variables, strict=True)}
             for slot, variables in self._updater.slots.items()
         }
-        return State(params, slots, self._step).astype(self._dtype)
+        buffers = {name: b.numpy() for name, b in self._buffers.items()}
+        return State(params, slots, buffers, self._step).astype(self._dtype)
 
     def restore(self, state: State) -> None:
         for i, (name, p) in enumerate(self._params.items()):
             p.assign(np.asarray(state.params[name], self._dtype))
             for slot, variables in self._updater.slots.items():
                 variables[i].assign(np.asarray(state.slots[slot][name], self._dtype))
+        for name, b in self._buffers.items():
+            b.assign(np.asarray(state.buffers[name], self._dtype))
         self._step = state.step
+
+
+def dropout_seed(seed: int, layer: int) -> int:
+    """A seed of its own for every dropout layer, 31 bits."""
+    return int(np.random.SeedSequence(seed, spawn_key=(1, layer)).generate_state(1)[0] >> 1)
 
 
 def _batch(chunk: Batch, step: tf.Tensor | int) -> Batch:

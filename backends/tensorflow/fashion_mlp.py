@@ -24,7 +24,7 @@ def loss(model: keras.Model, batch: Batch) -> tf.Tensor:
     return tf.reduce_mean(losses)
 
 
-def build(task: Task, state: State) -> Program:
+def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
     inputs, hidden = state.params["hidden.kernel"].shape
     classes = len(state.params["output.bias"])
@@ -35,4 +35,4 @@ def build(task: Task, state: State) -> Program:
             keras.layers.Dense(classes, name="output"),
         ]
     )
-    return Program(task, state, model, forward, loss)
+    return Program(task, state, seed, model, forward, loss)

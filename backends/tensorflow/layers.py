@@ -20,3 +20,18 @@ def parameters(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:
                 yield f"{layer.name}.bias", layer.bias.value
             case _ if layer.weights:
                 raise TypeError(f"no canonical names for the weights of {layer}")
+
+
+def buffers(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:
+    """What changes without a gradient, with its canonical name: batch-norm statistics."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            yield f"{layer.name}.mean", layer.moving_mean.value
+            yield f"{layer.name}.variance", layer.moving_variance.value
+
+
+def dropouts(model: keras.Model) -> Iterator[keras.layers.Dropout]:
+    """The model's dropout layers, in order."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            yield layer

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from suite.contract import SGD, Optimizer, RMSprop
+from suite.contract import SGD, Adam, Optimizer, RMSprop
 
 
 class Updater:
@@ -24,8 +24,18 @@ class Updater:
             # its kernel insists on a momentum's memory; with momentum 0 that holds the update
             self._momentum = [tf.Variable(tf.zeros_like(p)) for p in params]
 
-    def apply(self, gradients: Sequence[tf.Tensor]) -> None:
-        """One step, inside a ``tf.function``."""
+    def rates(self, step: int, count: int) -> Mapping[str, tf.Tensor]:
+        """What ``count`` updates after update number ``step`` need, each (count,)."""
+        if not isinstance(self._optimizer, Adam):
+            return {}
+        rate, epsilon = self._optimizer.corrected(step, count)
+        dtype = self._params[0].dtype
+        return {"rate": tf.constant(rate, dtype), "epsilon": tf.constant(epsilon, dtype)}
+
+    def apply(self, gradients: Sequence[tf.Tensor], rates: Mapping[str, tf.Tensor]) -> None:
+        """One step, inside a ``tf.function``; ``rates`` are those of this step."""
+        if isinstance(self._optimizer, Adam) and self._optimizer.clip is not None:
+            gradients, _ = tf.clip_by_global_norm(gradients, self._optimizer.clip)
         for i, (p, g) in enumerate(zip(self._params, gradients, strict=True)):
             match self._optimizer:
                 case SGD(learning_rate):
@@ -41,5 +51,19 @@ class Updater:
                         rho=tf.constant(rho, p.dtype),
                         momentum=tf.constant(0.0, p.dtype),
                         epsilon=tf.constant(epsilon, p.dtype),
+                        grad=g,
+                    )
+                case Adam(_, beta1, beta2):
+                    # the corrections are in rate and epsilon already: the powers are taken as 0
+                    tf.raw_ops.ResourceApplyAdam(
+                        var=p.handle,
+                        m=self.slots["m"][i].handle,
+                        v=self.slots["v"][i].handle,
+                        beta1_power=tf.constant(0.0, p.dtype),
+                        beta2_power=tf.constant(0.0, p.dtype),
+                        lr=rates["rate"],
+                        beta1=tf.constant(beta1, p.dtype),
+                        beta2=tf.constant(beta2, p.dtype),
+                        epsilon=rates["epsilon"],
                         grad=g,
                     )

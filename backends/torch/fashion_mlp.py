@@ -23,7 +23,7 @@ def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
     return F.cross_entropy(forward(model, batch)["logits"], batch["labels"])
 
 
-def build(task: Task, state: State) -> Program:
+def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
     inputs, hidden = state.params["hidden.kernel"].shape
     classes = len(state.params["output.bias"])
@@ -34,4 +34,4 @@ def build(task: Task, state: State) -> Program:
             output=nn.Linear(hidden, classes),
         )
     )
-    return Program(task, state, model, forward, loss)
+    return Program(task, state, seed, model, forward, loss)

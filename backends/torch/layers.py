@@ -25,6 +25,16 @@ def parameters(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
                 raise TypeError(f"no canonical names for the parameters of {layer}")
 
 
+def buffers(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """What changes without a gradient, with its canonical name: batch-norm statistics."""
+    for path, layer in model.named_modules():
+        if isinstance(layer, nn.BatchNorm1d):
+            assert layer.running_mean is not None
+            assert layer.running_var is not None
+            yield f"{path}.mean", layer.running_mean
+            yield f"{path}.variance", layer.running_var
+
+
 def to_canonical(name: str, tensor: torch.Tensor) -> Array:
     """A copy of a parameter, or of its gradient or slot, on the host in canonical layout.
 

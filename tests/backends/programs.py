@@ -17,7 +17,7 @@ SEED = 3
 def build(backend: str, state: State, optimizer: Optimizer, chunk_steps: int = 4) -> Program:
     task = tiny_task(optimizer, chunk_steps)
     module = importlib.import_module(f"backends.{backend}.fashion_mlp")
-    program: Program = module.build(task, state)
+    program: Program = module.build(task, state, SEED)
     return program
 
 
@@ -72,8 +72,8 @@ def state_is_a_copy(backend: str, state: State, optimizer: Optimizer) -> list[st
 
 
 def leaves(state: State) -> Tree:
-    """Every array of a state, by ``params/<leaf>`` and ``<slot>/<leaf>``."""
-    trees = {"params": state.params, **state.slots}
+    """Every array of a state, by ``params/<leaf>``, ``buffers/<leaf>`` and ``<slot>/<leaf>``."""
+    trees = {"params": state.params, "buffers": state.buffers, **state.slots}
     return {f"{k}/{name}": leaf for k, tree in trees.items() for name, leaf in tree.items()}
 
 
@@ -89,15 +89,16 @@ def busy_after_train(backend: str, forgetful: bool) -> float:
         fashion_mlp.FashionMLPConfig(chunk_steps=468), "full", fashion_mnist.generated()
     )
     module = importlib.import_module(f"backends.{backend}.fashion_mlp")
-    program = module.build(task, task.initial(SEED))
+    program = module.build(task, task.initial(SEED), SEED)
     placed = program.place(next(task.chunks("train", SEED)))
     program.train(placed)  # compiles
     begin = time.perf_counter()
     program.train(placed)
     seconds = time.perf_counter() - begin
     if forgetful:
-        result = program._train(program._params, program._slots, placed)
-        (program._params, program._slots), _ = result
+        carry = (program._params, program._slots, program._buffers)
+        numbers = np.arange(468, dtype=np.uint32)
+        (program._params, program._slots, _), _ = program._train(carry, placed, numbers, {})
     else:
         program.train(placed)
     used = time.process_time()

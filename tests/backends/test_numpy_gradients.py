@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backends.numpy import fashion_mlp, layers
-from backends.numpy.central_differences import of_loss, relative_error
-from backends.numpy.engine import Forward
+from backends.numpy.central_differences import Differentiable, of_loss, relative_error
 from suite.contract import Array, Tree
 from tests.tiny import tiny_task
 
@@ -21,7 +20,7 @@ seeds = st.integers(0, 2**32 - 1)
 TOLERANCE = 1e-6
 
 
-def layer(forward: Callable[..., Any], backward: Callable[..., Any], *names: str) -> Forward:
+def layer(forward: Callable[..., Any], backward: Callable[..., Any], *names: str) -> Differentiable:
     """A layer as a function of named parameters, for the check."""
 
     def run(params: Tree, batch: Tree) -> tuple[Tree, Callable[[Tree], Tree]]:
@@ -92,23 +91,22 @@ def test_softmax_cross_entropy_neither_overflows_nor_depends_on_a_shift(shift: f
 
 def batch_of(task: Any) -> dict[str, Array]:
     chunk = next(task.chunks("train", 0))
-    images, labels = chunk["images"][0].astype(np.float64), chunk["labels"][0]
-    return {"images": images, "labels": labels}
+    batch = task.excerpt({name: a[0] for name, a in chunk.items()})
+    return {"images": batch["images"].astype(np.float64), "labels": batch["labels"]}
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_fashion_mlp(seed: int) -> None:
     task = tiny_task()
     params = task.initial(seed).astype("float64").params
-    for function in (fashion_mlp.forward, of_loss(fashion_mlp.loss)):
-        assert relative_error(function, params, batch_of(task), seed) < TOLERANCE
+    assert relative_error(of_loss(fashion_mlp.loss, {}), params, batch_of(task), seed) < TOLERANCE
 
 
-def spoiled(spoil: Callable[[dict[str, Array]], object]) -> Forward:
+def spoiled(spoil: Callable[[dict[str, Array]], object]) -> Differentiable:
     """The perceptron with gradients that ``spoil`` has changed."""
 
     def forward(params: Tree, batch: Tree) -> tuple[Tree, Callable[[Tree], Tree]]:
-        outputs, backward = fashion_mlp.forward(params, batch)
+        outputs, backward = of_loss(fashion_mlp.loss, {})(params, batch)
 
         def wrong(cotangent: Tree) -> Tree:
             gradients = dict(backward(cotangent))

@@ -36,6 +36,7 @@ CELL_KEYS = {
     *("outcome", "reason", "verified", "metrics", "time_to_target", "throughput", "phases"),
     *("record", "mlflow_run"),
 }
+FASHION = ("--task", "fashion_mlp")
 GENERATED = ("--data", "generated")
 
 
@@ -43,7 +44,7 @@ GENERATED = ("--data", "generated")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """One smoke run of everything, shared by the tests that look at what came of it."""
     folder = tmp_path_factory.mktemp("smoke")
-    return folder, tetragrad(folder, "run", "--profile", "smoke", *GENERATED, "--json")
+    return folder, tetragrad(folder, "run", *FASHION, "--profile", "smoke", *GENERATED, "--json")
 
 
 class TestRun:
@@ -96,7 +97,9 @@ class TestRun:
         folder, _ = smoke
         before = {p: p.stat().st_mtime_ns for p in (folder / "results" / "verified").iterdir()}
         assert len(before) == len(backends.NAMES)
-        done = tetragrad(folder, *("run", "--profile", "smoke", "--backend", "numpy", *GENERATED))
+        done = tetragrad(
+            folder, *("run", *FASHION, "--profile", "smoke", "--backend", "numpy", *GENERATED)
+        )
         assert done.returncode == 0, done.stderr
         after = {p: p.stat().st_mtime_ns for p in (folder / "results" / "verified").iterdir()}
         assert after == before
@@ -107,6 +110,7 @@ class TestRun:
         ("arguments", "words"),
         [
             (["--task", "fashion"], ["no task 'fashion'", "fashion_mlp"]),
+            (["--task", "fashion_mlp:wide"], ["fashion_mlp has no variant 'wide'"]),
             (["--backend", "theano"], ["no backend 'theano'", "numpy, torch, tensorflow, jax"]),
             (["--profile", "huge"], ["no profile 'huge'", "smoke, quick, full"]),
             (["--threads", "4096"], ["--threads 4096"]),
@@ -123,7 +127,7 @@ class TestRun:
 
     def test_results_that_cannot_be_written(self, tmp_path: Path) -> None:
         folder = unwritable(tmp_path)
-        done = tetragrad(Path("/"), "run", "--results", str(folder), *GENERATED)
+        done = tetragrad(Path("/"), "run", *FASHION, "--results", str(folder), *GENERATED)
         assert_refused(done, str(folder), "cannot be written", "--results")
 
     def test_a_damaged_data_file(self, tmp_path: Path) -> None:
@@ -132,7 +136,7 @@ class TestRun:
         (tmp_path / "fashion_mnist").mkdir()
         for file in SOURCE.files:
             (tmp_path / "fashion_mnist" / file).write_bytes(b"damaged")
-        for command in (["run"], ["verify"], ["data", "verify"]):
+        for command in (["run", *FASHION], ["verify", *FASHION], ["data", "verify"]):
             done = tetragrad(tmp_path, *command, TETRAGRAD_DATA=str(tmp_path))
             assert_refused(done, "train-images-idx3-ubyte.gz is damaged", "tetragrad data fetch")
 
@@ -143,7 +147,17 @@ class TestRun:
         (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['jax'] = None")
         done = tetragrad(
             folder,
-            *("run", "--profile", "smoke", "--backend", "jax", "--backend", "numpy", "--json"),
+            *(
+                "run",
+                *FASHION,
+                "--profile",
+                "smoke",
+                "--backend",
+                "jax",
+                "--backend",
+                "numpy",
+                "--json",
+            ),
             *GENERATED,
             PYTHONPATH=str(tmp_path),
         )
@@ -158,7 +172,8 @@ class TestRun:
         if list(Path("/dev").glob("nvidia[0-9]*")):
             pytest.skip("this machine has a GPU")
         done = tetragrad(
-            tmp_path, *("run", "--profile", "smoke", "--device", "cuda", "--json", *GENERATED)
+            tmp_path,
+            *("run", *FASHION, "--profile", "smoke", "--device", "cuda", "--json", *GENERATED),
         )
         assert done.returncode == 1  # nothing ran
         for cell in json.loads(done.stdout)["cells"]:
@@ -180,7 +195,7 @@ def workers(process: Any) -> list[psutil.Process]:
     return [p for p in children if "suite.worker" in p.cmdline()]
 
 
-LONG = ("run", "--profile", "full", "--seeds", "2", "--json", *GENERATED)
+LONG = ("run", *FASHION, "--profile", "full", "--seeds", "2", "--json", *GENERATED)
 
 
 class TestFaults:
@@ -230,7 +245,7 @@ class TestFaults:
         folder, _ = smoke
         done = tetragrad(
             folder,
-            *("run", "--profile", "smoke", "--backend", "numpy", "--json", *GENERATED),
+            *("run", *FASHION, "--profile", "smoke", "--backend", "numpy", "--json", *GENERATED),
             *("--tracking-uri", "http://127.0.0.1:9"),
             MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
         )
@@ -262,7 +277,7 @@ class TestOtherCommands:
 
     def test_data_path_and_verify(self, tmp_path: Path) -> None:
         where = {"TETRAGRAD_DATA": str(tmp_path)}
-        done = tetragrad(tmp_path, "data", "path", **where)
+        done = tetragrad(tmp_path, "data", "path", "fashion_mnist", **where)
         assert done.stdout.strip() == str(tmp_path / "fashion_mnist")
         assert_refused(tetragrad(tmp_path, "data", "verify", **where), "missing", "data fetch")
         assert_refused(tetragrad(tmp_path, "data", "verify", "x", **where), "no data set 'x'")

@@ -13,12 +13,12 @@ import pytest
 from mlflow import MlflowClient
 
 import backends
+import tasks
 from backends.numpy import fashion_mlp
 from suite import tracking
 from suite.contract import Array, Envelope
 from suite.equivalence import Finding, Verdict, compare, trace
 from tasks import datasets
-from tasks.datasets import fashion_mnist
 from tests.suite.command import tetragrad
 from tests.tiny import tiny_task
 
@@ -29,7 +29,7 @@ ENVELOPE = Envelope(steps=10, loss=1e-12, gradient=1e-12, state=1e-12)
 @pytest.fixture
 def oracle() -> dict[str, Array]:
     task = tiny_task()
-    program = fashion_mlp.build(task, task.initial(0).astype("float64"))
+    program = fashion_mlp.build(task, task.initial(0).astype("float64"), None)
     return trace(task, program, seed=0, steps=10)
 
 
@@ -99,7 +99,7 @@ def test_a_worker_that_failed_verifies_nothing() -> None:
 
 def test_an_envelope_longer_than_an_epoch_is_an_error_not_a_shorter_check() -> None:
     task = tiny_task()
-    program = fashion_mlp.build(task, task.initial(0))
+    program = fashion_mlp.build(task, task.initial(0), None)
     with pytest.raises(ValueError, match="too short"):
         trace(task, program, seed=0, steps=13)
 
@@ -150,7 +150,17 @@ def test_a_planted_error_is_caught_and_named(
     plant(tmp_path, file, right, wrong)
     done = tetragrad(
         tmp_path,
-        *("verify", "--backend", backend, "--precision", "float64", "--data", "generated"),
+        *(
+            "verify",
+            "--task",
+            "fashion_mlp",
+            "--backend",
+            backend,
+            "--precision",
+            "float64",
+            "--data",
+            "generated",
+        ),
         PYTHONPATH=str(tmp_path),
     )
     assert done.returncode == 1, done
@@ -188,7 +198,16 @@ def test_the_speed_of_another_model_is_marked_wherever_it_is_shown(
     tmp_path: Path, backend: str, plant_of: tuple[str, str, str], named: str
 ) -> None:
     plant(tmp_path, *plant_of)
-    options = ("--profile", "smoke", "--data", "generated", "--backend", backend)
+    options = (
+        "--task",
+        "fashion_mlp",
+        "--profile",
+        "smoke",
+        "--data",
+        "generated",
+        "--backend",
+        backend,
+    )
     done = tetragrad(tmp_path, "run", *options, PYTHONPATH=str(tmp_path))
     assert done.returncode == 1, done
     assert re.search(rf"{backend}:eager .*k \? .* NO", done.stdout)
@@ -204,9 +223,14 @@ def test_the_speed_of_another_model_is_marked_wherever_it_is_shown(
     assert run.data.tags["verified"] == "false"
 
 
-def test_all_backends_compute_the_same_model(tmp_path: Path) -> None:
-    real = not datasets.missing(fashion_mnist.SOURCE)
-    done = tetragrad(tmp_path, "verify", "--data", "real" if real else "generated")
+LABELS = [f"{name}:{variant}" if variant else name for name, variant in tasks.choices(tasks.ALL)]
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_all_backends_compute_the_same_model(tmp_path: Path, label: str) -> None:
+    dataset = datasets.source(tasks.DATASETS[label.partition(":")[0]])
+    data = "generated" if datasets.missing(dataset) else "real"
+    done = tetragrad(tmp_path, "verify", "--task", label, "--data", data)
     assert done.returncode == 0, done
     ran = sum(backends.load(b).available() is None for b in backends.NAMES)
     assert done.stdout.count(" same") == 2 * ran

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,10 @@ from hypothesis import strategies as st
 from backends.numpy import fashion_mlp
 from suite.clock import PHASES, Clock
 from suite.contract import SGD, Array, Chunk, State, Tree
+from suite.curves import draw_curves
 from suite.statistics import median_interval
 from suite.training import Diverged, Training
+from tests.suite.examples import example_record
 from tests.tiny import STEPS, tiny_task
 
 
@@ -130,4 +134,12 @@ def test_divergence_is_reported_with_its_step() -> None:
         np.errstate(all="ignore"),
         pytest.raises(Diverged, match=r"the loss is (nan|inf) at step [2-9]"),
     ):
-        trained(fashion_mlp.build(task, initial), task, initial)
+        trained(fashion_mlp.build(task, initial, 0), task, initial)
+
+
+def test_the_curves_of_a_cell_that_broke_off_before_its_first_epoch_are_drawn(
+    tmp_path: Path,
+) -> None:
+    record = replace(example_record(), epochs=[], outcome="crashed")
+    draw_curves(record, tmp_path / "curves.png")  # a warning would be an error
+    assert (tmp_path / "curves.png").stat().st_size > 1_000
