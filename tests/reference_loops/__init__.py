@@ -1,7 +1,8 @@
-"""Good hand-written training loops of the Fashion-MNIST perceptron, one per framework.
+"""Good hand-written training loops, a folder per task, that the engines are measured against.
 
-The engines are measured against them (``python -m tests.reference_loops``): an abstraction that
-costs speed is a defect. Each module has ``prepare(images, labels, params) -> run``: ``images``
-(steps, batch, 784), ``labels`` (steps, batch), ``params`` the initial parameters by canonical name;
-``run()`` trains one pass over the steps and returns when the work is done.
+An abstraction that costs speed is a defect: ``python -m tests.reference_loops`` shows it. A module
+is named ``<backend>_<what>`` and has ``prepare(chunk, params) -> run``: the task's first training
+chunk on the host, the initial parameters by canonical name; ``run()`` trains one pass over the
+steps of the chunk and returns when the work is done. ``<backend>_loop`` is what the engine must not
+lose to; others are there for orientation.
 """

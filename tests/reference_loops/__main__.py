@@ -1,9 +1,10 @@
-"""Measures every engine against the hand-written loops, interleaved.
+"""Measures the engines against the hand-written loops, interleaved.
 
-``python -m tests.reference_loops [rounds] [threads]``: each contestant is a process of its own that
-stays alive and trains the same batches when its turn comes; every round runs all of them once, in
-a new random order, and after so many rounds all are started afresh, four times. Printed: samples/s,
-and the engine's rate over each loop's, as median and 95% bootstrap interval over all rounds.
+``python -m tests.reference_loops TASK [rounds] [threads]``: each contestant is a process of its own
+that stays alive and trains the same batches when its turn comes; every round runs all of them once,
+in a new random order, and after so many rounds all are started afresh, four times. Printed:
+samples/s, the engine's rate over each loop's and NumPy's engine over the other engines', as median
+and 95% bootstrap interval over all rounds.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -22,59 +24,68 @@ import tasks
 from suite.environment import worker_environment
 from suite.statistics import median_interval
 
-LOOPS = {
-    "numpy": ("numpy_loop", "sklearn_mlp"),
-    "torch": ("torch_loop",),
-    "tensorflow": ("tensorflow_loop", "keras_fit"),
-    "jax": ("jax_loop",),
-}
 ENGINE = "engine"
-CONTESTANTS = [(backend, name) for backend, loops in LOOPS.items() for name in (ENGINE, *loops)]
 SEED = 7
 RESTARTS = 4
+Contestant = tuple[str, str]
+"""A backend, and its engine or the name of a loop's module."""
 
 
-def contestant(backend: str, name: str, threads: int) -> None:
+def contestants(task: str) -> list[Contestant]:
+    """Every backend's engine and loops."""
+    found = sorted(f.stem for f in (Path(__file__).parent / task).glob("*_*.py"))
+    loops = [name for name in found if name != "__init__"]
+    return [
+        (backend, name)
+        for backend in backends.NAMES
+        for name in (ENGINE, *(loop for loop in loops if loop.startswith(backend)))
+    ]
+
+
+def contestant(label: str, backend: str, name: str, threads: int) -> None:
     """The child: prepares, then runs once for every line on standard input, printing seconds."""
     backends.load(backend).configure("cpu", threads, "float32")
-    task = tasks.load("fashion_mlp", "full", "real")
-    chunk, state = next(task.chunks("train", SEED)), task.initial(SEED)
+    ((task_name, variant),) = tasks.choices(label)
+    task = tasks.load(task_name, "full", "real", variant)
+    chunk, state = next(task.verification_chunks(SEED)), task.initial(SEED)
     run: Callable[[], object]
     if name == ENGINE:
-        program = importlib.import_module(f"backends.{backend}.fashion_mlp").build(task, state)
+        module = importlib.import_module(f"backends.{backend}.{task_name}")
+        program = module.build(task, state, SEED)
         placed = program.place(chunk)
 
         def run() -> object:
             return program.train(placed)
     else:
-        module = importlib.import_module(f"tests.reference_loops.{name}")
-        run = module.prepare(chunk["images"], chunk["labels"], state.params)
-    for _ in range(5):
+        module = importlib.import_module(f"tests.reference_loops.{task_name}.{name}")
+        run = module.prepare(chunk, state.params)
+    for _ in range(3):
         run()
-    print(chunk["labels"].size, flush=True)
+    print(task.samples(chunk), flush=True)
     for _ in sys.stdin:
         begin = time.perf_counter()
         run()
         print(time.perf_counter() - begin, flush=True)
 
 
-def measure(rounds: int, threads: int) -> dict[tuple[str, str], list[float]]:
+def measure(label: str, rounds: int, threads: int) -> dict[Contestant, list[float]]:
     """Starts the contestants, gives them their turns, returns samples/s round by round."""
+    keys = contestants(label.partition(":")[0])
     processes = {
         (backend, name): subprocess.Popen(
-            [sys.executable, "-m", "tests.reference_loops", backend, name, str(threads)],
+            [sys.executable, "-m", "tests.reference_loops", label, backend, name, str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env=worker_environment(backend, "cpu", threads),
             text=True,
         )
-        for backend, name in CONTESTANTS
+        for backend, name in keys
     }
     samples = {key: int(_line(p)) for key, p in processes.items()}
-    rates: dict[tuple[str, str], list[float]] = {key: [] for key in CONTESTANTS}
+    rates: dict[Contestant, list[float]] = {key: [] for key in keys}
     for _ in range(rounds):
-        for key in random.sample(CONTESTANTS, len(CONTESTANTS)):
+        for key in random.sample(keys, len(keys)):
             process = processes[key]
             assert process.stdin
             process.stdin.write("go\n")
@@ -85,17 +96,16 @@ def measure(rounds: int, threads: int) -> dict[tuple[str, str], list[float]]:
     return rates
 
 
-def main(rounds: int, threads: int) -> None:
+def main(label: str, rounds: int = 30, threads: int = 1) -> None:
     """Measures with fresh processes several times, for luck in memory layout, and prints."""
-    runs = [measure(rounds, threads) for _ in range(RESTARTS)]
-    rates = {key: [rate for run in runs for rate in run[key]] for key in CONTESTANTS}
-    for backend, name in CONTESTANTS:
-        print(f"{backend:11}{name:16}{np.median(rates[backend, name]):10,.0f} samples/s", end="")
-        if name != ENGINE:
-            ratio = np.divide(rates[backend, ENGINE], rates[backend, name])
-            middle, low, high = median_interval(ratio.tolist())
-            print(f"   engine / loop {middle:.3f} [{low:.3f}, {high:.3f}]", end="")
-        print()
+    runs = [measure(label, rounds, threads) for _ in range(RESTARTS)]
+    rates = {key: [rate for run in runs for rate in run[key]] for key in runs[0]}
+    for (backend, name), own in rates.items():
+        base, what = (ENGINE, "engine / this") if name != ENGINE else ("", "NumPy's engine / this")
+        over = rates[backend, base] if base else rates["numpy", ENGINE]
+        middle, low, high = median_interval(np.divide(over, own).tolist())
+        print(f"{backend:11}{name:22}{np.median(own):10,.0f} samples/s   ", end="")
+        print(f"{what} {middle:.3f} [{low:.3f}, {high:.3f}]")
 
 
 def _line(process: subprocess.Popen[str]) -> str:
@@ -107,7 +117,10 @@ def _line(process: subprocess.Popen[str]) -> str:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 4:
-        contestant(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    if len(sys.argv) == 5:
+        _, task_label, own_backend, own_name, own_threads = sys.argv
+        contestant(task_label, own_backend, own_name, int(own_threads))
+    elif len(sys.argv) > 1:
+        main(sys.argv[1], *map(int, sys.argv[2:]))
     else:
-        main(*(int(a) for a in (sys.argv[1:] + ["30", "1"][len(sys.argv) - 1 :])))
+        raise SystemExit(__doc__)

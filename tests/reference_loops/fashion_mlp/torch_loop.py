@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from suite.contract import Array
+from suite.contract import Tree
 
 LR, RHO, EPS = 1e-3, 0.9, 1e-7
 
 
-def prepare(images: Array, labels: Array, params: Mapping[str, Array]) -> Callable[[], object]:
+def prepare(chunk: Tree, params: Tree) -> Callable[[], object]:
+    images, labels = chunk["images"], chunk["labels"]
     model = nn.Sequential(nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10))
     weights: list[torch.Tensor] = list(model.parameters())
     with torch.no_grad():

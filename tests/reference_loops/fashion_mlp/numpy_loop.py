@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
-from suite.contract import Array
+from suite.contract import Array, Tree
 
 LR, RHO, EPS = 1e-3, 0.9, 1e-7
 
 
-def prepare(images: Array, labels: Array, params: Mapping[str, Array]) -> Callable[[], object]:
+def prepare(chunk: Tree, params: Tree) -> Callable[[], object]:
+    images, labels = chunk["images"], chunk["labels"]
     w1, b1, w2, b2 = (np.array(a) for a in params.values())
     weights = [w1, b1, w2, b2]
     averages = [np.zeros_like(w) for w in weights]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import keras
 
-from suite.contract import Array
+from suite.contract import Tree
 
 
-def prepare(images: Array, labels: Array, params: Mapping[str, Array]) -> Callable[[], object]:
+def prepare(chunk: Tree, params: Tree) -> Callable[[], object]:
+    images, labels = chunk["images"], chunk["labels"]
     model = keras.Sequential(
         [
             keras.Input((784,)),

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from suite.contract import Array
+from suite.contract import Tree
 
 LR, RHO, EPS = 1e-3, 0.9, 1e-7
 
 
-def prepare(images: Array, labels: Array, params: Mapping[str, Array]) -> Callable[[], object]:
+def prepare(chunk: Tree, params: Tree) -> Callable[[], object]:
+    images, labels = chunk["images"], chunk["labels"]
     weights = [jnp.array(a) for a in params.values()]
     carry: Any = (weights, [jnp.zeros_like(w) for w in weights])
     xs, ys = jax.device_put(images), jax.device_put(labels)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import tensorflow as tf
 
-from suite.contract import Array
+from suite.contract import Tree
 
 LR, RHO, EPS = 1e-3, 0.9, 1e-7
 
 
-def prepare(images: Array, labels: Array, params: Mapping[str, Array]) -> Callable[[], object]:
+def prepare(chunk: Tree, params: Tree) -> Callable[[], object]:
+    images, labels = chunk["images"], chunk["labels"]
     weights = [tf.Variable(a) for a in params.values()]
     averages = [tf.Variable(tf.zeros_like(w)) for w in weights]
     xs, ys = tf.constant(images), tf.constant(labels)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 
-from suite.contract import Array
+from suite.contract import Tree
 
 
-def prepare(images: Array, labels: Array, params: Mapping[str, Array]) -> Callable[[], object]:
+def prepare(chunk: Tree, params: Tree) -> Callable[[], object]:
+    images, labels = chunk["images"], chunk["labels"]
     x, y = images.reshape(-1, 784), labels.reshape(-1)
     model = MLPClassifier((128,), batch_size=images.shape[1], alpha=0, shuffle=False)
     classes = np.arange(10)
