@@ -26,7 +26,7 @@ def draw_curves(record: Record, path: Path) -> None:
         for i, chunk in enumerate(record.chunks)
         if i + 1 == len(record.chunks) or record.chunks[i + 1]["epoch"] != chunk["epoch"]
     ]
-    for name in record.metrics:
+    for name in (name for name in record.metrics if not name.endswith("_ci95")):
         values = [epoch["metrics"][name] for epoch in record.epochs]
         axis = left if name.endswith("loss") else right
         axis.plot(epoch_ends[: len(values)], values, marker="o", label=f"{name}, by epoch")

@@ -71,7 +71,8 @@ def _table(found: Sequence[Record]) -> Table:
     seeds = f"seed {cell.seed}" if count == 1 else f"{count} seeds"
     title = f"{cell.task_label} · {cell.profile} · {cell.device} · {threads} · {seeds} · {data}"
     table = new_table(title)
-    names = list(next((r.metrics for r in found if r.metrics), {}))
+    metrics = next((r.metrics for r in found if r.metrics), {})
+    names = [name for name in metrics if not name.endswith("_ci95")]  # there is no room for more
     table.add_column("backend", no_wrap=True)
     headings = (*(name.replace("_", " ") for name in names), "s to target")
     for heading in (*headings, found[0].unit.replace("/", " /"), "95%", "x NumPy"):

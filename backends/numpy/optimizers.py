@@ -8,8 +8,8 @@ import numpy as np
 
 from suite.contract import SGD, Adam, Array, Optimizer, RMSprop, Tree
 
-BLOCK = 16_384
-"""Entries updated at a time: the five arrays of an Adam step then stay in the processor's cache."""
+BLOCK = 32_768
+"""Entries updated at a time: the arrays of an Adam step then stay in the processor's cache."""
 
 
 class Updater:
