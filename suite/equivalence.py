@@ -143,6 +143,11 @@ def _compare_leaves(quantity: str, found: Tree, oracle: Tree, tolerance: float) 
         scale = float(np.abs(b).max()) or 1.0
         error = float(np.abs(found[key].astype(np.float64) - b).max()) / scale
         errors[leaf] = error if np.isfinite(error) else np.inf
+    return _worst_leaf(quantity, errors, tolerance)
+
+
+def _worst_leaf(quantity: str, errors: Mapping[str, float], tolerance: float) -> Finding:
+    """Names the first leaf that is out of tolerance, or else the one with the largest error."""
     outside = [leaf for leaf, error in errors.items() if error > tolerance]
     at = outside[0] if outside else max(errors, key=errors.__getitem__)
     return _finding(quantity, errors[at], tolerance, at)
@@ -215,17 +220,16 @@ class Verifier:
 
     def _check_gradients(self, cell: Cell) -> tuple[tuple[Finding, ...], Ending]:
         """NumPy's, by central differences."""
-        errors: list[float] = []
+        errors: dict[str, float] = {}
 
         def on_event(event: dict[str, Any]) -> None:
-            if event["event"] == "checked":
-                errors.append(np.inf if event["error"] is None else event["error"])
+            for leaf, error in event.get("errors", {}).items():
+                errors[leaf] = np.inf if error is None else error
 
         ending = launch(cell, "gradient_check", on_event, self._timeout)
         if ending.outcome != "ok":
             return (), ending
-        finding = _finding("central differences", max(errors), CENTRAL_DIFFERENCES, "some leaf")
-        return (finding,), ending
+        return (_worst_leaf("central differences", errors, CENTRAL_DIFFERENCES),), ending
 
     def _cell(self, backend: str, precision: Precision) -> Cell:
         source: DataSource = self._task.provenance.source

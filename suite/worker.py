@@ -144,7 +144,7 @@ def trace_job(cell: Cell, send: Send, job: Job) -> None:
 
 def gradient_check(cell: Cell, send: Send, job: Job) -> None:
     """Checks NumPy's gradients of the task by central differences."""
-    from backends.numpy.central_differences import of_loss, relative_error
+    from backends.numpy.central_differences import of_loss, relative_errors
 
     module = _configure(cell, Clock())
     task = _load(cell)
@@ -152,8 +152,9 @@ def gradient_check(cell: Cell, send: Send, job: Job) -> None:
     program = module.build(task, state, None)
     chunk = next(task.verification_chunks(cell.seed))
     batch = task.excerpt(program.place({name: a[:1] for name, a in chunk.items()})[0])
-    error = relative_error(of_loss(program.loss, state.buffers), state.params, batch, cell.seed)
-    send("checked", error=error if np.isfinite(error) else None)
+    loss = of_loss(program.loss, state.buffers)
+    errors = relative_errors(loss, state.params, batch, cell.seed)
+    send("checked", errors={k: e if np.isfinite(e) else None for k, e in errors.items()})
 
 
 def describe(cell: Cell, send: Send, job: Job) -> None:

@@ -24,17 +24,17 @@ FLOOR = 1e-2
 """Gradients smaller than this, relative to the output, drown in the rounding of the difference."""
 
 
-def relative_error(
+def relative_errors(
     forward: Differentiable, params: Tree, batch: Tree, seed: int, directions: int = 4
-) -> float:
-    """The largest disagreement over every leaf and ``directions`` directions, relative.
+) -> dict[str, float]:
+    """The largest disagreement of each leaf over ``directions`` directions, relative.
 
-    ``params`` and ``batch`` in float64, of few samples: with more, one is sooner near a kink. Each leaf is moved on its own, so that a large gradient
-    cannot hide a wrong small one.
+    ``params`` and ``batch`` in float64, of few samples: with more, one is sooner near a kink. Each
+    leaf is moved on its own, so that a large gradient cannot hide a wrong small one.
     """
     rng = np.random.default_rng(seed)
     outputs, backward = forward(params, batch)
-    errors = []
+    errors: dict[str, list[float]] = {leaf: [] for leaf in params}
     for _ in range(directions):
         cotangent = {name: np.asarray(rng.standard_normal(y.shape)) for name, y in outputs.items()}
         size = sum(float(np.abs(cotangent[name] * y).sum()) for name, y in outputs.items())
@@ -48,8 +48,16 @@ def relative_error(
             analytic = float(np.vdot(gradient, direction))
             # <g, d> is of the size of |g|, but may chance to be near 0
             scale = max(abs(numeric), float(np.linalg.norm(gradient)), FLOOR * max(1.0, size))
-            errors.append(abs(numeric - analytic) / scale)
-    return float(np.max(errors))  # unlike max, lets nothing that is not a number pass
+            errors[leaf].append(abs(numeric - analytic) / scale)
+    # unlike max, np.max lets nothing that is not a number pass
+    return {leaf: float(np.max(found)) for leaf, found in errors.items()}
+
+
+def relative_error(
+    forward: Differentiable, params: Tree, batch: Tree, seed: int, directions: int = 4
+) -> float:
+    """The largest of ``relative_errors``."""
+    return float(np.max([*relative_errors(forward, params, batch, seed, directions).values()]))
 
 
 def of_loss(loss: Loss, buffers: Tree) -> Differentiable:

@@ -112,14 +112,14 @@ def test_an_envelope_longer_than_an_epoch_is_an_error_not_a_shorter_check() -> N
             "return x.T @ dy, dy.sum(axis=0)",
             "return x.T @ dy, -dy.sum(axis=0)",
             "numpy",
-            "central differences",
+            "central differences parts at hidden.bias",
         ),
         (
             "numpy/layers.py",
             "dz *= dloss / n",
             "dz *= dloss / (n + 1)",
             "numpy",
-            "central differences",
+            "central differences parts at hidden.kernel",
         ),
         (
             "torch/optimizers.py",
