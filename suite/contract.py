@@ -256,7 +256,7 @@ class Task(ABC):
 
         Of many samples, one would have a ReLU that flips within the difference.
         """
-        return {name: a[:8] for name, a in batch.items()}
+        return {name: a[:8] if a.ndim else a for name, a in batch.items()}
 
     @abstractmethod
     def samples(self, chunk: Chunk) -> int:

@@ -26,11 +26,15 @@ _POOLS = (
     "VECLIB_MAXIMUM_THREADS",
 )
 
+# glibc gives freed memory back to the system, and every step of a model takes it anew, page by
+# page: that cost NumPy a third of its time on convolutions. This keeps it, for every backend.
+_ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
+
 
 def worker_environment(backend: str, device: str, threads: int) -> dict[str, str]:
     """The environment of a worker: the caller's, less what steers frameworks, plus our settings."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
-    ours = dict.fromkeys(_POOLS, str(threads))
+    ours = {**dict.fromkeys(_POOLS, str(threads)), **_ALLOCATOR}
     if device == "cpu":
         ours["CUDA_VISIBLE_DEVICES"] = ""
     return {**kept, **ours, **backends.load(backend).environment(device, threads)}

@@ -123,7 +123,8 @@ def _compare_series(quantity: str, found: Tree, oracle: Tree, tolerance: float) 
     a, b = found[quantity].astype(np.float64), oracle[quantity]
     if a.shape != b.shape:
         return Finding(quantity, None, tolerance, f"{a.size} values, not {b.size}", False)
-    errors = np.abs(a - b) / np.abs(b)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        errors = np.where(a == b, 0, np.abs(a - b) / np.abs(b))  # a loss may be 0
     errors = np.where(np.isfinite(errors), errors, np.inf)
     outside = errors > tolerance
     at = int(np.argmax(outside)) if outside.any() else int(np.argmax(errors))

@@ -78,13 +78,14 @@ def _peak_memory() -> int:
 
 
 def _describe(cell: Cell) -> dict[str, Any]:
-    """Devices and thread counts in force: of the framework, and of every BLAS and OpenMP pool."""
+    """What is in force: devices, threads of the framework and every pool, allocator settings."""
     described = backends.load(cell.backend).describe()
     pools = {
         f"{pool['user_api']}:{pool['internal_api']}": pool["num_threads"]
         for pool in threadpoolctl.threadpool_info()
     }
-    return {**described, "threads": {**described["threads"], **pools}}
+    allocator = {name: value for name, value in os.environ.items() if name.startswith("MALLOC_")}
+    return {**described, "threads": {**described["threads"], **pools}, "allocator": allocator}
 
 
 def _load(cell: Cell) -> Task:

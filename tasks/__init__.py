@@ -9,9 +9,15 @@ from suite.contract import Config, DataSource, RequestError, Task
 
 DATASETS = {
     "fashion_mlp": "fashion_mnist",
+    "imdb_text": "imdb",
+    "autoencoder": "fashion_mnist",
+    "fewshot": "omniglot",
 }
 """Every task with the data set that it learns from."""
 VARIANTS: dict[str, tuple[str, ...]] = {
+    "imdb_text": ("bow", "bow_l2", "bow_dropout", "bow_batchnorm", "embedding"),
+    "autoencoder": ("joint", "plain", "spectral"),
+    "fewshot": ("siamese", "triplet"),
 }
 """The variants of those tasks that have some, the default first."""
 NAMES = tuple(DATASETS)

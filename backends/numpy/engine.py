@@ -49,6 +49,7 @@ class Program:
                 self._params, self._buffers, batch, self._key()
             )
             self._updater.apply(backward(1.0), number)
+            del backward  # and all that it keeps: the next step finds its memory in the cache
             self._step += 1
         return losses
 

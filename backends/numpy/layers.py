@@ -83,6 +83,55 @@ SMALLEST_NORM = 1e-12
 """Rows shorter than this are divided by it instead, as in PyTorch: the row 0 stays 0."""
 
 
+def batch_norm(
+    x: Array, scale: Array, offset: Array, epsilon: float
+) -> tuple[Array, Saved, tuple[Array, Array]]:
+    """y = scale (x - mean) / sqrt(variance + epsilon) + offset, for x (n, channels).
+
+    Third come mean and variance (channels,) over the batch; the variance is the biased one. Ioffe &
+    Szegedy 2015, algorithm 1.
+    """
+    mean = x.mean(axis=0)
+    normed = x - mean
+    variance = np.square(normed).mean(axis=0)
+    inverse = 1 / np.sqrt(variance + epsilon)
+    normed *= inverse
+    y = normed * scale
+    y += offset
+    return y, (normed, inverse, scale), (mean, variance)
+
+
+def batch_norm_backward(dy: Array, saved: Saved) -> tuple[Array, Array, Array]:
+    """dx = scale / sqrt(variance + epsilon) (dy - mean(dy) - normed mean(dy normed)), dscale,
+    doffset; the means are over the batch."""
+    normed, inverse, scale = saved
+    doffset, dscale = dy.sum(axis=0), (dy * normed).sum(axis=0)
+    dx = dy - doffset / len(dy)
+    dx -= normed * (dscale / len(dy))
+    dx *= inverse * scale
+    return dx, dscale, doffset
+
+
+def sigmoid_cross_entropy(z: Array, labels: Array) -> tuple[Array, Saved]:
+    """Mean over n of -log sigmoid(z) where the label is 1, -log(1 - sigmoid(z)) where it is 0.
+
+    For logits z (n,) and labels (n,); a scalar. As max(z, 0) - z label + log(1 + e^-|z|), in which
+    no exponential overflows.
+    """
+    e = np.exp(-np.abs(z))
+    loss = (np.maximum(z, 0) - z * labels + np.log1p(e)).mean()
+    return loss, (z, e, labels)
+
+
+def sigmoid_cross_entropy_backward(dloss: float, saved: Saved) -> Array:
+    """dz = dloss (sigmoid(z) - label) / n, (n,)."""
+    z, e, labels = saved
+    dz: Array = np.where(z < 0, e, 1) / (1 + e)
+    dz -= labels
+    dz *= dloss / len(z)
+    return dz
+
+
 def l2_normalize(x: Array) -> tuple[Array, Saved]:
     """y = x / max(|x|, 1e-12), row by row, for x (n, channels)."""
     squares: Array = np.einsum("ij,ij->i", x, x)[:, None]
@@ -96,7 +145,7 @@ def l2_normalize_backward(dy: Array, saved: Saved) -> Array:
     y, norm = saved
     radial: Array = np.einsum("ij,ij->i", y, dy)[:, None]
     radial *= norm > SMALLEST_NORM
-    dx = dy - y * radial
+    dx: Array = dy - y * radial
     dx /= norm
     return dx
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from suite.contract import SGD, Adam, Array, Optimizer, RMSprop, Tree
 
-BLOCK = 32_768
+BLOCK = 65_536
 """Entries updated at a time: the arrays of an Adam step then stay in the processor's cache."""
 
 
@@ -16,9 +17,8 @@ class Updater:
     """Updates ``params`` and ``slots`` in place by the gradients of each step of a chunk."""
 
     def __init__(self, optimizer: Optimizer, params: Tree, slots: Mapping[str, Tree]):
-        self._optimizer, self._params, self.slots = optimizer, params, slots
-        dtype = next(iter(params.values())).dtype
-        self._scratch = np.empty((2, BLOCK), dtype)
+        self._optimizer, self.slots = optimizer, slots
+        self._blocks = list(_blocks(params, slots))
         self._rates: tuple[list[float], list[float]] = ([], [])
 
     def begin(self, step: int, count: int) -> None:
@@ -29,30 +29,33 @@ class Updater:
 
     def apply(self, gradients: Tree, number: int) -> None:
         """The update ``number`` (from 0) of those begun."""
-        match self._optimizer:
-            case SGD(learning_rate):
-                for p, g, t, _ in self._blocks(gradients):
-                    np.multiply(g, learning_rate, out=t)
-                    p -= t
-            case RMSprop() as optimizer:
-                for p, g, t, _, v in self._blocks(gradients):
+        optimizer = self._optimizer
+        if isinstance(optimizer, Adam):
+            rate, epsilon = self._rates[0][number], self._rates[1][number]
+            scale = _clip_factor(gradients, optimizer.clip)
+        for name, part, t, p, *slots in self._blocks:
+            g = gradients[name].reshape(-1)[part]
+            match optimizer:
+                case SGD(learning_rate):
+                    p -= np.multiply(g, learning_rate, out=t)
+                case RMSprop():
+                    (v,) = slots
                     _rmsprop(optimizer, p, g, v, t)
-            case Adam() as optimizer:
-                rate, epsilon = self._rates[0][number], self._rates[1][number]
-                scale = _clip_factor(gradients, optimizer.clip)
-                for p, g, t, u, m, v in self._blocks(gradients):
-                    clipped = g if scale == 1 else np.multiply(g, scale, out=u)
+                case Adam():
+                    m, v = slots
+                    clipped = g if scale == 1 else g * scale
                     _adam(optimizer, p, clipped, m, v, t, rate, epsilon)
 
-    def _blocks(self, gradients: Tree) -> Iterator[tuple[Array, ...]]:
-        """Block by block of each leaf: parameters, gradients, two scratch arrays, each slot."""
-        for name, p in self._params.items():
-            leaves = [p, gradients[name], *(tree[name] for tree in self.slots.values())]
-            flat = [leaf.reshape(-1) for leaf in leaves]  # views: own leaves are contiguous
-            for start in range(0, p.size, BLOCK):
-                first, g, *slots = (leaf[start : start + BLOCK] for leaf in flat)
-                t, u = self._scratch[:, : len(first)]
-                yield first, g, t, u, *slots
+
+def _blocks(params: Tree, slots: Mapping[str, Tree]) -> Iterator[tuple[Any, ...]]:
+    """Of each leaf's blocks: its name, where the block lies, and views of a scratch array, of the
+    parameters and of every slot there."""
+    scratch = np.empty(BLOCK, next(iter(params.values())).dtype)
+    for name, leaf in params.items():
+        flat = [a.reshape(-1) for a in (leaf, *(tree[name] for tree in slots.values()))]
+        for start in range(0, leaf.size, BLOCK):
+            part = slice(start, min(start + BLOCK, leaf.size))
+            yield name, part, scratch[: part.stop - start], *(a[part] for a in flat)
 
 
 def _rmsprop(c: RMSprop, p: Array, g: Array, v: Array, t: Array) -> None:

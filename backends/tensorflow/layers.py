@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
+from backends.tensorflow.text import BagDense, EmbeddingMax
+
 
 def parameters(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:
     """Every parameter with its canonical name; Keras' kernels are (in, out) already.
@@ -15,9 +17,14 @@ def parameters(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:
     """
     for layer in model.layers:
         match layer:
-            case keras.layers.Dense():
+            case keras.layers.Dense() | keras.layers.Conv2D() | BagDense():
                 yield f"{layer.name}.kernel", layer.kernel.value
                 yield f"{layer.name}.bias", layer.bias.value
+            case EmbeddingMax():
+                yield f"{layer.name}.kernel", layer.kernel.value
+            case keras.layers.BatchNormalization():
+                yield f"{layer.name}.scale", layer.gamma.value
+                yield f"{layer.name}.offset", layer.beta.value
             case _ if layer.weights:
                 raise TypeError(f"no canonical names for the weights of {layer}")
 

@@ -30,7 +30,13 @@ class Updater:
             return {}
         rate, epsilon = self._optimizer.corrected(step, count)
         dtype = self._params[0].dtype
-        return {"rate": tf.constant(rate, dtype), "epsilon": tf.constant(epsilon, dtype)}
+        # the kernel forms 1 - beta in its own precision, for 0.999 1.3e-5 too small in float32: so
+        # are then its m and v, which the rate and epsilon make up for
+        m, v = (_as_formed(beta, dtype) for beta in (self._optimizer.beta1, self._optimizer.beta2))
+        return {
+            "rate": tf.constant(rate * v**0.5 / m, dtype),
+            "epsilon": tf.constant(epsilon * v**0.5, dtype),
+        }
 
     def apply(self, gradients: Sequence[tf.Tensor], rates: Mapping[str, tf.Tensor]) -> None:
         """One step, inside a ``tf.function``; ``rates`` are those of this step."""
@@ -67,3 +73,8 @@ class Updater:
                         epsilon=rates["epsilon"],
                         grad=g,
                     )
+
+
+def _as_formed(beta: float, dtype: tf.DType) -> float:
+    """1 - beta as ``dtype`` has it, relative to what it is."""
+    return float(1 - dtype.as_numpy_dtype(beta)) / (1 - beta)

@@ -42,10 +42,10 @@ class Program:
         self.restore(state)
 
     def place(self, chunk: Chunk) -> list[Batch]:
-        """The chunk's batches, one per step; integers as int64, which PyTorch's losses want."""
+        """The chunk's batches, one per step."""
         tensors = {
             name: torch.from_numpy(array).to(
-                backends.torch.device, self._dtype if array.dtype.kind == "f" else torch.int64
+                backends.torch.device, self._dtype if array.dtype.kind == "f" else None
             )
             for name, array in chunk.items()
         }

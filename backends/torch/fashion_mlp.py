@@ -20,7 +20,7 @@ def forward(model: nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
 
 def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
     """Mean cross-entropy over the batch."""
-    return F.cross_entropy(forward(model, batch)["logits"], batch["labels"])
+    return F.cross_entropy(forward(model, batch)["logits"], batch["labels"].long())
 
 
 def build(task: Task, state: State, seed: int | None) -> Program:

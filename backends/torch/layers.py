@@ -8,7 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from backends.torch.text import BagDense
 from suite.contract import Array
+
+TABLES = ("embedding", "bag")
+"""Layers whose weight has a row for every word, as the canonical kernel does."""
 
 
 def parameters(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
@@ -18,9 +22,18 @@ def parameters(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """
     for path, layer in model.named_modules():
         match layer:
-            case nn.Linear():
+            case nn.Linear() | nn.Conv2d():
+                assert layer.bias is not None
                 yield f"{path}.kernel", layer.weight
                 yield f"{path}.bias", layer.bias
+            case BagDense():
+                yield f"{path}.kernel", layer.weight
+                yield f"{path}.bias", layer.bias
+            case nn.Embedding() | nn.EmbeddingBag():
+                yield f"{path}.kernel", layer.weight
+            case nn.BatchNorm1d():
+                yield f"{path}.scale", layer.weight
+                yield f"{path}.offset", layer.bias
             case _ if next(layer.parameters(recurse=False), None) is not None:
                 raise TypeError(f"no canonical names for the parameters of {layer}")
 
@@ -38,12 +51,22 @@ def buffers(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
 def to_canonical(name: str, tensor: torch.Tensor) -> Array:
     """A copy of a parameter, or of its gradient or slot, on the host in canonical layout.
 
-    ``nn.Linear`` keeps its weight as (out, in), the canonical kernel is (in, out).
+    ``nn.Linear`` keeps its weight as (out, in) and ``nn.Conv2d`` as (out, in, height, width); the
+    canonical kernels are (in, out) and (height, width, in, out). Those of ``TABLES`` are the same.
     """
     array = tensor.detach().cpu().numpy()
-    return np.array(array.T if name.endswith(".kernel") else array, order="C")
+    if _is_turned(name):
+        array = array.transpose(*range(2, array.ndim), 1, 0)
+    return np.array(array, order="C")
 
 
 def from_canonical(name: str, array: Array) -> torch.Tensor:
     """The inverse of ``to_canonical``, as a host tensor."""
-    return torch.from_numpy(np.array(array.T if name.endswith(".kernel") else array, order="C"))
+    if _is_turned(name):
+        array = array.transpose(-1, -2, *range(array.ndim - 2))
+    return torch.from_numpy(np.array(array, order="C"))
+
+
+def _is_turned(name: str) -> bool:
+    layer, _, leaf = name.rpartition(".")
+    return leaf == "kernel" and layer.rpartition(".")[2] not in TABLES

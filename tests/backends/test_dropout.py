@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import pytest
 import backends
 from suite.contract import Array, Provenance, State
 from tasks.datasets.imdb import IMDB
-from tasks.imdb_text import VARIANTS, BagOfWords
+from tasks.imdb_text import BagConfig, BagOfWords
 from tests.backends.conftest import Call
 
 UNITS, RATE, SEED = 400, 0.3, 5
@@ -28,8 +27,7 @@ def one_review_a_step() -> BagOfWords:
         labels=dict.fromkeys(("train", "test"), np.zeros(count, np.uint8)),
         provenance=Provenance("imdb", "generated", "tiny"),
     )
-    config = replace(
-        VARIANTS["bow_dropout"],
+    config = BagConfig(
         words=12,
         hidden=UNITS,
         dropout=RATE,

@@ -47,7 +47,7 @@ def contestant(label: str, backend: str, name: str, threads: int) -> None:
     backends.load(backend).configure("cpu", threads, "float32")
     ((task_name, variant),) = tasks.choices(label)
     task = tasks.load(task_name, "full", "real", variant)
-    chunk, state = next(task.verification_chunks(SEED)), task.initial(SEED)
+    chunk, state = next(task.chunks("train", SEED)), task.initial(SEED)
     run: Callable[[], object]
     if name == ENGINE:
         module = importlib.import_module(f"backends.{backend}.{task_name}")

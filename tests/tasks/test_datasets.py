@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -96,6 +97,51 @@ def test_a_folder_that_cannot_be_written_is_named(server: str, tmp_path: Path) -
     (tmp_path / "example").write_text("a file where the folder should be")
     with pytest.raises(RequestError, match=r"cannot be written.*TETRAGRAD_DATA"):
         datasets.fetch(source(server, "good"))
+
+
+def test_a_file_may_lie_in_a_folder_of_its_own(server: str, folder: Path) -> None:
+    apart = replace(source(server), addresses=(f"{server}/",), folders={"data.bin": "good/"})
+    datasets.fetch(apart)
+    assert (folder / "data.bin").read_bytes() == GOOD
+    with pytest.raises(RequestError, match="could not be downloaded"):
+        datasets.fetch(replace(apart, name="elsewhere", folders={}))
+
+
+class TestSubstitute:
+    """A file that serves in place of the official one."""
+
+    OTHER = b"the same in fewer bytes"
+
+    def source(self, server: str) -> datasets.Source:
+        digest = hashlib.sha256(self.OTHER).hexdigest()
+        substitutes = {"data.bin": {"other.bin": digest}}
+        return replace(source(server, "good"), substitutes=substitutes)
+
+    def test_it_is_read_where_only_it_is_there(self, folder: Path) -> None:
+        offline = self.source("http://127.0.0.1:9")
+        assert datasets.missing(offline) == [folder / "data.bin"]
+        folder.mkdir()
+        (folder / "other.bin").write_bytes(self.OTHER)
+        assert datasets.missing(offline) == []
+        assert datasets.read(offline, "data.bin") == self.OTHER
+        datasets.fetch(offline)
+        assert not (folder / "data.bin").exists()
+
+    def test_the_official_file_comes_first(self, server: str, folder: Path) -> None:
+        folder.mkdir()
+        (folder / "other.bin").write_bytes(self.OTHER)
+        (folder / "data.bin").write_bytes(GOOD)
+        assert datasets.read(self.source(server), "data.bin") == GOOD
+
+    def test_a_damaged_one_is_named_and_the_official_one_fetched(
+        self, server: str, folder: Path
+    ) -> None:
+        folder.mkdir()
+        (folder / "other.bin").write_bytes(b"damaged")
+        with pytest.raises(RequestError, match=r"other.bin is damaged"):
+            datasets.verify(self.source(server))
+        datasets.fetch(self.source(server))
+        assert datasets.read(self.source(server), "data.bin") == GOOD
 
 
 class TestResolve:

@@ -17,7 +17,7 @@ def prepare(chunk: Tree, params: Tree) -> Callable[[], object]:
     averages = [tf.Variable(tf.zeros_like(w)) for w in weights]
     xs, ys = tf.constant(images), tf.constant(labels)
 
-    @tf.function  # type: ignore[untyped-decorator]
+    @tf.function
     def train(xs: tf.Tensor, ys: tf.Tensor) -> tf.Tensor:
         losses = tf.TensorArray(tf.float32, len(xs))
         for i in tf.range(len(xs)):

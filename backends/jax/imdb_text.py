@@ -1,0 +1,119 @@
+"""The models of film reviews in JAX."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from backends.jax.engine import Arrays, Program
+from suite.contract import State, Task
+
+WITHIN = "promise_in_bounds"
+"""How rows are gathered: no index needs to be checked."""
+PENALISED = ("bag.kernel", "hidden.kernel")
+
+
+def forward(config: Any, params: Arrays, buffers: Arrays, batch: Arrays) -> Arrays:
+    """Logits (n,) from bags of words, or from words (n, length) for ``embedding``."""
+    return {"logits": _model(config, params, buffers, batch, None, training=False)[0]}
+
+
+def loss(
+    config: Any, params: Arrays, buffers: Arrays, batch: Arrays, key: jax.Array | None
+) -> tuple[jax.Array, Arrays]:
+    """Mean cross-entropy plus the penalty, and the new buffers."""
+    logits, buffers = _model(config, params, buffers, batch, key, training=True)
+    value = optax.losses.sigmoid_binary_cross_entropy(logits, batch["labels"]).mean()
+    if getattr(config, "l2", 0):
+        value += config.l2 * sum(jnp.vdot(params[name], params[name]) for name in PENALISED)
+    return value, buffers
+
+
+def _model(
+    config: Any,
+    params: Arrays,
+    buffers: Arrays,
+    batch: Arrays,
+    key: jax.Array | None,
+    training: bool,
+) -> tuple[jax.Array, Arrays]:
+    """The logits (n,) and the new buffers."""
+    if "embedding.kernel" in params:
+        pooled = _embedding_max(params["embedding.kernel"], batch["words"])
+        # dropping a channel of all words and taking the maximum is the same in either order
+        h = _dropout(config.dropout, pooled, key, 0)
+        h = jax.nn.relu(_dense(params, "hidden", h))
+    else:
+        a = _bag(params["bag.kernel"], batch) + params["bag.bias"]
+        h, first = _activated(config, params, buffers, "bag", a, key, training)
+        a = _dense(params, "hidden", h)
+        h, second = _activated(config, params, buffers, "hidden", a, key, training)
+        buffers = {**first, **second}
+    return _dense(params, "output", h)[:, 0], buffers
+
+
+def _dense(params: Arrays, layer: str, x: jax.Array) -> jax.Array:
+    return x @ params[f"{layer}.kernel"] + params[f"{layer}.bias"]
+
+
+def _bag(kernel: jax.Array, batch: Arrays) -> jax.Array:
+    """The sum (n, out) of the rows of ``kernel`` that the words of each review choose.
+
+    The padding belongs to review n, which there is not: it is left out.
+    """
+    rows = kernel.at[batch["words"]].get(mode=WITHIN)  # (capacity, out)
+    return jax.ops.segment_sum(
+        rows, batch["reviews"], num_segments=len(batch["labels"]), indices_are_sorted=True
+    )
+
+
+def _embedding_max(kernel: jax.Array, words: jax.Array) -> jax.Array:
+    """The maximum (n, channels) over the words (n, length), by the rows of ``kernel``.
+
+    The winning words are found first, so that the gradient goes to their entries alone. (XLA's
+    argmax is slower than two maxima.)
+    """
+    by_place = words.T  # (length, n)
+    rows = jax.lax.stop_gradient(kernel).at[by_place].get(mode=WITHIN)  # (length, n, channels)
+    winners = jnp.where(rows == rows.max(axis=0), by_place[:, :, None], -1).max(axis=0)
+    return kernel.at[winners, jnp.arange(kernel.shape[1])].get(mode=WITHIN)
+
+
+def _activated(
+    config: Any,
+    params: Arrays,
+    buffers: Arrays,
+    layer: str,
+    a: jax.Array,
+    key: jax.Array | None,
+    training: bool,
+) -> tuple[jax.Array, Arrays]:
+    """ReLU, batch normalisation and dropout as far as the variant has them; the new buffers."""
+    h, renewed = jax.nn.relu(a), {}
+    if config.batch_norm:
+        norm = f"{layer}_norm"
+        mean, variance = buffers[f"{norm}.mean"], buffers[f"{norm}.variance"]
+        if training:
+            kept = {f"{norm}.mean": mean, f"{norm}.variance": variance}
+            mean, variance = h.mean(axis=0), h.var(axis=0)
+            batch = {f"{norm}.mean": mean, f"{norm}.variance": variance}
+            renewed = optax.incremental_update(batch, kept, 1 - config.momentum)
+        scale = params[f"{norm}.scale"] * jax.lax.rsqrt(variance + config.epsilon)
+        h = (h - mean) * scale + params[f"{norm}.offset"]
+    return _dropout(config.dropout, h, key, ("bag", "hidden").index(layer)), renewed
+
+
+def _dropout(rate: float, x: jax.Array, key: jax.Array | None, number: int) -> jax.Array:
+    if key is None or not rate:
+        return x
+    kept = jax.random.bernoulli(jax.random.fold_in(key, number), 1 - rate, x.shape)
+    return jnp.where(kept, x / (1 - rate), 0)
+
+
+def build(task: Task, state: State, seed: int | None) -> Program:
+    """The program that trains this model from ``state``."""
+    return Program(task, state, seed, partial(forward, task.config), partial(loss, task.config))

@@ -1,0 +1,116 @@
+"""Siamese and triplet networks for one-shot recognition in NumPy, with the way back by hand."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from backends.numpy.contrastive import (
+    distances,
+    distances_backward,
+    pair_cross_entropy,
+    pair_cross_entropy_backward,
+    triplet_loss,
+    triplet_loss_backward,
+)
+from backends.numpy.convolution import (
+    convolution,
+    convolution_backward,
+    convolution_backward_params,
+    framed,
+    inside,
+)
+from backends.numpy.engine import Backward, Key, Program
+from backends.numpy.layers import (
+    dense,
+    dense_backward,
+    l2_normalize,
+    l2_normalize_backward,
+    relu,
+    relu_backward,
+)
+from suite.contract import Array, State, Task, Tree
+
+CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4")
+
+
+def forward(params: Tree, buffers: Tree, batch: Tree) -> Tree:
+    """Embeddings (n, embedding) of images (n, side, side), and the head's kernel for each."""
+    embeddings, _ = _embed(params, batch["images"])
+    outputs = {"embeddings": embeddings}
+    if "similarity.kernel" in params:
+        outputs["kernel"] = np.broadcast_to(params["similarity.kernel"].T, embeddings.shape)
+    return outputs
+
+
+def loss(
+    config: Any, params: Tree, buffers: Tree, batch: Tree, key: Key | None
+) -> tuple[Array, Tree, Backward]:
+    """Of ``pairs`` in the batch the cross-entropy, each group half; without, of its triplets."""
+    embeddings, saved = _embed(params, batch["images"])
+    if "pairs" in batch:
+        same = len(embeddings) * (config.per_class - 1) // 2
+        value, compare_backward = _compare(params, embeddings, batch["pairs"], same)
+    else:
+        value, saved_triplets = triplet_loss(embeddings, config.per_class, config.margin)
+
+        def compare_backward(cotangent: float) -> tuple[Array, Tree]:
+            return triplet_loss_backward(cotangent, saved_triplets), {}
+
+    def backward(cotangent: float) -> Tree:
+        dembeddings, gradients = compare_backward(cotangent)
+        return {**gradients, **_embed_backward(dembeddings, saved)}
+
+    return value, buffers, backward
+
+
+def _embed(params: Tree, images: Array) -> tuple[Array, Any]:
+    x = framed((*images.shape, 1), images.dtype)
+    inside(x, images.shape[1])[..., 0] = images
+    saved: dict[str, Any] = {}
+    for name in CONVOLUTIONS:
+        y, saved[name] = convolution(x, params[f"{name}.kernel"], params[f"{name}.bias"])
+        x = framed(y.shape, y.dtype)
+        h, saved[f"{name}.relu"] = relu(y, out=inside(x, y.shape[1]))
+    flat = h.reshape(len(h), -1)  # (n, 256): rows, columns, channels
+    z, saved["dense"] = dense(flat, params["dense.kernel"], params["dense.bias"])
+    embeddings, saved["normalize"] = l2_normalize(z)
+    return embeddings, saved
+
+
+def _embed_backward(dembeddings: Array, saved: Any) -> Tree:
+    gradients: dict[str, Array] = {}
+    dz = l2_normalize_backward(dembeddings, saved["normalize"])
+    dx, gradients["dense.kernel"], gradients["dense.bias"] = dense_backward(dz, saved["dense"])
+    for name in reversed(CONVOLUTIONS):
+        (h,) = saved[f"{name}.relu"]
+        dh = dx.reshape(h.shape) if dx.ndim == 2 else inside(dx, h.shape[1])
+        dy = relu_backward(dh, saved[f"{name}.relu"])
+        if name == CONVOLUTIONS[0]:
+            dw, db = convolution_backward_params(dy, saved[name])
+        else:
+            dx, dw, db = convolution_backward(dy, saved[name])
+        gradients[f"{name}.kernel"], gradients[f"{name}.bias"] = dw, db
+    return gradients
+
+
+def _compare(params: Tree, embeddings: Array, pairs: Array, same: int) -> tuple[Array, Any]:
+    """The siamese loss and its way back: the embeddings' gradient, and those of the head."""
+    difference, saved_difference = distances(embeddings, pairs)
+    logits, saved_head = dense(difference, params["similarity.kernel"], params["similarity.bias"])
+    value, saved_loss = pair_cross_entropy(logits[:, 0], same)
+
+    def backward(cotangent: float) -> tuple[Array, Tree]:
+        dlogits = pair_cross_entropy_backward(cotangent, saved_loss)[:, None]
+        ddifference, dw, db = dense_backward(dlogits, saved_head)
+        head = {"similarity.kernel": dw, "similarity.bias": db}
+        return distances_backward(ddifference, saved_difference), head
+
+    return value, backward
+
+
+def build(task: Task, state: State, seed: int | None) -> Program:
+    """The program that trains this model from ``state``."""
+    return Program(task, state, seed, forward, partial(loss, task.config))

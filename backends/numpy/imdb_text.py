@@ -1,0 +1,160 @@
+"""The models of film reviews in NumPy, with their backward passes by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from backends.numpy.engine import Backward, Key, Program
+from backends.numpy.layers import (
+    batch_norm,
+    batch_norm_backward,
+    dense,
+    dense_backward,
+    dropout,
+    dropout_backward,
+    dropout_mask,
+    relu,
+    relu_backward,
+    sigmoid_cross_entropy,
+    sigmoid_cross_entropy_backward,
+)
+from backends.numpy.text import (
+    bag_dense,
+    bag_dense_backward,
+    embedding_max,
+    embedding_max_backward,
+)
+from suite.contract import Array, State, Task, Tree
+
+PENALISED = ("bag.kernel", "hidden.kernel")
+
+
+def forward(config: Any, params: Tree, buffers: Tree, batch: Tree) -> Tree:
+    """Logits (n,) from bags of words, or from words (n, length) for ``embedding``."""
+    if "embedding.kernel" in params:
+        h, _ = embedding_max(batch["words"], params["embedding.kernel"])
+        h, _ = dense(h, params["hidden.kernel"], params["hidden.bias"])
+        relu(h, out=h)
+    else:
+        kernel, bias = params["bag.kernel"], params["bag.bias"]
+        h, _ = bag_dense(batch["words"], batch["offsets"], kernel, bias)
+        h = _evaluated(config, params, buffers, "bag", h)
+        h, _ = dense(h, params["hidden.kernel"], params["hidden.bias"])
+        h = _evaluated(config, params, buffers, "hidden", h)
+    logits, _ = dense(h, params["output.kernel"], params["output.bias"])
+    return {"logits": logits[:, 0]}
+
+
+def loss(
+    config: Any, params: Tree, buffers: Tree, batch: Tree, key: Key | None
+) -> tuple[Array, Tree, Backward]:
+    """Mean cross-entropy plus the penalty, the new buffers, the way back to the parameters."""
+    model = _embedding_loss if "embedding.kernel" in params else _bag_loss
+    return model(config, params, buffers, batch, key)
+
+
+def _bag_loss(
+    config: Any, params: Tree, buffers: Tree, batch: Tree, key: Key | None
+) -> tuple[Array, Tree, Backward]:
+    kernel, bias = params["bag.kernel"], params["bag.bias"]
+    a, saved_bag = bag_dense(batch["words"], batch["offsets"], kernel, bias)
+    h, buffers_bag, back_bag = _activated(config, params, buffers, "bag", a, key, 0)
+    a, saved_hidden = dense(h, params["hidden.kernel"], params["hidden.bias"])
+    h, buffers_hidden, back_hidden = _activated(config, params, buffers, "hidden", a, key, 1)
+    logits, saved_output = dense(h, params["output.kernel"], params["output.bias"])
+    value, saved_loss = sigmoid_cross_entropy(logits[:, 0], batch["labels"])
+    if config.l2:
+        value = value + config.l2 * sum(np.vdot(params[k], params[k]) for k in PENALISED)
+
+    def backward(cotangent: float) -> Tree:
+        gradients: dict[str, Array] = {}
+        dlogits = sigmoid_cross_entropy_backward(cotangent, saved_loss)[:, None]
+        dh, *output = dense_backward(dlogits, saved_output)
+        gradients["output.kernel"], gradients["output.bias"] = output
+        dh, *hidden = dense_backward(back_hidden(dh, gradients), saved_hidden)
+        gradients["hidden.kernel"], gradients["hidden.bias"] = hidden
+        bag = bag_dense_backward(back_bag(dh, gradients), saved_bag)
+        gradients["bag.kernel"], gradients["bag.bias"] = bag
+        if config.l2:
+            for name in PENALISED:
+                gradients[name] += (2 * config.l2 * cotangent) * params[name]
+        return gradients
+
+    return value, {**buffers_bag, **buffers_hidden}, backward
+
+
+def _activated(
+    config: Any, params: Tree, buffers: Tree, layer: str, a: Array, key: Key | None, number: int
+) -> tuple[Array, Tree, Callable[[Array, dict[str, Array]], Array]]:
+    """ReLU, batch normalisation and dropout of ``a`` (n, channels), as far as the variant has them.
+
+    Returns the activation, the layer's new buffers, and the way back to ``a``, which puts the
+    gradients of the normalisation into the dictionary that it is given.
+    """
+    h, saved_relu = relu(a, out=a)
+    norm, renewed = f"{layer}_norm", {}
+    if config.batch_norm:
+        scale, offset = params[f"{norm}.scale"], params[f"{norm}.offset"]
+        h, saved_norm, (mean, variance) = batch_norm(h, scale, offset, config.epsilon)
+        for name, new in ((f"{norm}.mean", mean), (f"{norm}.variance", variance)):
+            old = buffers[name]
+            renewed[name] = old + (new - old) * (1 - config.momentum)
+    drop = key if config.dropout else None
+    h, saved_dropout = dropout(h, dropout_mask(drop, number, h.shape, config.dropout, h.dtype))
+
+    def back(dh: Array, gradients: dict[str, Array]) -> Array:
+        dh = dropout_backward(dh, saved_dropout)
+        if config.batch_norm:
+            dh, *rest = batch_norm_backward(dh, saved_norm)
+            gradients[f"{norm}.scale"], gradients[f"{norm}.offset"] = rest
+        return relu_backward(dh, saved_relu, out=dh)
+
+    return h, renewed, back
+
+
+def _evaluated(config: Any, params: Tree, buffers: Tree, layer: str, a: Array) -> Array:
+    """ReLU of ``a`` (n, channels), then normalisation by the running statistics, if any."""
+    h, _ = relu(a, out=a)
+    if config.batch_norm:
+        mean, variance = buffers[f"{layer}_norm.mean"], buffers[f"{layer}_norm.variance"]
+        factor = params[f"{layer}_norm.scale"] / np.sqrt(variance + config.epsilon)
+        h = (h - mean) * factor + params[f"{layer}_norm.offset"]
+    return h
+
+
+def _embedding_loss(
+    config: Any, params: Tree, buffers: Tree, batch: Tree, key: Key | None
+) -> tuple[Array, Tree, Backward]:
+    pooled, saved_embedding = embedding_max(batch["words"], params["embedding.kernel"])
+    # dropping a channel of all words and taking the maximum is the same in either order
+    mask = dropout_mask(key, 0, pooled.shape, config.dropout, pooled.dtype)
+    h, saved_dropout = dropout(pooled, mask)
+    a, saved_hidden = dense(h, params["hidden.kernel"], params["hidden.bias"])
+    h, saved_relu = relu(a, out=a)
+    logits, saved_output = dense(h, params["output.kernel"], params["output.bias"])
+    value, saved_loss = sigmoid_cross_entropy(logits[:, 0], batch["labels"])
+
+    def backward(cotangent: float) -> Tree:
+        dlogits = sigmoid_cross_entropy_backward(cotangent, saved_loss)[:, None]
+        dh, dw_output, db_output = dense_backward(dlogits, saved_output)
+        da = relu_backward(dh, saved_relu, out=dh)
+        dh, dw_hidden, db_hidden = dense_backward(da, saved_hidden)
+        dpooled = dropout_backward(dh, saved_dropout)
+        return {
+            "embedding.kernel": embedding_max_backward(dpooled, saved_embedding),
+            "hidden.kernel": dw_hidden,
+            "hidden.bias": db_hidden,
+            "output.kernel": dw_output,
+            "output.bias": db_output,
+        }
+
+    return value, buffers, backward
+
+
+def build(task: Task, state: State, seed: int | None) -> Program:
+    """The program that trains this model from ``state``."""
+    return Program(task, state, seed, partial(forward, task.config), partial(loss, task.config))

@@ -1,0 +1,93 @@
+"""Siamese and triplet networks for one-shot recognition in TensorFlow, from Keras layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from backends.tensorflow.engine import Batch, Program
+from suite.contract import Array, State, Task
+
+SMALLEST_SQUARE = 1e-24
+"""Of an embedding's length: what is shorter than 1e-12 is divided by that."""
+
+
+class _Embedder(keras.Model):
+    """Pictures (n, side, side) on the unit sphere (n, embedding)."""
+
+    def __init__(self, config: Any, siamese: bool):
+        super().__init__(name="embedder")
+        self.picture = keras.layers.Reshape((config.side, config.side, 1))
+        # "same" would pad the right and lower sides alone
+        self.padding = keras.layers.ZeroPadding2D(1)
+        self.convolutions = [
+            keras.layers.Conv2D(channels, 3, strides=2, activation="relu", name=f"conv{number}")
+            for number, channels in enumerate(config.channels, start=1)
+        ]
+        self.flatten = keras.layers.Flatten()
+        self.dense = keras.layers.Dense(config.embedding, name="dense")
+        if siamese:
+            self.similarity = keras.layers.Dense(1, name="similarity")
+            self.similarity.build((None, config.embedding))
+        self(keras.ops.zeros((1, config.side, config.side)))  # makes the other weights
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        h = self.picture(images)
+        for convolution in self.convolutions:
+            h = convolution(self.padding(h))
+        h = self.dense(self.flatten(h))
+        return tf.math.l2_normalize(h, axis=1, epsilon=SMALLEST_SQUARE)
+
+
+def forward(model: keras.Model, batch: Batch) -> Mapping[str, tf.Tensor]:
+    """Embeddings (n, embedding) of images (n, side, side), and the head's kernel for each."""
+    embeddings = model(batch["images"])
+    outputs = {"embeddings": embeddings}
+    if hasattr(model, "similarity"):
+        kernel = tf.transpose(model.similarity.kernel)
+        outputs["kernel"] = tf.broadcast_to(kernel, tf.shape(embeddings))
+    return outputs
+
+
+def loss(config: Any, model: keras.Model, batch: Batch) -> tf.Tensor:
+    """Of ``pairs`` in the batch the cross-entropy, each group half; without, of its triplets."""
+    embeddings = model(batch["images"])
+    if "pairs" not in batch:
+        return _triplet_loss(embeddings, config.per_class, config.margin)
+    first, second = tf.unstack(batch["pairs"], axis=1)
+    difference = tf.gather(embeddings, first) - tf.gather(embeddings, second)
+    logits = model.similarity(tf.abs(difference))[:, 0]
+    same = embeddings.shape[0] * (config.per_class - 1) // 2
+    alike = tf.reduce_mean(tf.nn.softplus(-logits[:same]))
+    return (alike + tf.reduce_mean(tf.nn.softplus(logits[same:]))) / 2
+
+
+def _triplet_loss(embeddings: tf.Tensor, k: int, margin: float) -> tf.Tensor:
+    """The mean over the active triplets, from embeddings (n, channels) of length 1, k a class."""
+    n, channels = embeddings.shape
+    by_class = tf.reshape(embeddings, (n // k, k, channels))
+    near = 2 - 2 * tf.matmul(by_class, by_class, transpose_b=True)  # (classes, anchor, positive)
+    far = 2 - 2 * tf.matmul(embeddings, embeddings, transpose_b=True)
+    far = tf.reshape(far, (n // k, k, 1, n))
+    offsets = tf.constant(_offsets(n, k, margin), embeddings.dtype)
+    hinge = tf.nn.relu(near[..., None] - far + offsets)  # (classes, anchor, positive, negative)
+    active = tf.math.count_nonzero(hinge, dtype=hinge.dtype)
+    return tf.reduce_sum(hinge) / tf.maximum(active, 1)
+
+
+def _offsets(n: int, k: int, margin: float) -> Array:
+    """(n / k, k, k, n): the margin for a triplet, minus infinity for what is none."""
+    other = np.arange(n) // k != np.arange(n // k)[:, None]  # (classes, negative)
+    valid = other[:, None, None, :] & ~np.eye(k, dtype=bool)[:, :, None]
+    return np.where(valid, margin, -np.inf)
+
+
+def build(task: Task, state: State, seed: int | None) -> Program:
+    """The program that trains this model from ``state``."""
+    model = _Embedder(task.config, task.variant == "siamese")
+    return Program(task, state, seed, model, forward, partial(loss, task.config))

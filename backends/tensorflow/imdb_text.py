@@ -1,0 +1,94 @@
+"""The models of film reviews in TensorFlow, from Keras layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from backends.tensorflow.engine import Batch, Program
+from backends.tensorflow.text import BagDense, EmbeddingMax
+from suite.contract import State, Task
+
+
+class _BagOfWords(keras.Model):
+    def __init__(self, config: Any):
+        super().__init__(name="bag_of_words")  # a class's own name may not begin with _
+        self.bag = BagDense(config.words, config.hidden, name="bag")
+        self.bag_after = _after(config, "bag")
+        self.hidden = _dense(config.hidden, config.hidden, "hidden")
+        self.hidden_after = _after(config, "hidden")
+        self.output_layer = _dense(config.hidden, 1, "output")
+
+    def call(self, batch: Batch, training: bool = False) -> tf.Tensor:
+        """Logits (n,)."""
+        total = batch["offsets"][-1]  # the rest is padding
+        words, reviews = batch["words"][:total], batch["reviews"][:total]
+        h = tf.nn.relu(self.bag(words, reviews, tf.shape(batch["labels"])[0]))
+        for layer in self.bag_after:
+            h = layer(h, training=training)
+        h = tf.nn.relu(self.hidden(h))
+        for layer in self.hidden_after:
+            h = layer(h, training=training)
+        return self.output_layer(h)[:, 0]
+
+
+class _Embedding(keras.Model):
+    def __init__(self, config: Any):
+        super().__init__(name="embedding_max")
+        self.embedding = EmbeddingMax(config.rows, config.channels, name="embedding")
+        # dropping a channel of all words and taking the maximum is the same in either order
+        self.dropout = keras.layers.Dropout(config.dropout)
+        self.hidden = _dense(config.channels, config.hidden, "hidden")
+        self.output_layer = _dense(config.hidden, 1, "output")
+
+    def call(self, batch: Batch, training: bool = False) -> tf.Tensor:
+        """Logits (n,)."""
+        h = self.dropout(self.embedding(batch["words"]), training=training)
+        return self.output_layer(tf.nn.relu(self.hidden(h)))[:, 0]
+
+
+def _dense(inputs: int, outputs: int, name: str) -> keras.layers.Dense:
+    layer = keras.layers.Dense(outputs, name=name)
+    layer.build((None, inputs))
+    return layer
+
+
+def _after(config: Any, name: str) -> list[keras.layers.Layer]:
+    """What follows a hidden layer's ReLU."""
+    layers = []
+    if config.batch_norm:
+        norm = keras.layers.BatchNormalization(
+            momentum=config.momentum, epsilon=config.epsilon, name=f"{name}_norm"
+        )
+        norm.build((None, config.hidden))
+        layers.append(norm)
+    if config.dropout:
+        layers.append(keras.layers.Dropout(config.dropout))
+    return layers
+
+
+def forward(model: keras.Model, batch: Batch) -> Mapping[str, tf.Tensor]:
+    """Logits (n,) from bags of words, or from words (n, length) for ``embedding``."""
+    return {"logits": model(batch, training=False)}
+
+
+def loss(config: Any, model: keras.Model, batch: Batch) -> tf.Tensor:
+    """Mean cross-entropy plus the penalty."""
+    logits = model(batch, training=True)
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=batch["labels"], logits=logits)
+    value = tf.reduce_mean(losses)
+    if isinstance(model, _BagOfWords) and config.l2:
+        kernels = (model.bag.kernel, model.hidden.kernel)
+        value += config.l2 * tf.add_n([tf.reduce_sum(tf.square(k)) for k in kernels])
+    return value
+
+
+def build(task: Task, state: State, seed: int | None) -> Program:
+    """The program that trains this model from ``state``."""
+    embedding = "embedding.kernel" in state.params
+    model = _Embedding(task.config) if embedding else _BagOfWords(task.config)
+    return Program(task, state, seed, model, forward, partial(loss, task.config))

@@ -1,0 +1,89 @@
+"""Siamese and triplet networks for one-shot recognition in PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache, partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from backends.torch.engine import Batch, Program
+from suite.contract import State, Task
+
+
+class _Embedder(nn.Module):
+    """Pictures (n, side, side) on the unit sphere (n, embedding)."""
+
+    def __init__(self, config: Any, siamese: bool):
+        super().__init__()
+        c1, c2, c3, c4 = config.channels
+        self.conv1 = nn.Conv2d(1, c1, 3, stride=2, padding=1)
+        self.conv2 = nn.Conv2d(c1, c2, 3, stride=2, padding=1)
+        self.conv3 = nn.Conv2d(c2, c3, 3, stride=2, padding=1)
+        self.conv4 = nn.Conv2d(c3, c4, 3, stride=2, padding=1)
+        left = -(-config.side // 2 ** len(config.channels))
+        self.dense = nn.Linear(left * left * c4, config.embedding)
+        if siamese:
+            self.similarity = nn.Linear(config.embedding, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        h = images[:, None]  # (n, 1, side, side)
+        for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
+            h = F.relu(conv(h), inplace=True)
+        h = h.permute(0, 2, 3, 1).flatten(1)  # in memory the channels come last already
+        return F.normalize(self.dense(h))
+
+
+def forward(model: nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
+    """Embeddings (n, embedding) of images (n, side, side), and the head's kernel for each."""
+    outputs = {"embeddings": model(batch["images"])}
+    if isinstance(head := getattr(model, "similarity", None), nn.Linear):
+        outputs["kernel"] = head.weight.expand_as(outputs["embeddings"])
+    return outputs
+
+
+def loss(config: Any, model: nn.Module, batch: Batch) -> torch.Tensor:
+    """Of ``pairs`` in the batch the cross-entropy, each group half; without, of its triplets."""
+    embeddings = model(batch["images"])
+    if "pairs" not in batch:
+        return _triplet_loss(embeddings, config.per_class, config.margin)
+    first, second = batch["pairs"].T
+    difference = embeddings.index_select(0, first) - embeddings.index_select(0, second)
+    logits = model.get_submodule("similarity")(difference.abs())[:, 0]
+    same = len(embeddings) * (config.per_class - 1) // 2
+    return -(F.logsigmoid(logits[:same]).mean() + F.logsigmoid(-logits[same:]).mean()) / 2
+
+
+def _triplet_loss(embeddings: torch.Tensor, per_class: int, margin: float) -> torch.Tensor:
+    """The mean over the active triplets, from embeddings (n, channels) of length 1."""
+    n, k = len(embeddings), per_class
+    squares = 2 - 2 * embeddings @ embeddings.T  # (n, n)
+    by_class = squares.view(n // k, k, n // k, k)
+    near = by_class.diagonal(dim1=0, dim2=2).permute(2, 0, 1)  # (classes, anchor, positive)
+    far = squares.view(n // k, k, 1, n)
+    offsets = _offsets(n, k, margin, squares.dtype, squares.device)
+    hinge = F.relu(near[..., None] - far + offsets)  # (classes, anchor, positive, negative)
+    return hinge.sum() / hinge.count_nonzero().clamp(min=1)
+
+
+@cache
+def _offsets(
+    n: int, k: int, margin: float, dtype: torch.dtype, device: torch.device
+) -> torch.Tensor:
+    """(n / k, k, k, n): the margin for a triplet, minus infinity for what is none."""
+    own = torch.arange(n, device=device) // k
+    other = own != torch.arange(n // k, device=device)[:, None]  # (classes, negative)
+    distinct = ~torch.eye(k, dtype=torch.bool, device=device)  # (anchor, positive)
+    valid = other[:, None, None, :] & distinct[:, :, None]
+    return torch.where(valid, margin, -torch.inf).to(dtype)
+
+
+def build(task: Task, state: State, seed: int | None) -> Program:
+    """The program that trains this model from ``state``."""
+    model = _Embedder(task.config, task.variant == "siamese")
+    # 1.4 times as fast on the CPU
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Program(task, state, seed, model, forward, partial(loss, task.config))

@@ -1,0 +1,82 @@
+"""The models of film reviews in PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from backends.torch.engine import Batch, Program
+from backends.torch.text import BagDense, BatchNorm
+from suite.contract import State, Task
+
+
+class _BagOfWords(nn.Module):
+    def __init__(self, config: Any):
+        super().__init__()
+        self.bag = BagDense(config.words, config.hidden)
+        self.hidden = nn.Linear(config.hidden, config.hidden)
+        self.output = nn.Linear(config.hidden, 1)
+        self.bag_norm = self.hidden_norm = self.dropout = None
+        if config.batch_norm:
+            options = {"eps": config.epsilon, "momentum": 1 - config.momentum}
+            self.bag_norm = BatchNorm(config.hidden, **options)
+            self.hidden_norm = BatchNorm(config.hidden, **options)
+        if config.dropout:
+            self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Logits (n,)."""
+        count = int(batch["offsets"][-1])  # the rest is padding
+        words, reviews = batch["words"][:count], batch["reviews"][:count]
+        h = self._after(self.bag_norm, F.relu(self.bag(words, batch["offsets"], reviews)))
+        h = self._after(self.hidden_norm, F.relu(self.hidden(h)))
+        logits: torch.Tensor = self.output(h)[:, 0]
+        return logits
+
+    def _after(self, norm: BatchNorm | None, h: torch.Tensor) -> torch.Tensor:
+        if norm is not None:
+            h = norm(h)
+        return h if self.dropout is None else self.dropout(h)
+
+
+class _Embedding(nn.Module):
+    def __init__(self, config: Any):
+        super().__init__()
+        # the maximum over a review's words, whose gradient goes to the winning words alone
+        self.embedding = nn.EmbeddingBag(config.rows, config.channels, mode="max")
+        # dropping a channel of all words and taking the maximum is the same in either order
+        self.dropout = nn.Dropout(config.dropout)
+        self.hidden = nn.Linear(config.channels, config.hidden)
+        self.output = nn.Linear(config.hidden, 1)
+
+    def forward(self, batch: Batch) -> torch.Tensor:
+        """Logits (n,)."""
+        h = self.dropout(self.embedding(batch["words"]))
+        logits: torch.Tensor = self.output(F.relu(self.hidden(h)))[:, 0]
+        return logits
+
+
+def forward(model: nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
+    """Logits (n,) from bags of words, or from words (n, length) for ``embedding``."""
+    return {"logits": model(batch)}
+
+
+def loss(config: Any, model: nn.Module, batch: Batch) -> torch.Tensor:
+    """Mean cross-entropy plus the penalty."""
+    value = F.binary_cross_entropy_with_logits(forward(model, batch)["logits"], batch["labels"])
+    if isinstance(model, _BagOfWords) and config.l2:
+        squares = model.bag.weight.square().sum() + model.hidden.weight.square().sum()
+        value = value + config.l2 * squares
+    return value
+
+
+def build(task: Task, state: State, seed: int | None) -> Program:
+    """The program that trains this model from ``state``."""
+    embedding = "embedding.kernel" in state.params
+    model = _Embedding(task.config) if embedding else _BagOfWords(task.config)
+    return Program(task, state, seed, model, forward, partial(loss, task.config))

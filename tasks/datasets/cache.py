@@ -1,0 +1,86 @@
+"""Decoded data sets, kept as memory-mapped arrays so that decoding happens once.
+
+The cache only saves time: where it cannot be written, or is damaged, the data is decoded again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+from suite.contract import Array
+
+MANIFEST = "sha256.json"
+
+
+def cache_directory() -> Path:
+    """``$TETRAGRAD_CACHE``, or ``decoded`` in the platform's cache directory."""
+    chosen = os.environ.get("TETRAGRAD_CACHE")
+    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("tetragrad")) / "decoded"
+
+
+def cached(name: str, key: str, make: Callable[[], Mapping[str, Array]]) -> dict[str, Array]:
+    """The arrays of ``make()``, read-only, from the cache if it holds them for this ``key``.
+
+    ``name`` is the data set's; ``key`` says all that the arrays depend on: the digest of the files,
+    a version of the decoding. Several processes may ask at once: each entry appears whole or not
+    at all, and the last to finish merely did the work for nothing.
+    """
+    folder = cache_directory() / name / hashlib.sha256(key.encode()).hexdigest()[:32]
+    found = _read(folder)
+    if found is not None:
+        return found
+    made = make()
+    _write(folder, made)
+    found = _read(folder)
+    return dict(made) if found is None else found
+
+
+def _read(folder: Path) -> dict[str, Array] | None:
+    """The entry, mapped into memory; None if there is none or it is damaged."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        for file, expected in manifest.items():
+            with (folder / file).open("rb") as content:
+                if hashlib.file_digest(content, "sha256").hexdigest() != expected:
+                    return None
+        return {
+            file.removesuffix(".npy"): np.load(
+                folder / file, mmap_mode="r", allow_pickle=False
+            ).view(np.ndarray)
+            for file in manifest
+        }
+    except (OSError, ValueError, AttributeError, TypeError):  # missing, or not what was written
+        return None
+
+
+def _write(folder: Path, arrays: Mapping[str, Array]) -> None:
+    """Puts an entry in place of whatever lies there, if that can be done."""
+    work = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix="new-", dir=folder.parent))
+        fresh, manifest = work / "entry", {}
+        fresh.mkdir()
+        for name, array in arrays.items():
+            file = fresh / f"{name}.npy"
+            np.save(file, array, allow_pickle=False)
+            with file.open("rb") as content:
+                manifest[file.name] = hashlib.file_digest(content, "sha256").hexdigest()
+        (fresh / MANIFEST).write_text(json.dumps(manifest))
+        if folder.exists():  # damaged, or another process was faster with the same arrays
+            folder.rename(work / "old")
+        fresh.rename(folder)
+    except OSError:  # no room, no right, or another process came in between
+        pass
+    finally:
+        if work:
+            shutil.rmtree(work, ignore_errors=True)

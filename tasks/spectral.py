@@ -1,0 +1,40 @@
+"""The similarity graph of a set of points, as spectral clustering uses it."""
+
+from __future__ import annotations
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from suite.contract import Array
+
+SCALE_NEIGHBOUR = 7
+"""Which neighbour's distance is a point's scale (Zelnik-Manor & Perona 2004, section 3)."""
+
+
+def normalized_similarity(points: Array, neighbours: int) -> Array:
+    """D^-1/2 W D^-1/2, (n, n) float64, of the graph of nearest neighbours of points (n, d).
+
+    ``w_ij = exp(-|p_i - p_j|^2 / (s_i s_j))`` where j is among the nearest neighbours of i or i
+    among those of j, else 0, with the distance to the seventh neighbour as s_i: self-tuned
+    (Zelnik-Manor & Perona, "Self-tuning spectral clustering", 2004). D holds the sums of W's rows
+    (Ng, Jordan & Weiss, "On spectral clustering", 2001).
+    """
+    distances = _squared_distances(points)
+    np.fill_diagonal(distances, np.inf)  # no point is its own neighbour
+    near = np.sort(distances, axis=1)[:, :neighbours]
+    scale = np.sqrt(near[:, min(SCALE_NEIGHBOUR, neighbours) - 1])
+    weights = np.exp(-distances / np.outer(scale, scale))
+    weights *= (distances <= near[:, -1:]) | (distances <= near[:, -1])
+    root = np.sqrt(weights.sum(axis=1))
+    normalized: Array = weights / np.outer(root, root)
+    return normalized
+
+
+def _squared_distances(points: Array) -> Array:
+    """(n, n) float64, symmetric to the last bit; on one thread, so that the bits are the same."""
+    p = points.astype(np.float64)
+    with threadpool_limits(1):
+        products = p @ p.T
+    squares = np.diagonal(products)
+    distances: Array = np.maximum(squares[:, None] + squares - (products + products.T), 0)
+    return distances

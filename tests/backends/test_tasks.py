@@ -1,0 +1,132 @@
+"""What every task owes the contract in every backend, shown on tiny variants."""
+
+from __future__ import annotations
+
+import importlib
+
+import numpy as np
+import pytest
+
+import backends
+import tasks
+from suite.contract import Array, Chunk, Precision, State, Task
+from tests.backends.conftest import Call
+from tests.backends.programs import leaves
+
+SEED = 3
+CHOICES = [(name, variant) for name, variant in tasks.choices(tasks.ALL) if variant]
+pytestmark = pytest.mark.parametrize("choice", CHOICES, ids=":".join)
+in_every_backend = pytest.mark.parametrize("backend", backends.NAMES)
+
+
+def tiny(choice: tuple[str, str]) -> Task:
+    name, variant = choice
+    task: Task = importlib.import_module(f"tests.tasks.tiny_{name}").tiny_task(variant)
+    return task
+
+
+def training_chunks(task: Task) -> list[Chunk]:
+    """Two epochs, so that there are several chunks."""
+    return [chunk for epoch in range(2) for chunk in task.chunks("train", SEED, epoch)]
+
+
+def initial(choice: tuple[str, str], precision: Precision) -> State:
+    return tiny(choice).initial(SEED).astype(precision)
+
+
+def train(
+    backend: str,
+    choice: tuple[str, str],
+    state: State,
+    chunks: list[Chunk],
+    dropout_seed: int | None,
+) -> tuple[Array, State]:
+    """The losses of ``chunks`` from ``state``, and what follows."""
+    task = tiny(choice)
+    module = importlib.import_module(f"backends.{backend}.{choice[0]}")
+    program = module.build(task, task.initial(SEED).astype(state.dtype), dropout_seed)
+    program.restore(state)
+    losses = [program.train(program.place(chunk)) for chunk in chunks]
+    return np.concatenate([*losses, []]), program.state()
+
+
+def what_looking_changes(
+    backend: str, choice: tuple[str, str], state: State
+) -> tuple[State, State, bool]:
+    """The state before and after asking for gradients and outputs, and whether these repeat."""
+    task = tiny(choice)
+    program = importlib.import_module(f"backends.{backend}.{choice[0]}").build(task, state, SEED)
+    placed, test = (program.place(next(task.chunks(s, SEED))) for s in ("train", "test"))
+    before = program.state()
+    first, outputs = program.gradients(placed), program.predict(test)
+    after = program.state()
+    again, outputs_again = program.gradients(placed), program.predict(test)
+    same = first[0] == again[0] and all(
+        np.array_equal(a[name], b[name])
+        for a, b in ((first[1], again[1]), (outputs, outputs_again))
+        for name in a
+    )
+    return before, after, same
+
+
+def assert_same(found: State, expected: State, tolerance: float) -> None:
+    assert found.step == expected.step
+    assert leaves(found).keys() == leaves(expected).keys()
+    for name, leaf in leaves(expected).items():
+        np.testing.assert_allclose(
+            leaves(found)[name], leaf, rtol=tolerance, atol=tolerance, err_msg=name
+        )
+
+
+@in_every_backend
+def test_state_round_trips_bit_for_bit(call: Call, backend: str, choice: tuple[str, str]) -> None:
+    state = initial(choice, "float32")
+    chunks = training_chunks(tiny(choice))
+    _, trained = call(backend, "float32", train, choice, state, chunks[:1], SEED)
+    _, back = call(backend, "float32", train, choice, trained, [], SEED)
+    assert_same(back, trained, 0)
+    assert set(trained.buffers) == set(tiny(choice).buffers)
+    for name, buffer in trained.buffers.items():
+        assert not np.array_equal(buffer, state.buffers[name]), f"{name} was not trained"
+
+
+@in_every_backend
+def test_gradients_and_predict_change_nothing(
+    call: Call, backend: str, choice: tuple[str, str]
+) -> None:
+    state = initial(choice, "float32")
+    before, after, same = call(backend, "float32", what_looking_changes, choice, state)
+    assert_same(before, state, 0)
+    assert_same(after, before, 0)
+    assert same
+
+
+@in_every_backend
+def test_a_chunk_equals_its_steps_one_by_one(
+    call: Call, backend: str, choice: tuple[str, str]
+) -> None:
+    state, chunks = initial(choice, "float64"), training_chunks(tiny(choice))
+    whole, end = call(backend, "float64", train, choice, state, chunks, SEED)
+    single = [
+        {name: a[step : step + 1] for name, a in chunk.items()}
+        for chunk in chunks
+        for step in range(len(next(iter(chunk.values()))))
+    ]
+    steps, end_of_steps = call(backend, "float64", train, choice, state, single, SEED)
+    np.testing.assert_allclose(steps, whole, rtol=1e-11)
+    assert_same(end_of_steps, end, 1e-9)
+
+
+def test_training_handed_from_backend_to_backend_goes_on_identically(
+    call: Call, choice: tuple[str, str]
+) -> None:
+    state, chunks = initial(choice, "float64"), training_chunks(tiny(choice))
+    available = [b for b in backends.NAMES if backends.load(b).available() is None]
+    unbroken, end = call("numpy", "float64", train, choice, state, chunks * 4, None)
+    losses = []
+    for number, chunk in enumerate(chunks * 4):
+        backend = available[number % len(available)]
+        found, state = call(backend, "float64", train, choice, state, [chunk], None)
+        losses.append(found)
+    np.testing.assert_allclose(np.concatenate(losses), unbroken, rtol=1e-10)
+    assert_same(state, end, 1e-8)

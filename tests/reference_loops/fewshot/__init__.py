@@ -1,0 +1,1 @@
+"""The siamese network for one-shot recognition."""

@@ -1,0 +1,1 @@
+"""The film reviews' bag-of-words model."""

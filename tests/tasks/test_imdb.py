@@ -1,0 +1,139 @@
+"""The film reviews: the archive's reader against archives made here, the stand-in, the real one."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from suite.contract import RequestError
+from tasks import datasets
+from tasks.datasets import imdb
+
+TEXTS = {
+    "aclImdb/train/pos/0_9.txt": "A good, GOOD film!<br /><br />It's 10/10",
+    "aclImdb/train/neg/1_1.txt": "a bad film... caf\u00e9",
+    "aclImdb/test/pos/10_8.txt": "good unseen",
+    "aclImdb/test/neg/2_2.txt": "film",
+}
+OTHERS = {
+    "aclImdb/train/unsup/5_0.txt": "unseen unseen unseen",
+    "aclImdb/imdb.vocab": "words",
+    "aclImdb/train/pos/../../../etc/7_7.txt": "escaped",
+    "aclImdb/train/pos/note.txt": "no review",
+}
+
+
+def archive(texts: dict[str, bytes]) -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w:gz") as tar:
+        for name, text in texts.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            tar.addfile(member, io.BytesIO(text))
+    return content.getvalue()
+
+
+def encoded(*parts: dict[str, str]) -> dict[str, bytes]:
+    return {name: text.encode() for part in parts for name, text in part.items()}
+
+
+def test_words_become_ranks_by_frequency_then_alphabet() -> None:
+    # train: a, film, good twice; 10 twice too; bad, caf, it's once; digits come before letters
+    order = ["10", "a", "film", "good", "bad", "caf", "it's"]
+    found = imdb.decode(archive(encoded(TEXTS, OTHERS)))
+    words = {
+        s: " ".join(order[r] if r >= 0 else "?" for r in found[f"{s}_words"]) for s in imdb.SPLITS
+    }
+    assert words["train"] == "a bad film caf a good good film it's 10 10"
+    assert words["test"] == "film good ?"
+    assert found["train_offsets"].tolist() == [0, 4, 11]
+    assert found["test_offsets"].tolist() == [0, 1, 3]
+    assert found["train_labels"].tolist() == found["test_labels"].tolist() == [0, 1]
+
+
+def test_archives_of_the_same_reviews_give_the_same_arrays() -> None:
+    one = imdb.decode(archive(encoded(TEXTS)))
+    other = imdb.decode(archive(dict(reversed(encoded(OTHERS, TEXTS).items()))))
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, other[name])
+
+
+def test_another_review_gives_another_digest() -> None:
+    changed = {**TEXTS, "aclImdb/test/neg/2_2.txt": "good"}
+    one, other = (imdb.decode(archive(encoded(t)))["digest"] for t in (TEXTS, changed))
+    assert not np.array_equal(one, other)
+
+
+@given(st.binary(max_size=200))
+def test_other_bytes_are_refused(junk: bytes) -> None:
+    with pytest.raises(RequestError):
+        imdb.decode(junk)
+
+
+@pytest.mark.parametrize("kept", [0.2, 0.5, 0.9])
+def test_a_cut_archive_is_refused(kept: float) -> None:
+    noise = np.random.default_rng(0).integers(97, 123, 20_000, dtype=np.uint8).tobytes()
+    whole = archive({**encoded(TEXTS), "aclImdb/test/pos/11_8.txt": noise})
+    with pytest.raises(RequestError):
+        imdb.decode(whole[: int(kept * len(whole))])
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ({**encoded(TEXTS), "aclImdb/test/pos/3_8.txt": b"caf\xe9"}, "not the archive"),
+        ({**encoded(TEXTS), "aclImdb/test/pos/3_8.txt": b"a" * (imdb.LARGEST + 1)}, "bytes"),
+        (encoded({n: t for n, t in TEXTS.items() if "test" not in n}), "no labelled.*test"),
+        (encoded(OTHERS), "no labelled.*train"),
+    ],
+)
+def test_what_no_review_can_be_is_refused(texts: dict[str, bytes], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        imdb.decode(archive(texts))
+
+
+def test_the_stand_in_has_the_real_sizes_and_can_be_learned() -> None:
+    data = imdb.generated()
+    for split, n in imdb.REVIEWS.items():
+        assert len(data.labels[split]) == len(data.offsets[split]) - 1 == n
+        assert data.offsets[split][-1] == len(data.words[split])
+        assert data.words[split].dtype == np.int32
+        assert data.words[split].min() == 0
+        assert data.words[split].max() < imdb.WORDS
+        assert data.labels[split].mean() == 0.5
+    counts = np.bincount(data.words["train"])
+    assert counts[:14].tolist() == sorted(counts[:14], reverse=True)
+    # how many favourable words of telling pairs, the simplest of models
+    words, offsets, labels = (a["test"] for a in (data.words, data.offsets, data.labels))
+    tones = np.where(words % 16 >= 14, 2 * (words % 2) - 1, 0)
+    sums = np.add.reduceat(tones, offsets[:-1])
+    assert 0.75 < ((sums > 0) == labels).mean() < 0.95
+
+
+def test_the_stand_in_is_deterministic() -> None:
+    one, again = imdb.generated(), imdb.generated()
+    assert one.provenance == again.provenance
+    assert imdb.generated(seed=1).provenance.digest != one.provenance.digest
+
+
+def test_the_real_reviews_are_decoded_once_and_known_by_their_digest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if datasets.missing(imdb.SOURCE):
+        pytest.skip(f"no film reviews in {datasets.data_directory()}")
+    counts = {}
+    imdb.load("real")
+    monkeypatch.delattr(imdb, "decode")
+    data = imdb.load("real")
+    for split, n in imdb.REVIEWS.items():
+        np.testing.assert_array_equal(np.bincount(data.labels[split]), [n // 2, n // 2])
+        counts[split] = len(data.words[split])
+    assert counts == {"train": 5_841_401, "test": 5_709_019}
+    assert data.provenance.digest == (
+        "3b619048ce52f9b7368bbf75d553486cb61bb8d51c7ff1a6efc46c7fc386579e"
+    )
