@@ -24,7 +24,9 @@ class BagDense(nn.Module):
         self, words: torch.Tensor, offsets: torch.Tensor, reviews: torch.Tensor
     ) -> torch.Tensor:
         """(n, out) from ``words`` (count,), ``offsets`` (n + 1,), each word's bag (count,)."""
-        y: torch.Tensor = BagProduct.apply(  # type: ignore[no-untyped-call]self.weight, self.bias, words, offsets, reviews)
+        y: torch.Tensor = BagProduct.apply(  # type: ignore[no-untyped-call]
+            self.weight, self.bias, words, offsets, reviews
+        )
         return y
 
 
