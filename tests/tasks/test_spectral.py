@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from suite.contract import Array
-from tasks.spectral import SCALE_NEIGHBOUR, normalized_similarity
+from tasks.spectral import normalized_similarity
 
 
 def written_out(points: Array, neighbours: int) -> Array:
     n = len(points)
     distance = np.array([[np.linalg.norm(p - q) for q in points] for p in points])
-    order = [
-        [j for j in np.argsort(row, kind="stable") if j != i] for i, row in enumerate(distance)
-    ]
-    scale = [distance[i, order[i][min(SCALE_NEIGHBOUR, neighbours) - 1]] for i in range(n)]
+    scale = [np.sort(row)[neighbours] for row in distance]  # the nearest of all is the point itself
     w = np.zeros((n, n))
-    for i in range(n):
-        for j in order[i][:neighbours]:
-            w[i, j] = w[j, i] = np.exp(-(distance[i, j] ** 2) / (scale[i] * scale[j]))
+    for i, j in itertools.permutations(range(n), 2):
+        w[i, j] = np.exp(-(distance[i, j] ** 2) / (scale[i] * scale[j]))
     d = w.sum(axis=1)
     return np.array([[w[i, j] / np.sqrt(d[i] * d[j]) for j in range(n)] for i in range(n)])
 
