@@ -52,7 +52,7 @@ class BagConfig:
     """Added to the variance in batch normalisation."""
     optimizer: RMSprop = RMSPROP
     batch: int = 512
-    chunk_steps: int = 12
+    chunk_steps: int = 24
     epochs: int = 4
     train_reviews: int = 25_000
     test_reviews: int = 25_000

@@ -21,27 +21,30 @@ class _BagOfWords(nn.Module):
         self.bag = BagDense(config.words, config.hidden)
         self.hidden = nn.Linear(config.hidden, config.hidden)
         self.output = nn.Linear(config.hidden, 1)
-        self.bag_norm = self.hidden_norm = self.dropout = None
         if config.batch_norm:
             options = {"eps": config.epsilon, "momentum": 1 - config.momentum}
             self.bag_norm = BatchNorm(config.hidden, **options)
             self.hidden_norm = BatchNorm(config.hidden, **options)
         if config.dropout:
             self.dropout = nn.Dropout(config.dropout)
+        # what follows each hidden layer's ReLU; nn.Identity would take its time too
+        after = [[f"{layer}_norm", "dropout"] for layer in ("bag", "hidden")]
+        self._after_bag, self._after_hidden = (
+            [getattr(self, name) for name in names if hasattr(self, name)] for names in after
+        )
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits (n,)."""
         count = int(batch["offsets"][-1])  # the rest is padding
         words, reviews = batch["words"][:count], batch["reviews"][:count]
-        h = self._after(self.bag_norm, F.relu(self.bag(words, batch["offsets"], reviews)))
-        h = self._after(self.hidden_norm, F.relu(self.hidden(h)))
+        h = F.relu(self.bag(words, batch["offsets"], reviews))
+        for layer in self._after_bag:
+            h = layer(h)
+        h = F.relu(self.hidden(h))
+        for layer in self._after_hidden:
+            h = layer(h)
         logits: torch.Tensor = self.output(h)[:, 0]
         return logits
-
-    def _after(self, norm: BatchNorm | None, h: torch.Tensor) -> torch.Tensor:
-        if norm is not None:
-            h = norm(h)
-        return h if self.dropout is None else self.dropout(h)
 
 
 class _Embedding(nn.Module):
