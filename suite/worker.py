@@ -15,6 +15,7 @@ import resource
 import sys
 import traceback
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,8 +72,12 @@ def _configure(cell: Cell, clock: Clock) -> Any:
         return importlib.import_module(f"backends.{cell.backend}.{cell.task}")
 
 
-def _peak_memory() -> int:
+def peak_memory() -> int:
     """Peak resident memory of this process [bytes]."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux, whose ru_maxrss begins at the size of the process that forked
+        (line,) = (t for t in status.read_text().splitlines() if t.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -96,7 +101,7 @@ def train(cell: Cell, send: Send, job: Job) -> None:
     """Trains a cell, clocked by phase; an event after every chunk and every epoch."""
     clock = Clock()
     module = _configure(cell, clock)
-    memory = {"after_import": _peak_memory()}
+    memory = {"after_import": peak_memory()}
     with clock.phase("data"):
         task = _load(cell)
         initial = task.initial(cell.seed).astype(cell.precision)
@@ -104,7 +109,7 @@ def train(cell: Cell, send: Send, job: Job) -> None:
         program = module.build(task, initial, cell.seed)
     send("started", **_about(task), worker=_describe(cell))
     Training(task, program, cell.seed, clock, send).run(initial)
-    send("finished", phases=clock.seconds, memory={**memory, "peak": _peak_memory()})
+    send("finished", phases=clock.seconds, memory={**memory, "peak": peak_memory()})
 
 
 def _about(task: Task) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
@@ -157,3 +158,10 @@ suite.worker.main()
 """
     ending, _ = run(tmp_path, body)
     assert ending.outcome == "out-of-memory", ending
+
+
+def test_the_peak_of_memory_is_the_workers_own_however_large_its_parent_is(tmp_path: Path) -> None:
+    held = np.ones(400_000_000, np.uint8)
+    body = "from suite.worker import peak_memory\nsend(event='peak', bytes=peak_memory())\n"
+    _, events = run(tmp_path, body + OK)
+    assert 0 < events[0]["bytes"] < held.nbytes
