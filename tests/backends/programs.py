@@ -77,6 +77,16 @@ def leaves(state: State) -> Tree:
     return {f"{k}/{name}": leaf for k, tree in trees.items() for name, leaf in tree.items()}
 
 
+def assert_same(found: State, expected: State, tolerance: float) -> None:
+    """The same step count and leaves, each within ``tolerance``, relative and absolute."""
+    assert found.step == expected.step
+    assert leaves(found).keys() == leaves(expected).keys()
+    for name, leaf in leaves(expected).items():
+        np.testing.assert_allclose(
+            leaves(found)[name], leaf, rtol=tolerance, atol=tolerance, err_msg=name
+        )
+
+
 def busy_after_train(backend: str, forgetful: bool) -> float:
     """Processor seconds spent after train returned, as a fraction of those that train takes.
 

@@ -14,6 +14,7 @@ import backends
 from suite.contract import SGD, Adam, Array, Cosine, Linear, Optimizer, Precision, RMSprop, State
 from tests.backends import programs
 from tests.backends.conftest import Call
+from tests.backends.programs import assert_same
 from tests.tiny import RMSPROP, STEPS, tiny_task
 
 ADAM = Adam(1e-2, 0.9, 0.999, 1e-8)
@@ -31,15 +32,6 @@ MORE: list[Optimizer] = [
     Adam(learning_rate=0.5, beta1=0.5, beta2=0.9, epsilon=1e-2),
 ]
 ROUNDING = {"float32": 1e-5, "float64": 1e-13}
-
-
-def assert_same(a: State, b: State, tolerance: float) -> None:
-    assert a.step == b.step
-    assert programs.leaves(a).keys() == programs.leaves(b).keys()
-    for name, leaf in programs.leaves(a).items():
-        np.testing.assert_allclose(
-            leaf, programs.leaves(b)[name], rtol=tolerance, atol=tolerance, err_msg=name
-        )
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])

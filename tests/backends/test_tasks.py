@@ -11,7 +11,7 @@ import backends
 import tasks
 from suite.contract import Array, Chunk, Precision, State, Task
 from tests.backends.conftest import Call
-from tests.backends.programs import leaves
+from tests.backends.programs import assert_same
 
 SEED = 3
 CHOICES = [(name, variant) for name, variant in tasks.choices(tasks.ALL) if variant]
@@ -67,15 +67,6 @@ def what_looking_changes(
         for name in a
     )
     return before, after, same
-
-
-def assert_same(found: State, expected: State, tolerance: float) -> None:
-    assert found.step == expected.step
-    assert leaves(found).keys() == leaves(expected).keys()
-    for name, leaf in leaves(expected).items():
-        np.testing.assert_allclose(
-            leaves(found)[name], leaf, rtol=tolerance, atol=tolerance, err_msg=name
-        )
 
 
 @in_every_backend
