@@ -161,13 +161,22 @@ class Envelope:
     """How far a backend may part from the float64 oracle, over ``steps`` training steps.
 
     ``loss`` is relative, step by step; ``gradient`` and ``state`` are relative to the largest
-    entry of each leaf.
+    entry of each leaf. Where rounding grows from step to step, ``loss`` may be stages instead:
+    ``((10, 1e-6), (100, 1e-4))`` allows 1e-6 to step 10 and 1e-4 from there to step 100.
     """
 
     steps: int
-    loss: float
+    loss: float | tuple[tuple[int, float], ...]
     gradient: float
     state: float
+
+    def loss_tolerances(self) -> Array:
+        """What is allowed of the loss at every step, (steps,). ValueError if stages end early."""
+        stages = self.loss if isinstance(self.loss, tuple) else ((self.steps, self.loss),)
+        ends, allowed = zip(*stages, strict=True)
+        if ends[-1] != self.steps or sorted(set(ends)) != list(ends):
+            raise ValueError(f"the stages {stages} do not rise to {self.steps} steps")
+        return np.repeat(allowed, np.diff(ends, prepend=0))
 
 
 @dataclass(frozen=True)
@@ -269,6 +278,10 @@ class Task(ABC):
         here, once for all backends.
         """
         return self
+
+    def texts(self, predict: Predict) -> Mapping[str, str]:
+        """Texts by name that show, after training, what was learned; none by default."""
+        return {}
 
     @abstractmethod
     def score(self, results: Iterable[tuple[Chunk, Tree]]) -> Mapping[str, float]:

@@ -110,25 +110,27 @@ def _first_steps(task: Task, seed: int, steps: int) -> Iterator[Chunk]:
 
 def compare(found: Tree, oracle: Tree, envelope: Envelope) -> tuple[Finding, ...]:
     """Holds a trace against the oracle's."""
+    tolerances = envelope.loss_tolerances()
     return (
-        _compare_series("initial loss", found, oracle, envelope.loss),
+        _compare_series("initial loss", found, oracle, tolerances[:1]),
         _compare_leaves("gradient", found, oracle, envelope.gradient),
-        _compare_series("loss", found, oracle, envelope.loss),
+        _compare_series("loss", found, oracle, tolerances),
         _compare_leaves("state", found, oracle, envelope.state),
     )
 
 
-def _compare_series(quantity: str, found: Tree, oracle: Tree, tolerance: float) -> Finding:
-    """Relative, entry by entry; entries are named as steps, from 1."""
+def _compare_series(quantity: str, found: Tree, oracle: Tree, tolerances: Array) -> Finding:
+    """Relative, entry by entry, each with its tolerance; entries are named as steps, from 1."""
     a, b = found[quantity].astype(np.float64), oracle[quantity]
     if a.shape != b.shape:
-        return Finding(quantity, None, tolerance, f"{a.size} values, not {b.size}", False)
+        last = float(tolerances[-1])
+        return Finding(quantity, None, last, f"{a.size} values, not {b.size}", False)
     with np.errstate(divide="ignore", invalid="ignore"):
         errors = np.where(a == b, 0, np.abs(a - b) / np.abs(b))  # a loss may be 0
     errors = np.where(np.isfinite(errors), errors, np.inf)
-    outside = errors > tolerance
+    outside = errors > tolerances
     at = int(np.argmax(outside)) if outside.any() else int(np.argmax(errors))
-    return _finding(quantity, float(errors[at]), tolerance, f"step {at + 1}")
+    return _finding(quantity, float(errors[at]), float(tolerances[at]), f"step {at + 1}")
 
 
 def _compare_leaves(quantity: str, found: Tree, oracle: Tree, tolerance: float) -> Finding:

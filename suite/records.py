@@ -73,6 +73,8 @@ class Record:
     """By training chunk: epoch, samples, seconds of train, and the loss of every step."""
     epochs: list[dict[str, Any]] = field(default_factory=list)
     """By epoch: metrics and the train seconds until then."""
+    texts: dict[str, str] = field(default_factory=dict)
+    """What a model of language wrote after training, by the way in which it was drawn."""
     memory: dict[str, int] = field(default_factory=dict)
     """Peak resident memory after the import and at the end."""
     stderr: str = ""

@@ -189,7 +189,7 @@ def _absorb(record: Record, event: Event) -> None:
     """Takes over what a worker reports, as it comes: a worker that dies leaves what it had done."""
     fields: dict[str, Any] = {k: v for k, v in event.items() if k != "event"}
     match event["event"]:
-        case "started" | "finished":
+        case "started" | "texts" | "finished":
             known = {f.name for f in dataclasses.fields(Record)}
             for name in known & fields.keys():
                 setattr(record, name, fields[name])

@@ -43,6 +43,8 @@ class Training:
                 raise Diverged(f"after epoch {epoch + 1} the metrics are {metrics}")
             seconds = self._clock.seconds["train"]
             self._send("epoch", epoch=epoch + 1, metrics=metrics, train_seconds=seconds)
+        with self._clock.phase("score"):
+            self._send("texts", texts=dict(self._task.texts(self._predict)))
         # the first calls did the work of steady ones too, which is no compilation
         steady = sum(statistics.median(seconds) for seconds in self._steady.values())
         compiling = self._clock.seconds["compile"] - steady

@@ -12,6 +12,7 @@ DATASETS = {
     "imdb_text": "imdb",
     "autoencoder": "fashion_mnist",
     "fewshot": "omniglot",
+    "lstm": "tiny_shakespeare",
 }
 """Every task with the data set that it learns from."""
 VARIANTS: dict[str, tuple[str, ...]] = {

@@ -29,6 +29,11 @@ def constant(value: float) -> Callable[[np.random.Generator, tuple[int, ...]], A
     return lambda rng, shape: np.full(shape, value)
 
 
+def normal(deviation: float) -> Callable[[np.random.Generator, tuple[int, ...]], Array]:
+    """N(0, deviation^2)."""
+    return lambda rng, shape: rng.normal(0, deviation, shape)
+
+
 def glorot_uniform(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """U(-a, a) with a = sqrt(6 / (in + out)), for a kernel (in, out).
 

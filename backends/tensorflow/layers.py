@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
+from backends.tensorflow.recurrent import LSTM, Carry
 from backends.tensorflow.text import BagDense, EmbeddingMax
 
 
@@ -25,16 +26,27 @@ def parameters(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:
             case keras.layers.BatchNormalization():
                 yield f"{layer.name}.scale", layer.gamma.value
                 yield f"{layer.name}.offset", layer.beta.value
-            case _ if layer.weights:
+            case keras.layers.Embedding():
+                yield f"{layer.name}.kernel", layer.embeddings.value
+            case LSTM():
+                yield f"{layer.name}.kernel", layer.kernel.value
+                yield f"{layer.name}.recurrent", layer.recurrent.value
+                yield f"{layer.name}.bias", layer.bias.value
+            case _ if layer.trainable_weights:
                 raise TypeError(f"no canonical names for the weights of {layer}")
 
 
 def buffers(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:
-    """What changes without a gradient, with its canonical name: batch-norm statistics."""
+    """What changes without a gradient, with its canonical name: batch-norm statistics and
+    carried state.
+    """
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             yield f"{layer.name}.mean", layer.moving_mean.value
             yield f"{layer.name}.variance", layer.moving_variance.value
+        if isinstance(layer, Carry):
+            yield f"{layer.name}.hidden", layer.hidden.value
+            yield f"{layer.name}.cell", layer.cell.value
 
 
 def dropouts(model: keras.Model) -> Iterator[keras.layers.Dropout]:

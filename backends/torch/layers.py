@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from backends.torch.recurrent import LSTM, Carry
 from backends.torch.text import BagDense
 from suite.contract import Array
 
@@ -34,25 +35,35 @@ def parameters(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
             case nn.BatchNorm1d():
                 yield f"{path}.scale", layer.weight
                 yield f"{path}.offset", layer.bias
+            case LSTM():
+                yield f"{path}.kernel", layer.weight_ih_l0
+                yield f"{path}.recurrent", layer.weight_hh_l0
+                yield f"{path}.bias", layer.bias_ih_l0
             case _ if next(layer.parameters(recurse=False), None) is not None:
                 raise TypeError(f"no canonical names for the parameters of {layer}")
 
 
 def buffers(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """What changes without a gradient, with its canonical name: batch-norm statistics."""
+    """What changes without a gradient, with its canonical name: batch-norm statistics and
+    carried state.
+    """
     for path, layer in model.named_modules():
         if isinstance(layer, nn.BatchNorm1d):
             assert layer.running_mean is not None
             assert layer.running_var is not None
             yield f"{path}.mean", layer.running_mean
             yield f"{path}.variance", layer.running_var
+        if isinstance(layer, Carry):
+            yield f"{path}.hidden", layer.hidden
+            yield f"{path}.cell", layer.cell
 
 
 def to_canonical(name: str, tensor: torch.Tensor) -> Array:
     """A copy of a parameter, or of its gradient or slot, on the host in canonical layout.
 
-    ``nn.Linear`` keeps its weight as (out, in) and ``nn.Conv2d`` as (out, in, height, width); the
-    canonical kernels are (in, out) and (height, width, in, out). Those of ``TABLES`` are the same.
+    ``nn.Linear`` and ``LSTM`` keep their weights as (out, in), ``nn.Conv2d`` as (out, in,
+    height, width); the canonical kernels are (in, out) and (height, width, in, out). Those of
+    ``TABLES`` are the same.
     """
     array = tensor.detach().cpu().numpy()
     if _is_turned(name):
@@ -69,4 +80,4 @@ def from_canonical(name: str, array: Array) -> torch.Tensor:
 
 def _is_turned(name: str) -> bool:
     layer, _, leaf = name.rpartition(".")
-    return leaf == "kernel" and layer.rpartition(".")[2] not in TABLES
+    return leaf in ("kernel", "recurrent") and layer.rpartition(".")[2] not in TABLES

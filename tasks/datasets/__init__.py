@@ -18,7 +18,7 @@ import platformdirs
 
 from suite.contract import DataSource, RequestError
 
-NAMES = ("fashion_mnist", "imdb", "omniglot")
+NAMES = ("fashion_mnist", "imdb", "omniglot", "tiny_shakespeare")
 
 
 @dataclass(frozen=True)

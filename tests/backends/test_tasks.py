@@ -14,12 +14,14 @@ from tests.backends.conftest import Call
 from tests.backends.programs import assert_same
 
 SEED = 3
-CHOICES = [(name, variant) for name, variant in tasks.choices(tasks.ALL) if variant]
-pytestmark = pytest.mark.parametrize("choice", CHOICES, ids=":".join)
+CHOICES = [choice for choice in tasks.choices(tasks.ALL) if choice[0] != "fashion_mlp"]
+pytestmark = pytest.mark.parametrize(
+    "choice", CHOICES, ids=[":".join(filter(None, choice)) for choice in CHOICES]
+)
 in_every_backend = pytest.mark.parametrize("backend", backends.NAMES)
 
 
-def tiny(choice: tuple[str, str]) -> Task:
+def tiny(choice: tasks.Choice) -> Task:
     name, variant = choice
     task: Task = importlib.import_module(f"tests.tasks.tiny_{name}").tiny_task(variant)
     return task
@@ -30,13 +32,13 @@ def training_chunks(task: Task) -> list[Chunk]:
     return [chunk for epoch in range(2) for chunk in task.chunks("train", SEED, epoch)]
 
 
-def initial(choice: tuple[str, str], precision: Precision) -> State:
+def initial(choice: tasks.Choice, precision: Precision) -> State:
     return tiny(choice).initial(SEED).astype(precision)
 
 
 def train(
     backend: str,
-    choice: tuple[str, str],
+    choice: tasks.Choice,
     state: State,
     chunks: list[Chunk],
     dropout_seed: int | None,
@@ -51,7 +53,7 @@ def train(
 
 
 def what_looking_changes(
-    backend: str, choice: tuple[str, str], state: State
+    backend: str, choice: tasks.Choice, state: State
 ) -> tuple[State, State, bool]:
     """The state before and after asking for gradients and outputs, and whether these repeat."""
     task = tiny(choice)
@@ -70,7 +72,7 @@ def what_looking_changes(
 
 
 @in_every_backend
-def test_state_round_trips_bit_for_bit(call: Call, backend: str, choice: tuple[str, str]) -> None:
+def test_state_round_trips_bit_for_bit(call: Call, backend: str, choice: tasks.Choice) -> None:
     state = initial(choice, "float32")
     chunks = training_chunks(tiny(choice))
     _, trained = call(backend, "float32", train, choice, state, chunks[:1], SEED)
@@ -83,7 +85,7 @@ def test_state_round_trips_bit_for_bit(call: Call, backend: str, choice: tuple[s
 
 @in_every_backend
 def test_gradients_and_predict_change_nothing(
-    call: Call, backend: str, choice: tuple[str, str]
+    call: Call, backend: str, choice: tasks.Choice
 ) -> None:
     state = initial(choice, "float32")
     before, after, same = call(backend, "float32", what_looking_changes, choice, state)
@@ -94,7 +96,7 @@ def test_gradients_and_predict_change_nothing(
 
 @in_every_backend
 def test_a_chunk_equals_its_steps_one_by_one(
-    call: Call, backend: str, choice: tuple[str, str]
+    call: Call, backend: str, choice: tasks.Choice
 ) -> None:
     state, chunks = initial(choice, "float64"), training_chunks(tiny(choice))
     whole, end = call(backend, "float64", train, choice, state, chunks, SEED)
@@ -109,7 +111,7 @@ def test_a_chunk_equals_its_steps_one_by_one(
 
 
 def test_training_handed_from_backend_to_backend_goes_on_identically(
-    call: Call, choice: tuple[str, str]
+    call: Call, choice: tasks.Choice
 ) -> None:
     state, chunks = initial(choice, "float64"), training_chunks(tiny(choice))
     available = [b for b in backends.NAMES if backends.load(b).available() is None]

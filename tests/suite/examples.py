@@ -54,5 +54,6 @@ def example_record(session: str = "20260101-000000-abcd") -> Record:
                 "metrics": {"train_loss": 0.4, "test_loss": 0.5, "test_accuracy": 0.8},
             },
         ],
+        texts={"greedy": "To be"},
         memory={"after_import": 10**8, "peak": 2 * 10**8},
     )

@@ -44,6 +44,27 @@ def test_a_trace_holds_exactly_the_steps_that_were_asked_for(oracle: dict[str, A
     assert sum(name.startswith("state/") for name in oracle) == 8
 
 
+def test_the_loss_may_be_allowed_more_from_stage_to_stage(oracle: dict[str, Array]) -> None:
+    staged = replace(ENVELOPE, loss=((4, 1e-12), (10, 1e-6)))
+    np.testing.assert_array_equal(staged.loss_tolerances(), [1e-12] * 4 + [1e-6] * 6)
+    late, early = ({**oracle, "loss": oracle["loss"].copy()} for _ in range(2))
+    late["loss"][4] *= 1 + 1e-7
+    assert verdict(compare(late, oracle, staged)).verified
+    assert not verdict(compare(late, oracle, ENVELOPE)).verified
+    early["loss"][3] *= 1 + 1e-7
+    assert str(verdict(compare(early, oracle, staged)).explanation).endswith(
+        "loss parts at step 4: error 1.0e-07, allowed 1e-12"
+    )
+
+
+@pytest.mark.parametrize("stages", [((4, 1e-12),), ((10, 1e-12), (4, 1e-6), (10, 1e-6))])
+def test_stages_that_do_not_rise_to_the_last_step_are_an_error(
+    stages: tuple[tuple[int, float], ...],
+) -> None:
+    with pytest.raises(ValueError, match="do not rise to 10 steps"):
+        replace(ENVELOPE, loss=stages).loss_tolerances()
+
+
 def test_the_same_model_passes(oracle: dict[str, Array]) -> None:
     near = {name: a * (1 + 1e-15) for name, a in oracle.items()}
     assert verdict(compare(near, oracle, ENVELOPE)).verified

@@ -127,6 +127,20 @@ def test_phases_hold_what_they_say_and_warming_up_is_undone(
     assert all(f["seconds"] == 20 for event, f in events if event == "chunk")
     ends = [(f["epoch"], f["train_seconds"]) for event, f in events if event == "epoch"]
     assert ends == [(e, 20 * chunks * e) for e in range(1, epochs + 1)]
+    assert events[-1] == ("texts", {"texts": {}})
+
+
+def test_texts_are_made_by_the_trained_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = tiny_task()
+    state = task.initial(0)
+    program = fashion_mlp.build(task, state, 0)
+    (test,) = task.chunks("test")
+    monkeypatch.setattr(
+        task, "texts", lambda predict: {"sum": f"{predict(test)['logits'].sum():.6f}"}
+    )
+    _, events = trained(program, task, state)
+    expected = program.predict(program.place(test))["logits"].sum()
+    assert events[-1] == ("texts", {"texts": {"sum": f"{expected:.6f}"}})
 
 
 def test_divergence_is_reported_with_its_step() -> None:
