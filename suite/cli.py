@@ -97,6 +97,10 @@ def run(
     first_seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads of every backend.")] = 1,
     data: DataOption = Data.auto,
+    option: Annotated[
+        list[str],
+        typer.Option("--set", metavar="NAME=VALUE", help="Set an option of a task; repeatable."),
+    ] = [],  # noqa: B006
     timeout: Annotated[float, typer.Option(help="Seconds that a cell may take.")] = 3600,
     results: ResultsOption = RESULTS,
     tracking_uri: UriOption = None,
@@ -111,8 +115,9 @@ def run(
     _require_threads(threads)
     if timeout <= 0:
         raise RequestError(f"--timeout {timeout:g} leaves no time; give more than 0 seconds")
+    choices = _choices(task or tasks.NAMES)
     plan = Plan(
-        choices=_choices(task or tasks.NAMES),
+        choices=choices,
         backends=_chosen(backend, backends.NAMES, "backend"),
         device=device.value,
         profile=_chosen([profile], tasks.PROFILES, "profile")[0],
@@ -120,6 +125,7 @@ def run(
         threads=threads,
         data=data.value,
         timeout=timeout,
+        options=_options(option, choices),
     )
     records.require_writable(results)
     uri = tracking_uri or tracking.default_uri(results)
@@ -237,6 +243,19 @@ def path(names: DataSets = None) -> None:
 def _choices(wanted: Sequence[str]) -> tuple[tasks.Choice, ...]:
     found = (choice for one in wanted for choice in tasks.choices(one))
     return tuple(dict.fromkeys(found))
+
+
+def _options(wanted: Sequence[str], choices: Sequence[tasks.Choice]) -> dict[str, str]:
+    found = {}
+    for one in wanted:
+        name, equals, found[name] = one.partition("=")
+        owners = [task for task, _ in choices if name in tasks.OPTIONS.get(task, {})]
+        if not equals or not owners:
+            known = "; ".join(f"{task}: {', '.join(has)}" for task, has in tasks.OPTIONS.items())
+            raise RequestError(f"--set {one} is no option of what is run; options are: {known}")
+        for task in owners:
+            tasks.config(task, tasks.PROFILES[0], options={name: found[name]})
+    return found
 
 
 def _chosen(wanted: list[str], known: tuple[str, ...], kind: str) -> tuple[str, ...]:

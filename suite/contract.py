@@ -94,13 +94,16 @@ class RMSprop:
 
 @dataclass(frozen=True)
 class Linear:
-    """A learning rate that falls linearly to 0 within ``total`` steps."""
+    """A learning rate that rises linearly for ``warmup`` steps, then falls to 0 at ``total``."""
 
     total: int
+    warmup: int = 0
 
     def factor(self, step: Array) -> Array:
         """What the rate is multiplied by after ``step`` updates, any shape."""
-        return np.asarray(1 - np.minimum(step / self.total, 1))
+        falling = (self.total - np.minimum(step, self.total)) / (self.total - self.warmup)
+        rising = (step + 1) / self.warmup if self.warmup else 1
+        return np.asarray(np.minimum(rising, falling))
 
 
 @dataclass(frozen=True)
@@ -214,6 +217,15 @@ Predict = Callable[[Chunk], Tree]
 """``Program.predict`` for a chunk on the host."""
 
 
+@dataclass(frozen=True)
+class Heatmap:
+    """A matrix to be drawn, ``values`` (rows, columns), and what its rows and columns are."""
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: Array
+
+
 class Task(ABC):
     """One learning problem, free of frameworks: every backend gets the same bits from it."""
 
@@ -231,6 +243,8 @@ class Task(ABC):
     """Bands for the full profile; the first also defines the time to target."""
     envelopes: Mapping[Precision, Envelope]
     verification_seed: int = 0
+    signatures: Mapping[str, str] = {}
+    """How a library computed a metric, by the metric's name, where it has a signature for that."""
 
     @property
     def label(self) -> str:
@@ -267,6 +281,10 @@ class Task(ABC):
         """
         return {name: a[:8] if a.ndim else a for name, a in batch.items()}
 
+    def shapes(self, seed: int) -> Iterator[Chunk]:
+        """One training chunk of every shape there is: each has to be compiled."""
+        yield next(self.chunks("train", seed))
+
     @abstractmethod
     def samples(self, chunk: Chunk) -> int:
         """How many of ``unit``'s samples (or tokens) one pass over ``chunk`` processes."""
@@ -279,8 +297,16 @@ class Task(ABC):
         """
         return self
 
+    def search(self, predict: Predict) -> Iterator[tuple[Chunk, Tree]]:
+        """Further results to score, found by many calls of ``predict``: those of beam search."""
+        return iter(())
+
     def texts(self, predict: Predict) -> Mapping[str, str]:
         """Texts by name that show, after training, what was learned; none by default."""
+        return {}
+
+    def heatmaps(self, predict: Predict) -> Mapping[str, Heatmap]:
+        """Matrices by name that show, after training, what was learned; none by default."""
         return {}
 
     @abstractmethod
@@ -306,6 +332,9 @@ class Program(Protocol):
 
     def gradients(self, placed: Any) -> tuple[float, Tree]:
         """Loss and gradients of the chunk's first step. Changes nothing."""
+
+    def compilations(self) -> int:
+        """How many programs have been compiled until now; 0 where nothing is compiled."""
 
     def state(self) -> State:
         """A copy of all that training changes."""

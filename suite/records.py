@@ -31,6 +31,8 @@ class Cell:
     profile: str
     data: DataSource
     threads: int
+    options: dict[str, str] = field(default_factory=dict)
+    """Constants of the task that were chosen, by name."""
 
     @property
     def task_label(self) -> str:
@@ -75,6 +77,10 @@ class Record:
     """By epoch: metrics and the train seconds until then."""
     texts: dict[str, str] = field(default_factory=dict)
     """What a model of language wrote after training, by the way in which it was drawn."""
+    heatmaps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Matrices to draw, by name: ``values``, and what its ``rows`` and ``columns`` are."""
+    compilations: dict[str, int] = field(default_factory=dict)
+    """Programs compiled: ``first`` before training, ``again`` during it, which should be 0."""
     memory: dict[str, int] = field(default_factory=dict)
     """Peak resident memory after the import and at the end."""
     stderr: str = ""

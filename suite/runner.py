@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import secrets
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ class Plan:
     threads: int
     data: str
     timeout: float
+    options: dict[str, str] = field(default_factory=dict)
+    """Constants that were chosen, by name, of every task that has them."""
 
 
 @dataclass
@@ -71,6 +73,9 @@ def cells(plan: Plan, choice: tasks.Choice, source: DataSource) -> Iterator[Cell
                 profile=plan.profile,
                 data=source,
                 threads=plan.threads,
+                options={
+                    k: v for k, v in plan.options.items() if k in tasks.OPTIONS.get(choice[0], {})
+                },
             )
 
 
@@ -189,7 +194,7 @@ def _absorb(record: Record, event: Event) -> None:
     """Takes over what a worker reports, as it comes: a worker that dies leaves what it had done."""
     fields: dict[str, Any] = {k: v for k, v in event.items() if k != "event"}
     match event["event"]:
-        case "started" | "texts" | "finished":
+        case "started" | "shown" | "finished":
             known = {f.name for f in dataclasses.fields(Record)}
             for name in known & fields.keys():
                 setattr(record, name, fields[name])

@@ -12,6 +12,8 @@ from suite.clock import Clock
 from suite.contract import Array, Chunk, Program, State, Task, Tree
 
 Send = Callable[..., None]
+Call = tuple[str, ...]
+"""What was called and the shapes of what it was given: a compiler has one program for each."""
 
 
 class Diverged(Exception):
@@ -25,7 +27,10 @@ class Training:
         self._task, self._program, self._seed = task, program, seed
         self._clock, self._send = clock, send
         self._step = 0
-        self._steady: dict[str, list[float]] = {"train": [], "evaluate": []}
+        self._steady: dict[Call, list[float]] = {}
+        """Seconds of every call but the first, by call, of those that were warmed up."""
+        self.compilations: dict[str, int] = {}
+        """How often was compiled before the first epoch, and how often again in the epochs."""
         with clock.phase("data"):
             self._test_chunks = list(task.chunks("test"))
         with clock.phase("transfer"):
@@ -43,22 +48,43 @@ class Training:
                 raise Diverged(f"after epoch {epoch + 1} the metrics are {metrics}")
             seconds = self._clock.seconds["train"]
             self._send("epoch", epoch=epoch + 1, metrics=metrics, train_seconds=seconds)
+        again = self._program.compilations() - self.compilations["first"]
+        self.compilations["again"] = again
         with self._clock.phase("score"):
-            self._send("texts", texts=dict(self._task.texts(self._predict)))
+            self._show()
         # the first calls did the work of steady ones too, which is no compilation
-        steady = sum(statistics.median(seconds) for seconds in self._steady.values())
+        steady = sum(statistics.median(seconds) for seconds in self._steady.values() if seconds)
         compiling = self._clock.seconds["compile"] - steady
         self._clock.seconds["compile"] = max(0.0, compiling)
 
+    def _show(self) -> None:
+        texts = dict(self._task.texts(self._predict))
+        heatmaps = {
+            name: {
+                "rows": drawn.rows,
+                "columns": drawn.columns,
+                "values": drawn.values.astype(np.float64).round(4).tolist(),
+            }
+            for name, drawn in self._task.heatmaps(self._predict).items()
+        }
+        self._send("shown", texts=texts, heatmaps=heatmaps)
+
     def _warm_up(self, initial: State) -> None:
-        with self._clock.phase("data"):
-            chunk = next(self._task.chunks("train", self._seed))
-        with self._clock.phase("transfer"):
-            placed = self._program.place(chunk)
-        with self._clock.phase("compile"):
-            self._program.train(placed)
-            self._program.predict(self._tests[0])
+        """Calls everything once with every shape there is, so that nothing compiles later."""
+        shapes = self._task.shapes(self._seed)
+        while chunk := self._next(shapes):
+            with self._clock.phase("transfer"):
+                placed = self._program.place(chunk)
+            with self._clock.phase("compile"):
+                self._program.train(placed)
+            self._steady[_call("train", chunk)] = []
+        for chunk, placed in zip(self._test_chunks, self._tests, strict=True):
+            if (call := _call("evaluate", chunk)) not in self._steady:
+                with self._clock.phase("compile"):
+                    self._program.predict(placed)
+                self._steady[call] = []
         self._program.restore(initial)
+        self.compilations["first"] = self._program.compilations()
 
     def _train_epoch(self, epoch: int) -> list[float]:
         losses: list[float] = []
@@ -68,7 +94,7 @@ class Training:
                 placed = self._program.place(chunk)
             with self._clock.phase("train") as lap:
                 chunk_losses = self._program.train(placed)
-            self._steady["train"].append(lap.seconds)
+            self._steady.get(_call("train", chunk), []).append(lap.seconds)
             self._require_finite(chunk_losses)
             losses += chunk_losses.tolist()
             self._send(
@@ -89,8 +115,10 @@ class Training:
         for chunk, placed in zip(self._test_chunks, self._tests, strict=True):
             with self._clock.phase("evaluate") as lap:
                 outputs = self._program.predict(placed)
-            self._steady["evaluate"].append(lap.seconds)
+            self._steady[_call("evaluate", chunk)].append(lap.seconds)
             results.append((chunk, outputs))
+        with self._clock.phase("evaluate"):
+            results += self._task.search(self._predict)
         with self._clock.phase("score"):
             return self._task.score(results)
 
@@ -104,3 +132,7 @@ class Training:
             at = int(np.argmin(finite))
             raise Diverged(f"the loss is {losses[at]} at step {self._step + at + 1}")
         self._step += len(losses)
+
+
+def _call(what: str, chunk: Chunk) -> Call:
+    return what, *(f"{name}{array.shape}" for name, array in chunk.items())

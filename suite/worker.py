@@ -94,7 +94,7 @@ def _describe(cell: Cell) -> dict[str, Any]:
 
 
 def _load(cell: Cell) -> Task:
-    return tasks.load(cell.task, cell.profile, cell.data, cell.variant)
+    return tasks.load(cell.task, cell.profile, cell.data, cell.variant, cell.options)
 
 
 def train(cell: Cell, send: Send, job: Job) -> None:
@@ -108,8 +108,10 @@ def train(cell: Cell, send: Send, job: Job) -> None:
     with clock.phase("build"):
         program = module.build(task, initial, cell.seed)
     send("started", **_about(task), worker=_describe(cell))
-    Training(task, program, cell.seed, clock, send).run(initial)
-    send("finished", phases=clock.seconds, memory={**memory, "peak": peak_memory()})
+    training = Training(task, program, cell.seed, clock, send)
+    training.run(initial)
+    memory["peak"] = peak_memory()
+    send("finished", phases=clock.seconds, memory=memory, compilations=training.compilations)
 
 
 def _about(task: Task) -> dict[str, Any]:
@@ -121,6 +123,7 @@ def _about(task: Task) -> dict[str, Any]:
             **dataclasses.asdict(task.config),
             "optimizer": _named(task.optimizer),
             "parameters": sum(math.prod(leaf.shape) for leaf in task.params.values()),
+            **({"signatures": dict(task.signatures)} if task.signatures else {}),
         },
         "provenance": dataclasses.asdict(task.provenance),
         "unit": task.unit,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+from collections.abc import Callable, Mapping
 from types import ModuleType
+from typing import Any
 
-from suite.contract import Config, DataSource, RequestError, Task
+from suite.contract import DataSource, RequestError, Task
 
 DATASETS = {
     "fashion_mlp": "fashion_mnist",
@@ -13,14 +16,30 @@ DATASETS = {
     "autoencoder": "fashion_mnist",
     "fewshot": "omniglot",
     "lstm": "tiny_shakespeare",
+    "transformer": "multi30k",
 }
 """Every task with the data set that it learns from."""
-VARIANTS: dict[str, tuple[str, ...]] = {
+VARIANTS: dict[str, tuple[str | None, ...]] = {
     "imdb_text": ("bow", "bow_l2", "bow_dropout", "bow_batchnorm", "embedding"),
     "autoencoder": ("joint", "plain", "spectral"),
     "fewshot": ("siamese", "triplet"),
+    "transformer": (None, "dropout"),
 }
-"""The variants of those tasks that have some, the default first."""
+"""The variants of those tasks that have some, the default first; None is the task itself."""
+NO_OPTIONS: Mapping[str, str] = {}
+
+
+def _positive(value: str) -> int:
+    if not value.isdecimal() or int(value) < 1:
+        raise ValueError("it must be a whole number from 1")
+    return int(value)
+
+
+OPTIONS: dict[str, dict[str, Callable[[str], Any]]] = {
+    "transformer": {"beam": _positive, "sentence": str},
+}
+"""Of a task, the constants that can be chosen, each with its reading of a text: how a trained model
+is asked and shown, not what it is or how it is trained."""
 NAMES = tuple(DATASETS)
 PROFILES = ("smoke", "quick", "full")
 ALL = "all"
@@ -54,19 +73,39 @@ def choices(wanted: str) -> tuple[Choice, ...]:
     return ((name, variant),)
 
 
-def load(name: str, profile: str, source: DataSource, variant: str | None = None) -> Task:
+def load(
+    name: str,
+    profile: str,
+    source: DataSource,
+    variant: str | None = None,
+    options: Mapping[str, str] = NO_OPTIONS,
+) -> Task:
     """The task ``name`` with its data in memory, in its default variant unless another is named.
 
-    Raises RequestError for an unknown task, variant or profile, or data that is missing or damaged.
+    Raises RequestError for an unknown task, variant or profile, a wrong option, or data that is
+    missing or damaged.
     """
-    task: Task = _module(name, profile).load(profile, source, _known_variant(name, variant))
+    constants = config(name, profile, variant, options)
+    known = _known_variant(name, variant)
+    task: Task = _module(name, profile).load(constants, profile, source, known)
     return task
 
 
-def config(name: str, profile: str, variant: str | None = None) -> Config:
-    """The constants of a task, without its data. RequestError as for ``load``."""
-    found: Config = _module(name, profile).config(profile, _known_variant(name, variant))
-    return found
+def config(
+    name: str, profile: str, variant: str | None = None, options: Mapping[str, str] = NO_OPTIONS
+) -> Any:
+    """The constants of a task, a ``Config``, without its data. RequestError as for ``load``."""
+    constants = _module(name, profile).config(profile, _known_variant(name, variant))
+    known = OPTIONS.get(name, {})
+    for option, value in options.items():
+        if option not in known:
+            there = ", ".join(known) or "none"
+            raise RequestError(f"{name} has no option {option!r}; its options are: {there}")
+        try:
+            constants = dataclasses.replace(constants, **{option: known[option](value)})
+        except ValueError as error:
+            raise RequestError(f"{option}={value} will not do: {error}") from None
+    return constants
 
 
 def _known_variant(name: str, variant: str | None) -> str | None:

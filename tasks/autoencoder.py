@@ -305,9 +305,8 @@ def config(profile: str, variant: str) -> AutoencoderConfig:
     return PROFILES[variant][profile]
 
 
-def load(profile: str, source: DataSource, variant: str) -> Autoencoder:
+def load(c: AutoencoderConfig, profile: str, source: DataSource, variant: str) -> Autoencoder:
     """The task on real or generated data."""
-    c = config(profile, variant)
     data = fashion_mnist.load(source)
     images = {split: a.reshape(len(a), -1) for split, a in data.images.items()}
     if isinstance(c, SpectralConfig):

@@ -130,6 +130,8 @@ def config(profile: str, variant: None) -> FashionMLPConfig:
     return PROFILES[profile]
 
 
-def load(profile: str, source: DataSource, variant: None) -> FashionMLP:
+def load(
+    constants: FashionMLPConfig, profile: str, source: DataSource, variant: None
+) -> FashionMLP:
     """The task on real or generated data."""
-    return FashionMLP(PROFILES[profile], profile, fashion_mnist.load(source))
+    return FashionMLP(constants, profile, fashion_mnist.load(source))

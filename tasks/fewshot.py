@@ -295,9 +295,8 @@ def config(profile: str, variant: str) -> FewshotConfig:
     return VARIANTS[variant](adam, epochs, epoch_steps, chunk_steps)
 
 
-def load(profile: str, source: DataSource, variant: str) -> Fewshot:
+def load(constants: FewshotConfig, profile: str, source: DataSource, variant: str) -> Fewshot:
     """The task on real or generated data, whose pictures are made once and kept."""
-    constants = config(profile, variant)
     key = f"{omniglot.SOURCE.digest} {source} {drawings.RECIPE} without {HELD_OUT}"
     pictures = cached(
         omniglot.SOURCE.name, key, lambda: drawings.pictures(omniglot.load(source), HELD_OUT)

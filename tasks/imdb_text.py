@@ -305,9 +305,9 @@ def config(profile: str, variant: str) -> Config:
     return full
 
 
-def load(profile: str, source: DataSource, variant: str) -> Task:
+def load(constants: Config, profile: str, source: DataSource, variant: str) -> Task:
     """The task on real or generated data."""
-    data, chosen = imdb.load(source), config(profile, variant)
-    if isinstance(chosen, EmbeddingConfig):
-        return Embedding(chosen, profile, variant, data)
-    return BagOfWords(chosen, profile, variant, data)
+    data = imdb.load(source)
+    if isinstance(constants, EmbeddingConfig):
+        return Embedding(constants, profile, variant, data)
+    return BagOfWords(constants, profile, variant, data)

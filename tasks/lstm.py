@@ -201,6 +201,6 @@ def config(profile: str, variant: None) -> LSTMConfig:
     return PROFILES[profile]
 
 
-def load(profile: str, source: DataSource, variant: None) -> LSTM:
+def load(constants: LSTMConfig, profile: str, source: DataSource, variant: None) -> LSTM:
     """The task on real or generated data."""
-    return LSTM(PROFILES[profile], profile, tiny_shakespeare.load(source))
+    return LSTM(constants, profile, tiny_shakespeare.load(source))

@@ -22,7 +22,16 @@ Loss = Callable[[Arrays, Arrays, Arrays, jax.Array | None], tuple[jax.Array, Arr
 class Program:
     """Implements ``suite.contract.Program``."""
 
-    def __init__(self, task: Task, state: State, seed: int | None, forward: Forward, loss: Loss):
+    def __init__(
+        self,
+        task: Task,
+        state: State,
+        seed: int | None,
+        forward: Forward,
+        loss: Loss,
+        options: dict[str, str] | None = None,
+    ):
+        """``options`` are XLA's for compiling the training."""
         gradient = jax.value_and_grad(loss, has_aux=True)
 
         def key(step: jax.Array) -> jax.Array | None:
@@ -51,7 +60,7 @@ class Program:
         self._slots: Slots
         self._buffers: Arrays
         self._dtype = state.dtype
-        self._train = jax.jit(train, donate_argnums=0)
+        self._train = jax.jit(train, donate_argnums=0, compiler_options=options)
         self._predict, self._gradient = jax.jit(predict), jax.jit(first_gradient)
         self.restore(state)
 
@@ -81,6 +90,10 @@ class Program:
         batch = {name: a[0] for name, a in placed.items()}
         loss, gradients = self._gradient(self._params, self._buffers, batch, self._step)
         return float(loss), {name: np.asarray(g) for name, g in gradients.items()}
+
+    def compilations(self) -> int:
+        jitted: tuple[Any, ...] = (self._train, self._predict, self._gradient)
+        return sum(function._cache_size() for function in jitted)
 
     def state(self) -> State:
         def copied(tree: Arrays) -> Tree:

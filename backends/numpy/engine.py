@@ -64,6 +64,9 @@ class Program:
         loss, _, backward = self.loss(self._params, self._buffers, placed[0], self._key())
         return float(loss), backward(1.0)
 
+    def compilations(self) -> int:
+        return 0
+
     def state(self) -> State:
         slots = self._updater.slots
         return State(self._params, slots, self._buffers, self._step).astype(self._dtype)

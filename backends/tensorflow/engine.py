@@ -99,6 +99,10 @@ class Program:
         named = zip(self._params, gradients, strict=True)
         return float(value), {name: g.numpy() for name, g in named}
 
+    def compilations(self) -> int:
+        traced = (self._train, self._predict)
+        return sum(function.experimental_get_tracing_count() for function in traced)
+
     def state(self) -> State:
         params = {name: p.numpy() for name, p in self._params.items()}
         slots = {

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
+from backends.tensorflow.attention import Bias
 from backends.tensorflow.recurrent import LSTM, Carry
 from backends.tensorflow.text import BagDense, EmbeddingMax
 
@@ -16,14 +17,16 @@ def parameters(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:
 
     TypeError for a layer whose weights have none yet: they would silently not be trained.
     """
-    for layer in model.layers:
+    for layer in _leaves(model):
         match layer:
             case keras.layers.Dense() | keras.layers.Conv2D() | BagDense():
                 yield f"{layer.name}.kernel", layer.kernel.value
                 yield f"{layer.name}.bias", layer.bias.value
+            case Bias():
+                yield f"{layer.name}.bias", layer.bias.value
             case EmbeddingMax():
                 yield f"{layer.name}.kernel", layer.kernel.value
-            case keras.layers.BatchNormalization():
+            case keras.layers.BatchNormalization() | keras.layers.LayerNormalization():
                 yield f"{layer.name}.scale", layer.gamma.value
                 yield f"{layer.name}.offset", layer.beta.value
             case keras.layers.Embedding():
@@ -40,7 +43,7 @@ def buffers(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:
     """What changes without a gradient, with its canonical name: batch-norm statistics and
     carried state.
     """
-    for layer in model.layers:
+    for layer in _leaves(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             yield f"{layer.name}.mean", layer.moving_mean.value
             yield f"{layer.name}.variance", layer.moving_variance.value
@@ -50,7 +53,16 @@ def buffers(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:
 
 
 def dropouts(model: keras.Model) -> Iterator[keras.layers.Dropout]:
-    """The model's dropout layers, in order."""
+    """The model's dropout layers that drop anything, in order."""
+    for layer in _leaves(model):
+        if isinstance(layer, keras.layers.Dropout) and layer.rate:
+            yield layer
+
+
+def _leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """The model's layers and those of the models among them."""
     for layer in model.layers:
-        if isinstance(layer, keras.layers.Dropout):
+        if isinstance(layer, keras.Model):
+            yield from _leaves(layer)
+        else:
             yield layer

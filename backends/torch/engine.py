@@ -96,6 +96,9 @@ class Program:
         named = zip(self._params, gradients, strict=True)
         return float(loss.detach()), {name: layers.to_canonical(name, g) for name, g in named}
 
+    def compilations(self) -> int:
+        return 0
+
     def state(self) -> State:
         def canonical(tensors: Iterable[torch.Tensor]) -> Tree:
             named = zip(self._params, tensors, strict=True)

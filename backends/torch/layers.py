@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from backends.torch.attention import TiedDense
 from backends.torch.recurrent import LSTM, Carry
 from backends.torch.text import BagDense
 from suite.contract import Array
@@ -32,9 +33,11 @@ def parameters(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
                 yield f"{path}.bias", layer.bias
             case nn.Embedding() | nn.EmbeddingBag():
                 yield f"{path}.kernel", layer.weight
-            case nn.BatchNorm1d():
+            case nn.BatchNorm1d() | nn.LayerNorm():
                 yield f"{path}.scale", layer.weight
                 yield f"{path}.offset", layer.bias
+            case TiedDense():
+                yield f"{path}.bias", layer.bias
             case LSTM():
                 yield f"{path}.kernel", layer.weight_ih_l0
                 yield f"{path}.recurrent", layer.weight_hh_l0

@@ -18,7 +18,7 @@ import platformdirs
 
 from suite.contract import DataSource, RequestError
 
-NAMES = ("fashion_mnist", "imdb", "omniglot", "tiny_shakespeare")
+NAMES = ("fashion_mnist", "imdb", "omniglot", "tiny_shakespeare", "multi30k")
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ CELL_KEYS = {
         "profile",
         "data",
         "threads",
+        "options",
     ),
     *("outcome", "reason", "verified", "metrics", "time_to_target", "throughput", "phases"),
     *("record", "mlflow_run"),
@@ -117,6 +118,12 @@ class TestRun:
             (["--seeds", "0"], ["--seeds"]),
             (["--timeout", "0"], ["--timeout 0"]),
             (["--data", "fake"], ["'fake'"]),
+            (
+                ["--set", "beam=4", "--task", "lstm"],
+                ["--set beam=4", "transformer: beam, sentence"],
+            ),
+            (["--set", "beam"], ["--set beam", "transformer: beam, sentence"]),
+            (["--set", "beam=0"], ["beam=0", "whole number from 1"]),
         ],
     )
     def test_a_request_that_cannot_be_met_is_refused(

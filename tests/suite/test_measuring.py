@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 
 from backends.numpy import fashion_mlp
 from suite.clock import PHASES, Clock
-from suite.contract import SGD, Array, Chunk, State, Tree
+from suite.contract import SGD, Array, Chunk, Heatmap, State, Tree
 from suite.curves import draw_curves
 from suite.statistics import median_interval
 from suite.training import Diverged, Training
@@ -56,32 +58,36 @@ def test_the_clock_keeps_phases_apart_and_counts_what_fails() -> None:
 class SlowProgram:
     """A program whose every call takes a known time, and whose first train and predict more.
 
-    The time is made up: ``now`` stands for ``time.perf_counter``.
+    The time is made up: ``now`` stands for ``time.perf_counter``. Other shapes are compiled anew.
     """
 
     def __init__(self, state: State, log: list[str]):
         self._state, self._log = state, log
-        self._first = {"train", "predict"}
+        self._compiled: set[Any] = set()
         self._now = 0.0
 
     def now(self) -> float:
         return self._now
 
-    def _work(self, name: str, seconds: float) -> None:
+    def _work(self, name: str, seconds: float, chunk: Chunk) -> None:
         self._log.append(name)
-        self._now += seconds + (100 if name in self._first else 0)
-        self._first.discard(name)
+        shape = (name, chunk["labels"].shape)
+        self._now += seconds + (0 if name == "place" or shape in self._compiled else 100)
+        self._compiled |= {shape} if name != "place" else set()
+
+    def compilations(self) -> int:
+        return len(self._compiled)
 
     def place(self, chunk: Chunk) -> Chunk:
-        self._work("place", 1)
+        self._work("place", 1, chunk)
         return chunk
 
     def train(self, placed: Chunk) -> Array:
-        self._work("train", 20)
+        self._work("train", 20, placed)
         return np.ones(len(placed["labels"]))
 
     def predict(self, placed: Chunk) -> Tree:
-        self._work("predict", 5)
+        self._work("predict", 5, placed)
         return {"logits": np.zeros((*placed["labels"].shape, 10))}
 
     def gradients(self, placed: Chunk) -> tuple[float, Tree]:
@@ -127,7 +133,44 @@ def test_phases_hold_what_they_say_and_warming_up_is_undone(
     assert all(f["seconds"] == 20 for event, f in events if event == "chunk")
     ends = [(f["epoch"], f["train_seconds"]) for event, f in events if event == "epoch"]
     assert ends == [(e, 20 * chunks * e) for e in range(1, epochs + 1)]
-    assert events[-1] == ("texts", {"texts": {}})
+    assert events[-1] == ("shown", {"texts": {}, "heatmaps": {}})
+
+
+class TwoShapes:
+    """A task whose training chunks come in two shapes, of which it names only ``named``."""
+
+    def __init__(self, named: int):
+        self._task, self._named = tiny_task(chunk_steps=4), named
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._task, name)
+
+    def chunks(self, split: str, seed: int = 0, epoch: int = 0) -> Iterator[Chunk]:
+        for number, chunk in enumerate(self._task.chunks(split, seed, epoch)):
+            half = {name: a[:2] for name, a in chunk.items()}
+            yield half if split == "train" and number else chunk
+
+    def shapes(self, seed: int) -> Iterator[Chunk]:
+        return islice(self.chunks("train", seed), self._named)
+
+    def adapt(self, epoch: int, predict: Any) -> TwoShapes:
+        return self
+
+
+@pytest.mark.parametrize(("named", "again", "trained_seconds"), [(2, 0, 20), (1, 1, 120)])
+def test_every_shape_is_compiled_before_training_or_counted(
+    monkeypatch: pytest.MonkeyPatch, named: int, again: int, trained_seconds: float
+) -> None:
+    task = TwoShapes(named)
+    program: Any = SlowProgram(task.initial(0), [])
+    monkeypatch.setattr("suite.clock.time.perf_counter", program.now)
+    clock = Clock()
+    training = Training(task, program, 0, clock, lambda event, **f: None)  # type: ignore[arg-type]
+    training.run(task.initial(0))
+    chunks = task.config.epochs * STEPS // 4
+    assert training.compilations == {"first": 1 + named, "again": again}
+    assert clock.seconds["train"] == 20 * (chunks - 1) + trained_seconds
+    assert clock.seconds["compile"] == 100 * (1 + named)
 
 
 def test_texts_are_made_by_the_trained_program(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,9 +181,13 @@ def test_texts_are_made_by_the_trained_program(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(
         task, "texts", lambda predict: {"sum": f"{predict(test)['logits'].sum():.6f}"}
     )
+    drawn = Heatmap(("a", "b"), ("c",), np.array([[1 / 3], [1]], np.float32))
+    monkeypatch.setattr(task, "heatmaps", lambda predict: {"weights": drawn})
     _, events = trained(program, task, state)
     expected = program.predict(program.place(test))["logits"].sum()
-    assert events[-1] == ("texts", {"texts": {"sum": f"{expected:.6f}"}})
+    values = {"rows": ("a", "b"), "columns": ("c",), "values": [[0.3333], [1.0]]}
+    shown = {"texts": {"sum": f"{expected:.6f}"}, "heatmaps": {"weights": values}}
+    assert events[-1] == ("shown", shown)
 
 
 def test_divergence_is_reported_with_its_step() -> None:

@@ -176,7 +176,7 @@ def test_spectral_rows_have_the_norm_that_is_asked_for() -> None:
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_each_variant_loads(variant: str) -> None:
-    task = autoencoder.load("smoke", "generated", variant)
+    task = tasks.load("autoencoder", "smoke", "generated", variant)
     assert isinstance(task, JointAutoencoder if variant == "joint" else Autoencoder)
     assert task.label == f"autoencoder:{variant}"
     c = PROFILES[variant]["smoke"]

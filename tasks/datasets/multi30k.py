@@ -1,0 +1,177 @@
+"""Multi30k: captions of pictures in German and English, 29,000 + 1,014 + 1,000 pairs.
+
+A sentence becomes the numbers of its words: it is lower-cased, words are ``\\w+`` or a single mark,
+and the vocabulary holds those seen at least twice in training, the most frequent first, equally
+frequent ones in alphabetical order.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from suite.contract import Array, DataSource, Provenance, RequestError
+from tasks import datasets
+
+SPLITS = {"train": "train", "val": "val", "test": "test_2016_flickr"}
+"""The splits, and what their files are called."""
+SOURCE = datasets.Source(
+    name="multi30k",
+    files={
+        "train.de.gz": "726e39b2fa9eb9ffb6dc763fb35a179f80fae06ffc5d28b6ace5faa883de28a6",
+        "train.en.gz": "d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f",
+        "val.de.gz": "f0cba2f995189cf5770f29a8a9a537a3ad3f51657ad873405082ff6863a5e75a",
+        "val.en.gz": "14f7d25ddd868909a9213e361768460edcacdd6ab9d1e77b92560dc10c10dc28",
+        "test_2016_flickr.de.gz": (
+            "9204244e408ccb38d2a55cfcd344df15005fc42a07a6e55ca6c52b6ababb8cc8"
+        ),
+        "test_2016_flickr.en.gz": (
+            "611d361c6334bc7246101d48097c13cf5c4413c5befc793cc629934359d532d9"
+        ),
+    },
+    addresses=("https://github.com/multi30k/dataset/raw/master/data/task1/raw/",),
+    licence="CC BY-NC-SA 4.0",
+    citation="Elliott, Frank, Sima'an & Specia, Multi30K, 2016, aclanthology.org/W16-3210",
+)
+PAD, BOS, EOS, UNKNOWN = range(4)
+SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
+"""What the first numbers of both vocabularies stand for: padding, begin and end of a sentence, any
+other word."""
+WORD = re.compile(r"\w+|[^\w\s]")
+SEEN = 2
+"""How often training must have a word for the vocabulary to have it."""
+LONGEST = 1 << 24
+"""Bytes of an unpacked file; the longest one has 2 MB."""
+
+
+@dataclass(frozen=True)
+class Multi30k:
+    """By split, ``german`` and ``english`` (n, longest sentence) int32: every sentence's words by
+    their number in ``vocabularies``, 0 after its end.
+
+    ``vocabularies``: the German and the English words, those of ``SPECIAL`` first. ``references``:
+    the English sentences of the test split as they were written.
+    """
+
+    german: Mapping[str, Array]
+    english: Mapping[str, Array]
+    vocabularies: tuple[tuple[str, ...], tuple[str, ...]]
+    references: tuple[str, ...]
+    provenance: Provenance
+
+
+def load(source: DataSource) -> Multi30k:
+    """The real data (RequestError if missing or damaged) or the generated stand-in."""
+    return _real() if source == "real" else generated()
+
+
+def _real() -> Multi30k:
+    lines = {
+        (split, language): decode(datasets.read(SOURCE, f"{file}.{language}.gz"))
+        for split, file in SPLITS.items()
+        for language in ("de", "en")
+    }
+    for split in SPLITS:
+        if len(lines[split, "de"]) != len(lines[split, "en"]):
+            raise RequestError(f"the sentences of {split} do not come in pairs")
+    words = {key: [tokens(line) for line in found] for key, found in lines.items()}
+    german, english = (vocabulary(words["train", language]) for language in ("de", "en"))
+    return Multi30k(
+        {split: encode(words[split, "de"], german) for split in SPLITS},
+        {split: encode(words[split, "en"], english) for split in SPLITS},
+        (german, english),
+        tuple(lines["test", "en"]),
+        Provenance(SOURCE.name, "real", SOURCE.digest),
+    )
+
+
+def decode(content: bytes) -> list[str]:
+    """The lines of a gzipped UTF-8 text; RequestError if it is none, or absurdly long."""
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        unpacked = unpacker.decompress(content, LONGEST)
+        if not unpacker.eof:
+            raise RequestError("a file of sentences is cut off, or absurdly long; fetch it anew")
+        return unpacked.decode().removesuffix("\n").split("\n")
+    except (zlib.error, gzip.BadGzipFile, UnicodeDecodeError) as error:
+        raise RequestError(f"not a gzipped text of sentences ({error}); fetch it anew") from None
+
+
+def tokens(sentence: str) -> list[str]:
+    """The words and marks of a sentence, lower-cased."""
+    return WORD.findall(sentence.lower())
+
+
+def vocabulary(sentences: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """``SPECIAL`` and every word that ``sentences`` have twice, by falling count."""
+    counts = Counter(word for sentence in sentences for word in sentence)
+    kept = [word for word, count in counts.items() if count >= SEEN]
+    return (*SPECIAL, *sorted(kept, key=lambda word: (-counts[word], word)))
+
+
+def encode(sentences: Sequence[Sequence[str]], words: Sequence[str]) -> Array:
+    """The numbers of the sentences' words, (n, longest) int32, 0 after the end of each."""
+    numbers = {word: number for number, word in enumerate(words)}
+    encoded = np.full((len(sentences), max(map(len, sentences))), PAD, np.int32)
+    for row, sentence in zip(encoded, sentences, strict=True):
+        row[: len(sentence)] = [numbers.get(word, UNKNOWN) for word in sentence]
+    return encoded
+
+
+PAIRS = {"train": 29_000, "val": 1_014, "test": 1_000}
+WORDS = (7_882, 5_898)
+"""German and English words, those of ``SPECIAL`` included."""
+
+
+def generated(seed: int = 0) -> Multi30k:
+    """A stand-in of the same sizes, a language that is translated word by word, with exceptions.
+
+    German words are drawn by about 1 / (rank + 1) (Zipf's law); every one has its English word,
+    which several share. The last German word comes second in English, as a verb does, and one
+    word in eight is followed by a mark in English alone. The same ``seed`` gives the same bits.
+    """
+    rng = np.random.default_rng(seed)
+    first = len(SPECIAL)
+    german_words, english_words = (count - first for count in WORDS)
+    mark = first  # the most frequent English word
+    meaning = first + 1 + rng.permutation(german_words) % (english_words - 1)
+    marked = rng.random(german_words) < 1 / 8
+    german, english = {}, {}
+    for split, n in PAIRS.items():
+        lengths = np.clip(rng.lognormal(2.45, 0.33, n).round().astype(np.intp), 4, 30)
+        longest = np.arange(lengths.max()) < lengths[:, None]
+        ranks = (german_words ** rng.random(longest.shape)).astype(np.int32) - 1
+        german[split] = np.where(longest, ranks + first, PAD).astype(np.int32)
+        sentences = []
+        for row, length in zip(ranks, lengths, strict=True):
+            order = [0, length - 1, *range(1, length - 1)]
+            both = [(meaning[word], mark) if marked[word] else (meaning[word],) for word in row]
+            sentences.append([number for place in order for number in both[place]])
+        english[split] = np.zeros((n, max(map(len, sentences))), np.int32)
+        for target, sentence in zip(english[split], sentences, strict=True):
+            target[: len(sentence)] = sentence
+    vocabularies = tuple(
+        (*SPECIAL, *(f"{letter}{number}" for number in range(first, count)))
+        for letter, count in zip("de", WORDS, strict=True)
+    )
+    references = tuple(
+        " ".join(vocabularies[1][number] for number in row if number != PAD)
+        for row in english["test"]
+    )
+    digest = hashlib.sha256()
+    for split in PAIRS:
+        digest.update(german[split].tobytes() + english[split].tobytes())
+    return Multi30k(
+        german,
+        english,
+        (vocabularies[0], vocabularies[1]),
+        references,
+        Provenance(SOURCE.name, "generated", digest.hexdigest()),
+    )

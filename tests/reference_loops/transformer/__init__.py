@@ -1,0 +1,1 @@
+"""The transformer that translates German to English."""
