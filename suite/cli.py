@@ -1,4 +1,4 @@
-"""The command line: ``tetragrad run | verify | list | data | sync | show | browse``.
+"""The command line: ``tetragrad run | verify | list | data | sync | show | report | browse``.
 
 Exit codes: 0 all well; 1 the run found a failure; 2 the request was wrong; 130 interrupted.
 """
@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -82,6 +83,14 @@ UriOption = Annotated[
         envvar="MLFLOW_TRACKING_URI", help="MLflow store. Default: SQLite in the results folder."
     ),
 ]
+PatienceOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="PATIENCE",
+        help="End after so many epochs without a lower validation metric; keep the best.",
+    ),
+]
 RESULTS = Path("results")
 
 
@@ -97,11 +106,16 @@ def run(
     first_seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads of every backend.")] = 1,
     data: DataOption = Data.auto,
+    early_stopping: PatienceOption = None,
     option: Annotated[
         list[str],
         typer.Option("--set", metavar="NAME=VALUE", help="Set an option of a task; repeatable."),
     ] = [],  # noqa: B006
     timeout: Annotated[float, typer.Option(help="Seconds that a cell may take.")] = 3600,
+    timing_limit: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds added for a task, at most, to know speed ratios to 2%."),
+    ] = 20,
     results: ResultsOption = RESULTS,
     tracking_uri: UriOption = None,
     as_json: Annotated[
@@ -125,6 +139,8 @@ def run(
         threads=threads,
         data=data.value,
         timeout=timeout,
+        timing_limit=timing_limit,
+        early_stopping=early_stopping,
         options=_options(option, choices),
     )
     records.require_writable(results)
@@ -192,6 +208,32 @@ def sync(results: ResultsOption = RESULTS, tracking_uri: UriOption = None) -> No
 
 
 @app.command()
+def report(
+    session: Annotated[
+        list[str] | None,
+        typer.Argument(help="Sessions, taken together. Default: the latest.", show_default=False),
+    ] = None,
+    results: ResultsOption = RESULTS,
+    output_folder: Annotated[
+        Path | None,
+        typer.Option("--output", help="Folder to write to. Default: in the results folder."),
+    ] = None,
+    tracking_uri: UriOption = None,
+) -> None:
+    """Write what sessions came to: one HTML page, with CSV, JSON and Markdown beside it."""
+    from suite import report as reports  # slow to import
+
+    found = reports.find(results, session or [])
+    files = reports.write(results, found, output_folder)
+    for path in (files.html, files.markdown, files.csv, files.json):
+        print(path)
+    uri = tracking_uri or tracking.default_uri(results)
+    tracker = Tracker(uri, results) if _has_store(uri, results) else None
+    say = partial(Console(stderr=True).print, markup=False, highlight=False, soft_wrap=True)
+    reports.track(tracker, found, files, say)
+
+
+@app.command()
 def browse(
     results: ResultsOption = RESULTS,
     tracking_uri: UriOption = None,
@@ -199,7 +241,7 @@ def browse(
 ) -> None:
     """Serve MLflow's pages of the results on 127.0.0.1 and print their addresses."""
     uri = tracking_uri or tracking.default_uri(results)
-    if uri == tracking.default_uri(results) and not (results / "mlflow.db").exists():
+    if not _has_store(uri, results):
         raise RequestError(f"there are no results in {results.resolve()}; `tetragrad run` first")
     try:
         experiments = Tracker(uri, results).experiments()
@@ -263,6 +305,11 @@ def _chosen(wanted: list[str], known: tuple[str, ...], kind: str) -> tuple[str, 
         if name not in known:
             raise RequestError(f"there is no {kind} {name!r}; there are: {', '.join(known)}")
     return tuple(dict.fromkeys(wanted)) or known
+
+
+def _has_store(uri: str, results: Path) -> bool:
+    """Whether there may be a store; looking into a file that is not there would make one."""
+    return uri != tracking.default_uri(results) or (results / "mlflow.db").exists()
 
 
 def _require_threads(threads: int) -> None:

@@ -241,6 +241,12 @@ class Task(ABC):
     unit: str = "samples/s"
     targets: tuple[Target, ...]
     """Bands for the full profile; the first also defines the time to target."""
+    margin: float
+    """By how much two backends' values of the first target's metric, means over seeds, may differ
+    without it mattering: about the standard deviation of one backend's over seeds."""
+    validation: str
+    """The metric that falls as ``train_loss`` does, but of data that are not trained on. By it the
+    learning curve is read, and training stopped early."""
     envelopes: Mapping[Precision, Envelope]
     verification_seed: int = 0
     signatures: Mapping[str, str] = {}

@@ -31,6 +31,13 @@ def draw_curves(record: Record, path: Path) -> None:
         axis = left if name.endswith("loss") else right
         axis.plot(epoch_ends[: len(values)], values, marker="o", label=f"{name}, by epoch")
     for axis in (left, right):
+        if record.stopped:
+            axis.axvline(
+                epoch_ends[record.stopped["best"] - 1],
+                color="0.6",
+                linestyle="--",
+                label="best epoch",
+            )
         axis.set_xlabel("training step")
         if axis.has_data():  # a cell that broke off may have no epoch yet
             axis.legend()

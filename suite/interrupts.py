@@ -40,6 +40,15 @@ class Interrupts:
         finally:
             self._raising = False
 
+    @contextmanager
+    def postponed(self) -> Iterator[None]:
+        """A part of a ``raised`` block that a first signal ends only once the part is done."""
+        self._raising = False
+        yield
+        self._raising = True
+        if self.seen:
+            raise KeyboardInterrupt
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         again, self.seen = self.seen, True
         if again or self._raising:

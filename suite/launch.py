@@ -10,11 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from suite.environment import worker_environment
 from suite.records import Cell
@@ -35,6 +35,137 @@ class Ending:
     stderr: str = ""
 
 
+class Worker:
+    """One job in a process of its own, which works only when it is given its turn.
+
+    A job that never waits for another turn is done in the first one. ``timeout`` [s] bounds the
+    time of all its turns. On leaving the ``with`` block, its process group is gone.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        kind: str,
+        on_event: Callable[[Event], None] = lambda event: None,
+        timeout: float | None = None,
+        command: Sequence[str] = WORKER,
+        **job: Any,
+    ):
+        self.cell = cell
+        self.ending: Ending | None = None
+        self._begin = json.dumps({"kind": kind, "cell": asdict(cell), **job})
+        """The first line it is sent; empty once it was."""
+        self._on_event, self._timeout, self._command = on_event, timeout, command
+        self._left = timeout
+        self._pending = b""
+        self._process: subprocess.Popen[bytes]
+        self._events: int
+        """The reading end of the channel that events come through."""
+
+    def __enter__(self) -> Worker:
+        self._kills_before = _oom_kills()
+        self._printed = tempfile.TemporaryFile()
+        self._events, writing = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                [*self._command, str(writing)],
+                stdin=subprocess.PIPE,
+                stdout=self._printed,
+                stderr=self._printed,
+                pass_fds=(writing,),
+                env=worker_environment(self.cell.backend, self.cell.device, self.cell.threads),
+                start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the worker
+            )
+        except BaseException:
+            os.close(self._events)
+            self._printed.close()
+            raise
+        finally:
+            os.close(writing)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        assert self._process.stdin
+        with suppress(BrokenPipeError):  # what was not sent yet
+            self._process.stdin.close()
+        os.close(self._events)
+        self._printed.close()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def turn(self, word: str = "go") -> bool:
+        """Lets it work until it waits for its next turn. False once it has come to its ``ending``.
+
+        A KeyboardInterrupt is turned into the outcome "interrupted".
+        """
+        begin = time.monotonic()
+        line, self._begin = self._begin or word, ""
+        try:
+            with suppress(BrokenPipeError):  # if it died, the exit code will tell
+                assert self._process.stdin
+                self._process.stdin.write(line.encode() + b"\n")
+                self._process.stdin.flush()
+            self._work(begin)
+        except TimeoutError:
+            self.ending = Ending("timeout", f"not done after {self._timeout:g} s", self._tail())
+        except KeyboardInterrupt:
+            self.ending = Ending("interrupted", "stopped by the user", self._tail())
+        if self._left is not None:
+            self._left -= time.monotonic() - begin
+        return self.ending is None
+
+    def _work(self, begin: float) -> None:
+        """Listens until the worker waits or ends; TimeoutError when its time is over."""
+        last: Event = {}
+        for event in self._listen(None if self._left is None else begin + self._left):
+            last = event
+            if event["event"] == "waiting":
+                return
+            self._on_event(event)
+            if event["event"] == "ended":
+                break
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=GRACE)  # it may still be tidying up
+        self.ending = self._how_it_ended(last)
+
+    def _how_it_ended(self, last: Event) -> Ending:
+        if last.get("event") == "ended":
+            return Ending(last["outcome"], last["reason"], self._tail())
+        code = self._process.returncode
+        if code == -signal.SIGKILL and _oom_kills() > self._kills_before:
+            return Ending("out-of-memory", "killed by the system for memory", self._tail())
+        return Ending("crashed", _exit_reason(code), self._tail())
+
+    def _listen(self, deadline: float | None) -> Iterator[Event]:
+        """Events until the worker closes the channel; TimeoutError at the deadline."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._events, selectors.EVENT_READ)
+            while True:
+                while b"\n" in self._pending:
+                    line, self._pending = self._pending.split(b"\n", 1)
+                    yield json.loads(line)
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
+                    raise TimeoutError
+                if not selector.select(left):
+                    continue
+                received = os.read(self._events, 1 << 16)
+                if not received:
+                    return  # what is pending is a line that its writer did not live to end
+                self._pending += received
+
+    def _tail(self) -> str:
+        """The end of what it printed."""
+        size = self._printed.seek(0, os.SEEK_END)
+        self._printed.seek(max(0, size - TAIL))
+        return self._printed.read().decode(errors="replace")
+
+
 def launch(
     cell: Cell,
     kind: str,
@@ -43,91 +174,11 @@ def launch(
     command: Sequence[str] = WORKER,
     **job: Any,
 ) -> Ending:
-    """Runs one job in a worker of its own and waits for it.
-
-    The worker's process group is gone when this returns or raises. ``timeout`` [s]. A
-    KeyboardInterrupt is turned into the outcome "interrupted".
-    """
-    deadline = None if timeout is None else time.monotonic() + timeout
-    kills_before = _oom_kills()
-    with tempfile.TemporaryFile() as printed:
-        with _started(cell, kind, command, job, printed) as (process, events):
-            last: Event = {}
-            try:
-                for event in _listen(events, deadline):
-                    last = event
-                    on_event(event)
-                    if event["event"] == "ended":
-                        break
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=GRACE)  # it may still be tidying up
-            except TimeoutError:
-                return Ending("timeout", f"not done after {timeout:g} s", _tail(printed))
-            except KeyboardInterrupt:
-                return Ending("interrupted", "stopped by the user", _tail(printed))
-        if last.get("event") == "ended":
-            return Ending(last["outcome"], last["reason"], _tail(printed))
-        if process.returncode == -signal.SIGKILL and _oom_kills() > kills_before:
-            return Ending("out-of-memory", "killed by the system for memory", _tail(printed))
-        return Ending("crashed", _exit_reason(process.returncode), _tail(printed))
-
-
-@contextmanager
-def _started(
-    cell: Cell, kind: str, command: Sequence[str], job: Mapping[str, Any], printed: IO[bytes]
-) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """The worker and the reading end of its events; on leaving, its whole group is killed."""
-    reading, writing = os.pipe()
-    try:
-        process = subprocess.Popen(
-            [*command, str(writing)],
-            stdin=subprocess.PIPE,
-            stdout=printed,
-            stderr=printed,
-            pass_fds=(writing,),
-            env=worker_environment(cell.backend, cell.device, cell.threads),
-            start_new_session=True,  # Ctrl-C reaches the parent alone, which then ends the worker
-        )
-    except BaseException:
-        os.close(reading)
-        raise
-    finally:
-        os.close(writing)
-    try:
-        assert process.stdin
-        with suppress(BrokenPipeError):  # if it died at once, the exit code will tell
-            process.stdin.write(json.dumps({"kind": kind, "cell": asdict(cell), **job}).encode())
-            process.stdin.close()
-        yield process, reading
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        os.close(reading)
-
-
-def _listen(channel: int, deadline: float | None) -> Iterator[Event]:
-    """Events until the worker closes the channel; TimeoutError at the deadline."""
-    pending = b""
-    with selectors.DefaultSelector() as selector:
-        selector.register(channel, selectors.EVENT_READ)
-        while True:
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                raise TimeoutError
-            if not selector.select(left):
-                continue
-            received = os.read(channel, 1 << 16)
-            if not received:
-                return  # what is left in `pending` is a line that its writer did not live to end
-            *lines, pending = (pending + received).split(b"\n")
-            yield from map(json.loads, lines)
-
-
-def _tail(printed: IO[bytes]) -> str:
-    size = printed.seek(0, os.SEEK_END)
-    printed.seek(max(0, size - TAIL))
-    return printed.read().decode(errors="replace")
+    """Runs one job in a worker of its own, all in one turn, and waits for it."""
+    with Worker(cell, kind, on_event, timeout, command, **job) as worker:
+        worker.turn()
+    assert worker.ending
+    return worker.ending
 
 
 def _exit_reason(code: int) -> str:

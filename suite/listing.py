@@ -22,7 +22,7 @@ def print_listing(console: Console) -> None:
     for column in ("task", "data set", "variants (default first)", "profiles"):
         table.add_column(column, overflow="fold")
     for task, dataset in tasks.DATASETS.items():
-        variants = ", ".join(v for v in tasks.variants(task) if v) or "-"
+        variants = ", ".join(v or "-" for v in tasks.variants(task))
         table.add_row(task, dataset, variants, ", ".join(tasks.PROFILES))
     console.print(table)
     table = new_table("Backends")

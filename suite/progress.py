@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from suite.records import Record
+from suite.records import Cell, Record
 
 
 class Reporter:
@@ -48,8 +48,8 @@ class Reporter:
         else:
             self.say(f"{text} ...")
 
-    def cell_event(self, event: Mapping[str, Any], epochs: int) -> None:
-        """An event of the worker that trains the current cell."""
+    def cell_event(self, cell: Cell, event: Mapping[str, Any], epochs: int) -> None:
+        """An event of the worker that trains ``cell``."""
         if event["event"] == "chunk":
             note = f"epoch {event['epoch']}/{epochs}  loss {event['losses'][-1]:.4f}"
             self._bar.update(self._current, note=note)
@@ -57,7 +57,7 @@ class Reporter:
             numbers = "  ".join(f"{k} {v:.4f}" for k, v in event["metrics"].items())
             self._bar.update(self._current, total=epochs, completed=event["epoch"])
             if not self._live:
-                self.say(f"  epoch {event['epoch']}/{epochs}  {numbers}")
+                self.say(f"  {cell.backend:10}  epoch {event['epoch']}/{epochs}  {numbers}")
 
     def cell_finished(self, record: Record) -> None:
         speed = record.throughput

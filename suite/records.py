@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from suite.contract import DataSource, Precision, RequestError
+from suite.convergence import Reading, read_curve
 from suite.statistics import median_interval
 
 SCHEMA_VERSION = 1
@@ -31,6 +32,8 @@ class Cell:
     profile: str
     data: DataSource
     threads: int
+    early_stopping: int | None = None
+    """Epochs without a lower validation metric after which training ends; None: it does not."""
     options: dict[str, str] = field(default_factory=dict)
     """Constants of the task that were chosen, by name."""
 
@@ -63,6 +66,12 @@ class Record:
     """Every constant of the task."""
     unit: str = "samples/s"
     targets: list[dict[str, Any]] = field(default_factory=list)
+    margin: float | None = None
+    """By how much the first target's metric may differ between backends without it mattering; None
+    in records of before there was a comparison."""
+    validation: str | None = None
+    """The metric by which the learning curve is read, besides ``train_loss``; None in records of
+    before there was a reading."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """The data set: name, real or generated, digest."""
     packages: dict[str, str] = field(default_factory=dict)
@@ -75,6 +84,9 @@ class Record:
     """By training chunk: epoch, samples, seconds of train, and the loss of every step."""
     epochs: list[dict[str, Any]] = field(default_factory=list)
     """By epoch: metrics and the train seconds until then."""
+    stopped: dict[str, int] | None = None
+    """With early stopping, the ``epoch`` that was the last and the ``best``, which it went back to.
+    """
     texts: dict[str, str] = field(default_factory=dict)
     """What a model of language wrote after training, by the way in which it was drawn."""
     heatmaps: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -89,8 +101,9 @@ class Record:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The last value of every metric."""
-        return dict(self.epochs[-1]["metrics"]) if self.epochs else {}
+        """Of the trained model: those of the last epoch, or of the best with early stopping."""
+        last = self.stopped["best"] if self.stopped else len(self.epochs)
+        return dict(self.epochs[last - 1]["metrics"]) if self.epochs else {}
 
     @property
     def rates(self) -> list[float]:
@@ -106,13 +119,26 @@ class Record:
     @property
     def time_to_target(self) -> float | None:
         """Train seconds until the first target was met at the end of an epoch."""
+        epoch = self.epochs_to_target
+        return None if epoch is None else float(self.epochs[epoch - 1]["train_seconds"])
+
+    @property
+    def epochs_to_target(self) -> int | None:
+        """The first epoch (from 1) at whose end the first target was met."""
         if not self.targets or not self.judged:
             return None
-        target = self.targets[0]
-        for epoch in self.epochs:
-            if _met(target, epoch["metrics"]):
-                return float(epoch["train_seconds"])
-        return None
+        met = (n for n, e in enumerate(self.epochs, 1) if _met(self.targets[0], e["metrics"]))
+        return next(met, None)
+
+    @property
+    def reading(self) -> Reading | None:
+        """What the learning curve says of the run; None before the end of its first epoch."""
+        if self.outcome == "diverged":
+            return Reading("diverging", len(self.epochs) + 1, self.reason or "")
+        if not self.epochs or self.validation is None:
+            return None
+        metrics = [epoch["metrics"] for epoch in self.epochs]
+        return read_curve([m["train_loss"] for m in metrics], [m[self.validation] for m in metrics])
 
     @property
     def judged(self) -> bool:
@@ -120,14 +146,22 @@ class Record:
         return self.cell.data == "real"
 
     @property
-    def missed(self) -> list[str]:
-        """Targets that a full run on real data did not reach, in words."""
-        if not (self.judged and self.cell.profile == "full" and self.outcome == "ok"):
+    def missed_targets(self) -> list[dict[str, Any]]:
+        """Targets that a full run on real data did not reach.
+
+        They are those of the task's own number of epochs: early stopping is another task.
+        """
+        full = self.cell.profile == "full" and self.cell.early_stopping is None
+        if not (self.judged and full and self.outcome == "ok"):
             return []
+        return [t for t in self.targets if not _met(t, self.metrics)]
+
+    @property
+    def missed(self) -> list[str]:
+        """These targets in words."""
         return [
             f"{t['metric']} {self.metrics[t['metric']]:.4f} is not in [{t['low']}, {t['high']}]"
-            for t in self.targets
-            if not _met(t, self.metrics)
+            for t in self.missed_targets
         ]
 
 

@@ -1,24 +1,24 @@
-"""The runner: verifies, trains and records the cells of a session, one worker at a time."""
+"""The runner: verifies, trains and records the cells of a session, backends in turns."""
 
 from __future__ import annotations
 
-import dataclasses
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import backends
 import tasks
-from suite import environment, records
+from suite import environment, records, timings
 from suite.contract import DataSource, Precision
 from suite.equivalence import Verdict, Verifier
 from suite.interrupts import Interrupts
-from suite.launch import Event, launch
 from suite.progress import Reporter
 from suite.records import Cell, Record
+from suite.timings import Timing
+from suite.together import Together
 from suite.tracking import Tracker
 from tasks import datasets
 
@@ -37,6 +37,10 @@ class Plan:
     threads: int
     data: str
     timeout: float
+    timing_limit: float
+    """Seconds that may be added for each task and seed to know the ratios of speeds well."""
+    early_stopping: int | None = None
+    """Epochs of patience, if training is to be stopped early."""
     options: dict[str, str] = field(default_factory=dict)
     """Constants that were chosen, by name, of every task that has them."""
 
@@ -50,6 +54,8 @@ class Session:
     records: list[Record]
     mlflow_runs: dict[str, str]
     """By cell label; a cell that is not there was not tracked."""
+    timings: dict[str, Timing] = field(default_factory=dict)
+    """By task: how fast those that trained in turns were."""
     interrupted: bool = False
 
 
@@ -58,25 +64,24 @@ def new_session_id() -> str:
     return datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
 
 
-def cells(plan: Plan, choice: tasks.Choice, source: DataSource) -> Iterator[Cell]:
-    """The cells of one task: backends take turns, seed by seed."""
-    for seed in plan.seeds:
-        for backend in plan.backends:
-            yield Cell(
-                task=choice[0],
-                variant=choice[1],
-                backend=backend,
-                mode=backends.load(backend).MODE,
-                device=plan.device,
-                precision=PRECISION,
-                seed=seed,
-                profile=plan.profile,
-                data=source,
-                threads=plan.threads,
-                options={
-                    k: v for k, v in plan.options.items() if k in tasks.OPTIONS.get(choice[0], {})
-                },
-            )
+def cells(plan: Plan, choice: tasks.Choice, seed: int, source: DataSource) -> Iterator[Cell]:
+    """The cells of one task and seed, one for each backend: they are compared."""
+    own = tasks.OPTIONS.get(choice[0], {})
+    for backend in plan.backends:
+        yield Cell(
+            task=choice[0],
+            variant=choice[1],
+            backend=backend,
+            mode=backends.load(backend).MODE,
+            device=plan.device,
+            precision=PRECISION,
+            seed=seed,
+            profile=plan.profile,
+            data=source,
+            threads=plan.threads,
+            early_stopping=plan.early_stopping,
+            options={name: value for name, value in plan.options.items() if name in own},
+        )
 
 
 class Runner:
@@ -93,31 +98,53 @@ class Runner:
     def run(self) -> Session:
         """Every cell gets a record, whatever happens to it; Ctrl-C interrupts the rest."""
         sources = {name: self._resolve(name) for name, _ in self._plan.choices}
-        todo = [
-            c
+        groups = [
+            list(cells(self._plan, choice, seed, sources[choice[0]]))
             for choice in self._plan.choices
-            for c in cells(self._plan, choice, sources[choice[0]])
+            for seed in self._plan.seeds
         ]
         with Interrupts() as interrupts:
-            for number, cell in enumerate(todo, 1):
-                record = self._new_record(cell)
-                record.outcome, record.reason = "interrupted", "not begun"
-                try:
-                    with interrupts.raised():
-                        self._attempt(record, f"[{number}/{len(todo)}]")
-                except KeyboardInterrupt:
-                    pass
-                self._keep(record)
+            for number, group in enumerate(groups, 1):
+                self._run_group(group, f"[{number}/{len(groups)}]", interrupts)
             self.session.interrupted = interrupts.seen
         return self.session
 
-    def _attempt(self, record: Record, place: str) -> None:
-        """Verifies and trains a cell, if its backend is there."""
+    def _run_group(self, group: Sequence[Cell], place: str, interrupts: Interrupts) -> None:
+        """The cells of one task and seed, verified, then trained in turns."""
+        found = [self._new_record(cell) for cell in group]
+        for record in found:
+            record.outcome, record.reason = "interrupted", "not begun"
+        kept: list[Record] = []
+
+        def keep(record: Record) -> None:
+            with interrupts.postponed():
+                self._keep(record)
+                kept.append(record)
+
+        with suppress(KeyboardInterrupt), interrupts.raised():
+            todo = [record for record in found if self._is_to_be_trained(record)]
+            if todo:
+                self._reporter.busy(f"{place} {todo[0].cell.task_label}, seed {todo[0].cell.seed}")
+                epochs = self._epochs(todo[0].cell)
+                together = Together(
+                    todo,
+                    self._plan.timeout,
+                    self._plan.timing_limit,
+                    lambda record, event: self._reporter.cell_event(record.cell, event, epochs),
+                )
+                together.run(keep)
+                self._keep_timing(together.timing)
+        for record in found:
+            if record not in kept:
+                self._keep(record)
+
+    def _is_to_be_trained(self, record: Record) -> bool:
+        """Verifies a cell, if its backend is there, and says whether to train it."""
         cell = record.cell
         record.reason = "stopped by the user"
         if reason := backends.load(cell.backend).available():
             record.outcome, record.reason = "skipped", reason
-            return
+            return False
         key = (cell.task_label, cell.backend)
         if key not in self._verdicts:
             self._verdicts[key] = self._verify(cell)
@@ -125,8 +152,13 @@ class Runner:
         record.verified, record.equivalence = verdict.verified, asdict(verdict)
         if verdict.outcome == "skipped":  # for want of a device
             record.outcome, record.reason = verdict.outcome, verdict.reason
-        else:
-            self._train(record, place)
+            return False
+        record.reason = "not begun"
+        return True
+
+    def _epochs(self, cell: Cell) -> int:
+        epochs: int = tasks.config(cell.task, cell.profile, cell.variant).epochs
+        return epochs
 
     def _resolve(self, task: str) -> DataSource:
         source, notice = datasets.resolve(tasks.DATASETS[task], self._plan.data)
@@ -155,26 +187,11 @@ class Runner:
         return Record(
             session=self.session.id,
             cell=cell,
-            created=_now(),
+            created=datetime.now(UTC).isoformat(timespec="milliseconds"),
             packages=dict(environment.package_versions()),
             git=dict(environment.git_revision()),
             machine=dict(environment.machine()),
         )
-
-    def _train(self, record: Record, place: str) -> None:
-        cell = record.cell
-        epochs = tasks.config(cell.task, cell.profile, cell.variant).epochs
-
-        def on_event(event: Event) -> None:
-            _absorb(record, event)
-            self._reporter.cell_event(event, epochs)
-
-        self._reporter.busy(f"{place} {record.cell.label}")
-        record.created = _now()
-        ending = launch(record.cell, "train", on_event, timeout=self._plan.timeout)
-        record.outcome, record.reason = ending.outcome, ending.reason
-        if ending.outcome != "ok":
-            record.stderr = ending.stderr
 
     def _keep(self, record: Record) -> None:
         """To disk first; then to MLflow, whose failure costs nothing that cannot be sent later."""
@@ -185,23 +202,15 @@ class Runner:
         if run:
             self.session.mlflow_runs[record.cell.label] = run
 
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _absorb(record: Record, event: Event) -> None:
-    """Takes over what a worker reports, as it comes: a worker that dies leaves what it had done."""
-    fields: dict[str, Any] = {k: v for k, v in event.items() if k != "event"}
-    match event["event"]:
-        case "started" | "shown" | "finished":
-            known = {f.name for f in dataclasses.fields(Record)}
-            for name in known & fields.keys():
-                setattr(record, name, fields[name])
-        case "chunk":
-            record.chunks.append(fields)
-        case "epoch":
-            record.epochs.append(fields)
+    def _keep_timing(self, timing: Timing | None) -> None:
+        """Joins it to what other seeds gave, if the same contestants came through."""
+        if timing is None:
+            return
+        before = self.session.timings.get(timing.label)
+        if before and [c.name for c in before.contestants] == [c.name for c in timing.contestants]:
+            timing = timings.joined(before, timing)
+        self.session.timings[timing.label] = timing
+        records.write_json(timings.path_of(self._results, timing), asdict(timing))
 
 
 def exit_code(session: Session) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,18 +11,63 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from suite import records
+from suite import records, timings
 from suite.console import table as new_table
+from suite.convergence import Comparison, compare, spread
 from suite.equivalence import verdict_from
 from suite.records import Record
 from suite.runner import Session
+from suite.timings import Timing
 
 JSON_PHASES = ("import", "build", "compile", "transfer", "train", "evaluate")
 
 
 def document(session: Session) -> dict[str, Any]:
     """The session as ``run --json`` prints it."""
-    return {"session": session.id, "cells": [_cell(session, r) for r in session.records]}
+    return {
+        "session": session.id,
+        "cells": [_cell(session, r) for r in session.records],
+        "timings": {label: _timing(timing) for label, timing in session.timings.items()},
+        "comparisons": [
+            {
+                "task": record.cell.task,
+                "variant": record.cell.variant,
+                "backend": record.cell.backend,
+                "mode": record.cell.mode,
+                "metric": record.targets[0]["metric"],
+                "margin": record.margin,
+                **asdict(comparison),
+            }
+            for found in _by_task(session.records)
+            for record, comparison in comparisons(found)
+        ],
+    }
+
+
+def _timing(timing: Timing) -> dict[str, Any]:
+    """Rates and ratios by contestant; no ratio where one of the two is not verified."""
+    verified = {c.name for c in timing.contestants if c.verified}
+
+    def interval(found: timings.Interval | None) -> dict[str, float] | None:
+        return dict(zip(("median", "low", "high"), found, strict=True)) if found else None
+
+    return {
+        "unit": timing.unit,
+        "rounds": len(timing.samples),
+        "stopped": timing.stopped,
+        "warnings": list(timing.warnings),
+        "base": timing.base,
+        "contestants": {
+            c.name: {
+                "verified": c.verified,
+                "throughput": interval(timing.throughput(c.name)),
+                "ratio": interval(
+                    timing.ratio(c.name, timing.base) if {c.name, timing.base} <= verified else None
+                ),
+            }
+            for c in timing.contestants
+        },
+    }
 
 
 def _cell(session: Session, record: Record) -> dict[str, Any]:
@@ -33,6 +78,9 @@ def _cell(session: Session, record: Record) -> dict[str, Any]:
         "verified": record.verified,
         "metrics": record.metrics,
         "time_to_target": record.time_to_target,
+        "epochs_to_target": record.epochs_to_target,
+        "reading": asdict(record.reading) if record.reading else None,
+        "stopped": record.stopped,
         "throughput": record.throughput,
         "phases": {name: record.phases.get(name) for name in JSON_PHASES},
         "record": str(records.path_of(session.results, record)),
@@ -42,9 +90,13 @@ def _cell(session: Session, record: Record) -> dict[str, Any]:
 
 def print_tables(session: Session, console: Console) -> None:
     """A comparison table for every task of the session, seeds taken together."""
-    for task in dict.fromkeys(r.cell.task_label for r in session.records):
-        found = [r for r in session.records if r.cell.task_label == task]
-        console.print(_table(found))
+    for found in _by_task(session.records):
+        timing = session.timings.get(found[0].cell.task_label)
+        console.print(_table(found, timing))
+        for warning in timing.warnings if timing else ():
+            console.print(escape(f"noisy: {warning}"), style="yellow", soft_wrap=True)
+        for line in (*_readings(found), *_to_target(found), *_compared(found)):
+            console.print(escape(line), highlight=False, soft_wrap=True)
         for record in found:
             for miss in record.missed:
                 text = f"{record.cell.label} misses its target: {miss}"
@@ -55,6 +107,78 @@ def print_tables(session: Session, console: Console) -> None:
         _print_unverified(found, console)
 
 
+def _by_task(found: Sequence[Record]) -> list[list[Record]]:
+    """The records of every task and variant."""
+    groups: dict[str, list[Record]] = {}
+    for record in found:
+        groups.setdefault(record.cell.task_label, []).append(record)
+    return list(groups.values())
+
+
+def _by_backend(found: Sequence[Record]) -> dict[str, list[Record]]:
+    """The records by ``backend:mode``."""
+    groups: dict[str, list[Record]] = {}
+    for record in found:
+        groups.setdefault(f"{record.cell.backend}:{record.cell.mode}", []).append(record)
+    return groups
+
+
+def comparisons(found: Sequence[Record]) -> Iterator[tuple[Record, Comparison]]:
+    """Every backend's first target's metric against NumPy's, over the seeds that both have.
+
+    ``found`` is of one task. With each comes a record of the backend. One seed is no comparison.
+    """
+    good = [r for r in found if r.outcome == "ok" and r.targets and r.margin is not None]
+    groups = _by_backend(good)
+    numpy = _by_seed(next((g for g in groups.values() if g[0].cell.backend == "numpy"), []))
+    for group in groups.values():
+        values = _by_seed(group)
+        shared = [seed for seed in values if seed in numpy]
+        if group[0].cell.backend != "numpy" and len(shared) > 1:
+            own, base = ([v[seed] for seed in shared] for v in (values, numpy))
+            yield group[0], compare(own, base, group[0].margin or 0.0)
+
+
+def _by_seed(group: Sequence[Record]) -> dict[int, float]:
+    """The first target's metric."""
+    return {r.cell.seed: r.metrics[r.targets[0]["metric"]] for r in group}
+
+
+def _readings(found: Sequence[Record]) -> Iterator[str]:
+    for record in found:
+        if record.reading:
+            cell, stopped = record.cell, record.stopped
+            text = f"{cell.backend}:{cell.mode} seed {cell.seed}: {record.reading}: "
+            text += record.reading.reason
+            if stopped:
+                text += f"; ended at epoch {stopped['epoch']}, back to epoch {stopped['best']}"
+            yield text
+
+
+def _to_target(found: Sequence[Record]) -> Iterator[str]:
+    """For several seeds, what it took to meet the first target."""
+    for label, group in _by_backend([r for r in found if r.outcome == "ok" and r.judged]).items():
+        epochs = spread([r.epochs_to_target for r in group if r.epochs_to_target is not None])
+        seconds = spread([r.time_to_target for r in group if r.time_to_target is not None])
+        if len(group) > 1 and epochs and seconds:
+            reached = sum(r.epochs_to_target is not None for r in group)
+            yield (
+                f"{label} to its target of {group[0].targets[0]['metric']}: {reached} of "
+                f"{len(group)} seeds, median {epochs.median:g} epochs ({epochs.low:g} to "
+                f"{epochs.high:g}), {seconds.median:.2f} s ({seconds.low:.2f} to "
+                f"{seconds.high:.2f})"
+            )
+
+
+def _compared(found: Sequence[Record]) -> Iterator[str]:
+    for record, c in comparisons(found):
+        yield (
+            f"{record.cell.backend}:{record.cell.mode} against NumPy: {c.verdict}: "
+            f"{record.targets[0]['metric']} differs by {c.difference:+.4f} (90% {c.low:+.4f} to "
+            f"{c.high:+.4f}), margin {record.margin:g}, {c.pairs} seeds"
+        )
+
+
 def _print_unverified(found: Sequence[Record], console: Console) -> None:
     for record in {r.cell.backend: r for r in found if r.outcome == "ok"}.values():
         if not record.verified and record.equivalence:
@@ -63,7 +187,7 @@ def _print_unverified(found: Sequence[Record], console: Console) -> None:
             console.print(escape(text), style="red", soft_wrap=True)
 
 
-def _table(found: Sequence[Record]) -> Table:
+def _table(found: Sequence[Record], timing: Timing | None) -> Table:
     cell = found[0].cell
     data = "real data" if cell.data == "real" else "GENERATED DATA, not the real data set"
     threads = "1 thread" if cell.threads == 1 else f"{cell.threads} threads"
@@ -78,44 +202,49 @@ def _table(found: Sequence[Record]) -> Table:
     for heading in (*headings, found[0].unit.replace("/", " /"), "95%", "x NumPy"):
         table.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
     table.add_column("same model", justify="right")
-    groups: dict[tuple[str, str], list[Record]] = {}
-    for record in found:
-        groups.setdefault((record.cell.backend, record.cell.mode), []).append(record)
-    base = _speed([r for r in found if r.cell.backend == "numpy" and r.verified])
-    for (backend, mode), group in groups.items():
-        table.add_row(f"{backend}:{mode}", *_row(group, names, base))
+    if timing:
+        table.caption = f"speeds from {len(timing.samples)} rounds, in which backends took turns"
+    for label, group in _by_backend(found).items():
+        table.add_row(label, *_row(group, names, label, timing))
     return table
 
 
-def _row(group: Sequence[Record], names: Sequence[str], base: float | None) -> list[str]:
+def _row(
+    group: Sequence[Record], names: Sequence[str], label: str, timing: Timing | None
+) -> list[str]:
     good = [r for r in group if r.outcome == "ok"]
     if not good:
         outcomes = ", ".join(dict.fromkeys(r.outcome for r in group))
         return [*["-"] * (len(names) + 4), outcomes]
-    pooled = Record(**{**vars(good[0]), "chunks": [c for r in good for c in r.chunks]})
-    speed, verified = pooled.throughput, all(r.verified for r in good)
-    ratio = "-" if base is None or not verified else f"{speed['median'] / base:.2f}"
-    mark = "" if verified else " ?"
+    verified = all(r.verified for r in good)
+    speed, error, ratio = _speed(label, timing, verified)
     reached = [r.time_to_target for r in good if r.time_to_target is not None]
     return [
         *(_spread([r.metrics[name] for r in good], 4) for name in names),
         _spread(reached, 2) if len(reached) == len(good) else "-",
-        f"{speed['median'] / 1000:,.1f}k{mark}",
-        f"±{_half_width(speed):.1%}",
-        ratio,
+        *(speed, error, ratio),
         "yes" if verified else "NO",
     ]
 
 
-def _half_width(speed: Mapping[str, float]) -> float:
-    """The longer arm of the interval, relative to the median."""
-    longer = max(speed["high"] - speed["median"], speed["median"] - speed["low"])
-    return longer / speed["median"]
+def _speed(label: str, timing: Timing | None, verified: bool) -> tuple[str, str, str]:
+    """Rate, its error, and the ratio to NumPy's: none where one of them is not verified."""
+    if timing is None or label not in {c.name for c in timing.contestants}:
+        return "-", "-", "-"
+    rate, error = _middle_and_error(timing.throughput(label))
+    speed = f"{rate / 1000:,.1f}k{'' if verified else ' ?'}"
+    base = timing.contestant(timing.base)
+    if base.backend != "numpy" or not (verified and base.verified):
+        return speed, f"±{error:.1%}", "-"
+    ratio, ratio_error = _middle_and_error(timing.ratio(label, base.name))
+    alone = label == base.name
+    return speed, f"±{error:.1%}", "1" if alone else f"{ratio:.2f} ±{ratio * ratio_error:.2f}"
 
 
-def _speed(found: Sequence[Record]) -> float | None:
-    rates = [rate for r in found if r.outcome == "ok" for rate in r.rates]
-    return statistics.median(rates) if rates else None
+def _middle_and_error(interval: timings.Interval) -> tuple[float, float]:
+    """The median and the longer arm of the interval, relative to it."""
+    middle, low, high = interval
+    return middle, max(high - middle, middle - low) / middle
 
 
 def _spread(values: Sequence[float], digits: int) -> str:

@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -71,6 +71,23 @@ class Tracker:
                 self._client.delete_run(run_id)
             return self._send(record, path), True
 
+    def log_report(self, found: Iterable[Record], paths: Iterable[Path]) -> list[str]:
+        """Adds files as ``report/`` to the runs of the records' sessions, one in each task.
+
+        Returns what has no such run yet, in words. TrackingError as for ``log``.
+        """
+        files, missing = list(paths), []
+        with self._translated_errors():
+            for task, session in dict.fromkeys((r.cell.task, r.session) for r in found):
+                experiment = self._client.get_experiment_by_name(task)
+                run = experiment and self._find_session_run(experiment.experiment_id, session)
+                if not run:
+                    missing.append(f"{task} in session {session}")
+                    continue
+                for path in files:
+                    self._client.log_artifact(run, str(path), "report")
+        return missing
+
     def experiments(self) -> dict[str, str]:
         """The ids of our experiments, by task. TrackingError as for ``log``."""
         with self._translated_errors():
@@ -119,10 +136,15 @@ class Tracker:
             return run.info.run_id, COMPLETE_TAG in run.data.tags
         return "", False
 
-    def _session_run(self, experiment: str, record: Record) -> str:
-        for run in self._search(experiment, SESSION_TAG, record.session):
+    def _find_session_run(self, experiment: str, session: str) -> str | None:
+        for run in self._search(experiment, SESSION_TAG, session):
             if "mlflow.parentRunId" not in run.data.tags:
                 return str(run.info.run_id)
+        return None
+
+    def _session_run(self, experiment: str, record: Record) -> str:
+        if there := self._find_session_run(experiment, record.session):
+            return there
         cell = record.cell
         name = f"{record.session} {cell.profile} {cell.device} {cell.data}"
         run = self._client.create_run(
@@ -197,6 +219,7 @@ def _tags(record: Record) -> dict[str, str]:
         "outcome": record.outcome,
         "reason": record.reason or "",
         "verified": str(record.verified).lower(),
+        "reading": str(record.reading or ""),
         "data": cell.data,
         "data.digest": record.provenance.get("digest", ""),
         "variant": cell.variant or "",
@@ -263,6 +286,13 @@ def _metrics(record: Record) -> Iterator[Metric]:
         yield Metric(name, value, start + round(1000 * elapsed), 0)
 
 
+def _of_best_epoch(record: Record) -> dict[str, float]:
+    """With early stopping, the trained model's metrics: MLflow shows the last epoch's as final."""
+    if not record.stopped:
+        return {}
+    return {f"best_epoch/{name}": value for name, value in record.metrics.items()}
+
+
 def _summary(record: Record) -> dict[str, float]:
     speed = record.throughput
     name = record.unit.replace("/s", "_per_second")
@@ -271,6 +301,8 @@ def _summary(record: Record) -> dict[str, float]:
         f"{name}_low": speed["low"],
         f"{name}_high": speed["high"],
         "time_to_target_seconds": record.time_to_target,
+        "epochs_to_target": record.epochs_to_target,
+        **_of_best_epoch(record),
         "peak_memory_bytes": record.memory.get("peak"),
         **{f"phase_seconds/{phase}": value for phase, value in record.phases.items()},
     }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from suite.clock import Clock
 from suite.contract import Array, Chunk, Program, State, Task, Tree
 
 Send = Callable[..., None]
+Turn = Callable[[], bool]
+"""Waits for the next turn; False if there is none."""
 Call = tuple[str, ...]
 """What was called and the shapes of what it was given: a compiler has one program for each."""
 
@@ -20,12 +24,41 @@ class Diverged(Exception):
     """The loss or a metric is no longer a finite number."""
 
 
-class Training:
-    """A program on its way through the epochs of its task; reports every chunk and epoch."""
+@dataclass(frozen=True)
+class Best:
+    """The epoch (from 1) of the lowest validation metric, and the model at its end.
 
-    def __init__(self, task: Task, program: Program, seed: int, clock: Clock, send: Send):
+    A task that alternates, such as one with cluster centres, belongs to its state.
+    """
+
+    epoch: int
+    loss: float
+    state: State
+    task: Task
+
+
+class Training:
+    """A program on its way through the epochs of its task; reports every chunk and epoch.
+
+    It takes a turn for every chunk: what is compared with it works meanwhile, or it does.
+
+    With ``patience``, training ends after so many epochs without a lower validation metric, and
+    goes back to the epoch of the lowest, as it does after the last epoch.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        program: Program,
+        seed: int,
+        clock: Clock,
+        send: Send,
+        turn: Turn,
+        patience: int | None = None,
+    ):
         self._task, self._program, self._seed = task, program, seed
-        self._clock, self._send = clock, send
+        self._clock, self._send, self._turn = clock, send, turn
+        self._patience = patience
         self._step = 0
         self._steady: dict[Call, list[float]] = {}
         """Seconds of every call but the first, by call, of those that were warmed up."""
@@ -39,15 +72,16 @@ class Training:
     def run(self, initial: State) -> None:
         """Warms up, returns to ``initial`` and trains all epochs. Raises Diverged."""
         self._warm_up(initial)
-        for epoch in range(self._task.config.epochs):
-            loss = statistics.fmean(self._train_epoch(epoch))
-            with self._clock.phase("adapt"):
-                self._task = self._task.adapt(epoch, self._predict)
-            metrics = {"train_loss": loss, **self._evaluate()}
-            if not np.isfinite(list(metrics.values())).all():
-                raise Diverged(f"after epoch {epoch + 1} the metrics are {metrics}")
-            seconds = self._clock.seconds["train"]
-            self._send("epoch", epoch=epoch + 1, metrics=metrics, train_seconds=seconds)
+        best: Best | None = None
+        for epoch in range(1, self._task.config.epochs + 1):
+            metrics = self._train_and_evaluate(epoch)
+            if self._patience is None:
+                continue
+            best = self._better(best, epoch, metrics)
+            if epoch - best.epoch >= self._patience:
+                break
+        if best:
+            self._return_to(best, epoch)
         again = self._program.compilations() - self.compilations["first"]
         self.compilations["again"] = again
         with self._clock.phase("score"):
@@ -56,6 +90,32 @@ class Training:
         steady = sum(statistics.median(seconds) for seconds in self._steady.values() if seconds)
         compiling = self._clock.seconds["compile"] - steady
         self._clock.seconds["compile"] = max(0.0, compiling)
+
+    def _train_and_evaluate(self, epoch: int) -> Mapping[str, float]:
+        """The metrics of an epoch, counted from 1, once they are reported."""
+        loss = statistics.fmean(self._train_epoch(epoch))
+        with self._clock.phase("adapt"):
+            self._task = self._task.adapt(epoch - 1, self._predict)
+        metrics = {"train_loss": loss, **self._evaluate()}
+        if not np.isfinite(list(metrics.values())).all():
+            raise Diverged(f"after epoch {epoch} the metrics are {metrics}")
+        seconds = self._clock.seconds["train"]
+        self._send("epoch", epoch=epoch, metrics=metrics, train_seconds=seconds)
+        return metrics
+
+    def _better(self, best: Best | None, epoch: int, metrics: Mapping[str, float]) -> Best:
+        """The best epoch so far, if need be with what it takes to go back to it."""
+        loss = metrics[self._task.validation]
+        if best and loss >= best.loss:
+            return best
+        with self._clock.phase("transfer"):
+            return Best(epoch, loss, self._program.state(), self._task)
+
+    def _return_to(self, best: Best, last: int) -> None:
+        with self._clock.phase("transfer"):
+            self._program.restore(best.state)
+        self._task = best.task
+        self._send("stopped", stopped={"epoch": last, "best": best.epoch})
 
     def _show(self) -> None:
         texts = dict(self._task.texts(self._predict))
@@ -88,8 +148,10 @@ class Training:
 
     def _train_epoch(self, epoch: int) -> list[float]:
         losses: list[float] = []
-        chunks = self._task.chunks("train", self._seed, epoch)
-        while chunk := self._next(chunks):
+        chunks = self._task.chunks("train", self._seed, epoch - 1)
+        chunk = self._next(chunks)
+        while chunk:
+            self._turn()
             with self._clock.phase("transfer"):
                 placed = self._program.place(chunk)
             with self._clock.phase("train") as lap:
@@ -99,12 +161,25 @@ class Training:
             losses += chunk_losses.tolist()
             self._send(
                 "chunk",
-                epoch=epoch + 1,
+                epoch=epoch,
                 samples=self._task.samples(chunk),
                 seconds=lap.seconds,
                 losses=chunk_losses.tolist(),
             )
+            chunk = self._next(chunks)
         return losses
+
+    def go_on(self) -> None:
+        """Trains further epochs, to be timed, as long as there is another turn."""
+        for epoch in itertools.count(self._task.config.epochs):
+            for chunk in self._task.chunks("train", self._seed, epoch):
+                if not self._turn():
+                    return
+                placed = self._program.place(chunk)
+                with self._clock.phase("train") as lap:
+                    self._program.train(placed)
+                samples = self._task.samples(chunk)
+                self._send("further", samples=samples, seconds=lap.seconds)
 
     def _next(self, chunks: Any) -> Chunk | None:
         with self._clock.phase("data"):

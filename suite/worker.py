@@ -39,7 +39,7 @@ def main() -> None:
     def send(event: str, **fields: Any) -> None:
         channel.write(json.dumps({"event": event, **fields}, allow_nan=False) + "\n")
 
-    job = json.load(sys.stdin)
+    job = json.loads(sys.stdin.readline())
     cell = Cell(**job["cell"])
     try:
         JOBS[job["kind"]](cell, send, job)
@@ -108,10 +108,22 @@ def train(cell: Cell, send: Send, job: Job) -> None:
     with clock.phase("build"):
         program = module.build(task, initial, cell.seed)
     send("started", **_about(task), worker=_describe(cell))
-    training = Training(task, program, cell.seed, clock, send)
+    training = Training(
+        task, program, cell.seed, clock, send, lambda: _turn(send), cell.early_stopping
+    )
     training.run(initial)
     memory["peak"] = peak_memory()
     send("finished", phases=clock.seconds, memory=memory, compilations=training.compilations)
+    training.go_on()
+
+
+def _turn(send: Send) -> bool:
+    """Waits, idle, until the parent gives the next turn; False if it says that there is none."""
+    send("waiting")
+    line = sys.stdin.readline()
+    if not line:
+        raise BrokenPipeError  # the parent is gone
+    return line.strip() == "go"
 
 
 def _about(task: Task) -> dict[str, Any]:
@@ -130,6 +142,8 @@ def _about(task: Task) -> dict[str, Any]:
         "targets": [
             {"metric": t.metric, "low": bound(t.low), "high": bound(t.high)} for t in task.targets
         ],
+        "margin": task.margin,
+        "validation": task.validation,
     }
 
 

@@ -20,7 +20,7 @@ DATASETS = {
 }
 """Every task with the data set that it learns from."""
 VARIANTS: dict[str, tuple[str | None, ...]] = {
-    "imdb_text": ("bow", "bow_l2", "bow_dropout", "bow_batchnorm", "embedding"),
+    "imdb_text": ("bow", "bow_l2", "bow_dropout", "bow_batchnorm", "bow_validation", "embedding"),
     "autoencoder": ("joint", "plain", "spectral"),
     "fewshot": ("siamese", "triplet"),
     "transformer": (None, "dropout"),

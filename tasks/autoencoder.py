@@ -124,6 +124,7 @@ class Autoencoder(Task):
 
     name = "autoencoder"
     config: AutoencoderConfig
+    validation = "mse"  # of ``joint`` too: its train loss gains the penalty on the way
 
     def __init__(
         self,
@@ -138,7 +139,8 @@ class Autoencoder(Task):
         self.config, self.variant, self.profile = config, variant, profile
         self.optimizer = config.optimizer
         self.provenance = provenance
-        self.targets, self.envelopes = TARGETS[variant], ENVELOPES[variant]
+        self.targets, self.margin = TARGETS[variant], MARGINS[variant]
+        self.envelopes = ENVELOPES[variant]
         self.verification_seed = VERIFICATION_SEEDS[variant]
         self.params = parameters(config)
         self._inputs = {
@@ -261,6 +263,8 @@ TARGETS: Mapping[str, tuple[Target, ...]] = {
     "plain": (Target("nmi", low=0.53),),
     "spectral": (Target("nmi", low=0.50),),
 }
+# the NMI of four, seven and two seeds spreads by .008, .010 and .023
+MARGINS = {"joint": 0.01, "plain": 0.01, "spectral": 0.02}
 
 
 # float64 parts by rounding alone: 1e-15 in the loss, 5e-13 in the state after 117 steps. In float32

@@ -95,6 +95,8 @@ class LSTM(Task):
     config: LSTMConfig
     unit = "characters/s"
     targets = (Target("val_nats", high=1.537),)
+    margin = 0.009  # the spread of the calibration's seeds
+    validation = "val_nats"
     # Rounding grows from step to step, most of all in the carried state, which has gone through
     # 6,400 characters after 100 steps. Measured then, over the four backends, in float64 and
     # float32: loss 2e-15 and 4e-6, state 2e-12 and 3e-3 (the carried one; parameters 1e-4); the

@@ -94,6 +94,24 @@ def test_gradients_and_predict_change_nothing(
     assert same
 
 
+def score(backend: str, choice: tasks.Choice) -> set[str]:
+    """The names of a task's metrics."""
+    task = tiny(choice)
+    state = task.initial(SEED)
+    program = importlib.import_module(f"backends.{backend}.{choice[0]}").build(task, state, None)
+    chunks = list(task.chunks("test"))
+    return set(task.score([(c, program.predict(program.place(c))) for c in chunks]))
+
+
+def test_a_task_measures_what_its_curve_and_its_targets_are_judged_by(
+    call: Call, choice: tasks.Choice
+) -> None:
+    task, metrics = tiny(choice), {"train_loss", *call("numpy", "float32", score, choice)}
+    assert task.validation in metrics - {"train_loss"}
+    assert {target.metric for target in task.targets} <= metrics
+    assert task.margin > 0
+
+
 @in_every_backend
 def test_a_chunk_equals_its_steps_one_by_one(
     call: Call, backend: str, choice: tasks.Choice

@@ -30,6 +30,8 @@ def example_record(session: str = "20260101-000000-abcd") -> Record:
             {"metric": "test_accuracy", "low": 0.85, "high": None},
             {"metric": "train_loss", "low": 0.305, "high": 0.33},
         ],
+        margin=0.005,
+        validation="test_loss",
         provenance={"dataset": "fashion_mnist", "source": "generated", "digest": "00ff"},
         packages={"numpy": "2.4.6"},
         git={"commit": "0" * 40, "dirty": False},

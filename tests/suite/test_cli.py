@@ -32,10 +32,11 @@ CELL_KEYS = {
         "profile",
         "data",
         "threads",
+        "early_stopping",
         "options",
     ),
     *("outcome", "reason", "verified", "metrics", "time_to_target", "throughput", "phases"),
-    *("record", "mlflow_run"),
+    *("epochs_to_target", "reading", "stopped", "record", "mlflow_run"),
 }
 FASHION = ("--task", "fashion_mlp")
 GENERATED = ("--data", "generated")
@@ -53,7 +54,7 @@ class TestRun:
         folder, done = smoke
         assert done.returncode == 0, done.stderr
         document = json.loads(done.stdout)
-        assert set(document) == {"session", "cells"}
+        assert set(document) == {"session", "cells", "timings", "comparisons"}
         assert [c["backend"] for c in document["cells"]] == list(backends.NAMES)
         for cell in document["cells"]:
             assert set(cell) == CELL_KEYS
@@ -65,6 +66,8 @@ class TestRun:
                 *("import", "build", "compile", "transfer", "train", "evaluate")
             }
             assert cell["phases"]["train"] > 0
+            assert cell["reading"]["label"] == "still learning"
+            assert cell["stopped"] is None
             assert cell["mlflow_run"]
             assert (folder / cell["record"]).is_file()
 
@@ -107,6 +110,27 @@ class TestRun:
         assert re.search(r"numpy:eager .* yes", done.stdout)
         assert "GENERATED DATA" in done.stdout
 
+    def test_early_stopping_and_seeds_reach_the_workers_and_the_document(
+        self, smoke: tuple[Path, Any]
+    ) -> None:
+        folder, _ = smoke
+        done = tetragrad(
+            folder,
+            *("run", *FASHION, "--profile", "smoke", *GENERATED, "--json", "--seeds", "2"),
+            *("--backend", "numpy", "--backend", "torch", "--early-stopping", "2"),
+        )
+        assert done.returncode == 0, done.stderr
+        document = json.loads(done.stdout)
+        for cell in document["cells"]:
+            assert cell["early_stopping"] == 2
+            assert cell["stopped"] == {"epoch": 2, "best": 2}
+            record = records.read(folder / cell["record"])
+            assert record.stopped == cell["stopped"]
+            assert record.validation == "test_loss"
+        (comparison,) = document["comparisons"]
+        assert (comparison["backend"], comparison["pairs"]) == ("torch", 2)
+        assert comparison["margin"] == 0.005
+
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
@@ -117,6 +141,7 @@ class TestRun:
             (["--threads", "4096"], ["--threads 4096"]),
             (["--seeds", "0"], ["--seeds"]),
             (["--timeout", "0"], ["--timeout 0"]),
+            (["--early-stopping", "0"], ["--early-stopping"]),
             (["--data", "fake"], ["'fake'"]),
             (
                 ["--set", "beam=4", "--task", "lstm"],

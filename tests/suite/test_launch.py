@@ -21,7 +21,7 @@ SCRIPT = """
 import json, os, sys, time, signal
 channel = os.fdopen(int(sys.argv[1]), "w", buffering=1)
 def send(**event): channel.write(json.dumps(event) + "\\n")
-job = json.load(sys.stdin)
+job = json.loads(sys.stdin.readline())
 """
 
 

@@ -20,6 +20,7 @@ from suite.contract import SGD, Array, Chunk, Heatmap, State, Tree
 from suite.curves import draw_curves
 from suite.statistics import median_interval
 from suite.training import Diverged, Training
+from tests.backends.programs import assert_same
 from tests.suite.examples import example_record
 from tests.tiny import STEPS, tiny_task
 
@@ -94,6 +95,7 @@ class SlowProgram:
         raise AssertionError
 
     def state(self) -> State:
+        self._now += 7
         return self._state
 
     def restore(self, state: State) -> None:
@@ -103,7 +105,9 @@ class SlowProgram:
 def trained(program: Any, task: Any, initial: State) -> tuple[Clock, list[tuple[str, Any]]]:
     clock = Clock()
     events: list[tuple[str, Any]] = []
-    training = Training(task, program, 0, clock, lambda event, **f: events.append((event, f)))
+    training = Training(
+        task, program, 0, clock, lambda event, **f: events.append((event, f)), lambda: True
+    )
     training.run(initial)
     return clock, events
 
@@ -165,12 +169,110 @@ def test_every_shape_is_compiled_before_training_or_counted(
     program: Any = SlowProgram(task.initial(0), [])
     monkeypatch.setattr("suite.clock.time.perf_counter", program.now)
     clock = Clock()
-    training = Training(task, program, 0, clock, lambda event, **f: None)  # type: ignore[arg-type]
+    whole: Any = task
+    training = Training(whole, program, 0, clock, lambda event, **f: None, lambda: True)
     training.run(task.initial(0))
     chunks = task.config.epochs * STEPS // 4
     assert training.compilations == {"first": 1 + named, "again": again}
     assert clock.seconds["train"] == 20 * (chunks - 1) + trained_seconds
     assert clock.seconds["compile"] == 100 * (1 + named)
+
+
+def test_it_takes_a_turn_for_every_chunk_and_goes_on_while_there_are_more() -> None:
+    task = tiny_task(chunk_steps=4)
+    state = task.initial(0)
+    events: list[tuple[str, Any]] = []
+    left = [STEPS // 4 * task.config.epochs + 5]
+
+    def turn() -> bool:
+        left[0] -= 1
+        events.append(("turn", left[0]))
+        return left[0] >= 0
+
+    training = Training(
+        task,
+        fashion_mlp.build(task, state, 0),
+        0,
+        Clock(),
+        lambda event, **f: events.append((event, f)),
+        turn,
+    )
+    training.run(state)
+    assert left == [5]
+    kinds = [event for event, _ in events if event in ("turn", "chunk")]
+    assert kinds == ["turn", "chunk"] * (STEPS // 4 * task.config.epochs)
+    before = len(events)
+    training.go_on()
+    assert left == [-1]
+    assert [event for event, _ in events[before:]] == [*["turn", "further"] * 5, "turn"]
+    assert events[-2][1]["samples"] == task.samples(next(task.chunks("train")))
+
+
+class Scripted:
+    """The tiny task with given test losses by epoch; it alternates, and its texts say so."""
+
+    def __init__(self, losses: list[float], epoch: int = 0):
+        self._task, self._losses, self._epoch = tiny_task(), losses, epoch
+        self.config = replace(self._task.config, epochs=len(losses))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._task, name)
+
+    def adapt(self, epoch: int, predict: Any) -> Scripted:
+        return Scripted(self._losses, epoch + 1)
+
+    def score(self, results: Any) -> dict[str, float]:
+        return {"test_loss": self._losses[self._epoch - 1]}
+
+    def texts(self, predict: Any) -> dict[str, str]:
+        (test,) = self._task.chunks("test")
+        return {"sum": f"{predict(test)['logits'].sum():.6f} of epoch {self._epoch}"}
+
+
+def stopped_early(losses: list[float], patience: int | None) -> tuple[State, Any, Clock]:
+    """The trained state, the events by name and the clock."""
+    task: Any = Scripted(losses)
+    initial, clock = task.initial(0), Clock()
+    program = fashion_mlp.build(task, initial, 0)
+    events: dict[str, list[Any]] = {}
+
+    def send(event: str, **fields: Any) -> None:
+        events.setdefault(event, []).append(fields)
+
+    Training(task, program, 0, clock, send, lambda: True, patience).run(initial)
+    return program.state(), events, clock
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "epoch", "best"),
+    [
+        ([3.0, 2.0, 2.5, 2.6, 1.0, 1.0], 2, 4, 2),
+        ([3.0, 2.0, 2.5, 2.6, 1.0, 1.0], 1, 3, 2),
+        ([3.0, 2.0, 2.5, 2.6, 1.0, 1.1], 3, 6, 5),
+        ([2.0, 2.0, 2.0, 1.0], 2, 3, 1),  # as low is not lower
+        ([3.0, 2.0, 1.0], 2, 3, 3),
+    ],
+)
+def test_training_ends_after_the_patience_and_goes_back_to_the_best_epoch(
+    losses: list[float], patience: int, epoch: int, best: int
+) -> None:
+    state, events, _ = stopped_early(losses, patience)
+    assert events["stopped"] == [{"stopped": {"epoch": epoch, "best": best}}]
+    assert [e["metrics"]["test_loss"] for e in events["epoch"]] == losses[:epoch]
+    expected, until_best, _ = stopped_early(losses[:best], None)
+    assert_same(state, expected, 0)
+    assert "stopped" not in until_best
+    assert events["shown"] == until_best["shown"]  # by the model and the task of the best epoch
+
+
+def test_keeping_the_best_epoch_takes_no_train_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    task: Any = Scripted([3.0, 2.0, 1.0])
+    initial, clock = task.initial(0), Clock()
+    program: Any = SlowProgram(initial, [])
+    monkeypatch.setattr("suite.clock.time.perf_counter", program.now)
+    Training(task, program, 0, clock, lambda event, **f: None, lambda: True, 2).run(initial)
+    assert clock.seconds["train"] == 20 * 3 * STEPS // 4
+    assert clock.seconds["transfer"] == 2 + 3 * STEPS // 4 + 3 * 7
 
 
 def test_texts_are_made_by_the_trained_program(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,42 @@ def test_time_to_target_is_the_train_time_of_the_first_epoch_that_meets_it() -> 
     assert on(real, 0.80, 0.81).time_to_target is None
 
 
+def test_epochs_to_target_are_counted_from_one() -> None:
+    real = replace(CELL, data="real")
+    assert on(real, 0.80, 0.86, 0.84).epochs_to_target == 2
+    assert on(real, 0.80, 0.81).epochs_to_target is None
+    assert on(replace(real, data="generated"), 0.9).epochs_to_target is None
+
+
+def test_a_run_that_was_stopped_early_has_the_metrics_of_its_best_epoch() -> None:
+    full = replace(CELL, data="real", profile="full", early_stopping=1)
+    stopped = replace(on(full, 0.80, 0.84, 0.82), stopped={"epoch": 3, "best": 2})
+    assert stopped.metrics["test_accuracy"] == 0.84
+    assert stopped.missed == []  # its number of epochs is not that of the targets
+
+
+def test_a_record_reads_its_curve() -> None:
+    record = example_record()
+    assert str(record.reading) == "still learning"
+    assert replace(record, epochs=[]).reading is None
+    assert replace(record, validation=None).reading is None
+    diverged = replace(record, outcome="diverged", reason="the loss is nan at step 9").reading
+    assert str(diverged) == "diverging since epoch 3"
+    assert diverged
+    assert diverged.reason == "the loss is nan at step 9"
+
+
+def test_a_record_of_before_there_were_readings_can_be_read(tmp_path: Path) -> None:
+    path = records.write(tmp_path, example_record())
+    document = json.loads(path.read_text())
+    for name in ("margin", "validation", "stopped"):
+        del document[name]
+    del document["cell"]["early_stopping"]
+    path.write_text(json.dumps(document))
+    old = records.read(path)
+    assert (old.reading, old.metrics) == (None, example_record().metrics)
+
+
 def test_targets_are_judged_on_full_runs_on_real_data_only() -> None:
     full = replace(CELL, data="real", profile="full")
     assert on(full, 0.86).missed == []

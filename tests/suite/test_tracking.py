@@ -56,6 +56,7 @@ def test_a_record_arrives_whole(tracker: Tracker, results: Path) -> None:
     assert run.data.tags["verified"] == "true"
     assert run.data.tags["data"] == "generated"
     assert run.data.tags["cpu"] == "a processor"
+    assert run.data.tags["reading"] == "still learning"
     assert run.data.metrics["test_accuracy"] == 0.8
     assert run.data.metrics["samples_per_second"] == 1000.0
     assert run.data.metrics["phase_seconds/train"] == 0.5
@@ -88,6 +89,15 @@ def test_a_cell_that_failed_is_there_as_failed(tracker: Tracker, results: Path) 
         run = client(results).get_run(tracker.log(record, records.write(results, record))[0])
         assert run.info.status == status
         assert run.data.tags["reason"] == "why"
+
+
+def test_a_run_that_was_stopped_early_has_both_its_last_and_its_best_epoch(
+    tracker: Tracker, results: Path
+) -> None:
+    record = replace(example_record(), stopped={"epoch": 2, "best": 1})
+    run = client(results).get_run(tracker.log(record, records.write(results, record))[0])
+    assert run.data.metrics["test_accuracy"] == 0.8
+    assert run.data.metrics["best_epoch/test_accuracy"] == 0.7
 
 
 def test_sync_sends_what_is_not_there_once_only(tracker: Tracker, results: Path) -> None:

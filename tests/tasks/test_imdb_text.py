@@ -76,6 +76,20 @@ def test_a_bag_has_each_known_word_of_its_review_once() -> None:
     np.testing.assert_array_equal(chunk["weights"].ravel(), [1.0] * 10 + [0.0] * 6)
 
 
+def test_held_out_reviews_are_of_the_training_set_and_not_trained_on() -> None:
+    task = tiny_task("bow_validation")
+    reviews = [sorted({w for w in r.tolist() if 0 <= w < 12}) for r in tiny_reviews("train")]
+    (trained,) = task.chunks("train")
+    (held_out,) = task.chunks("test")
+    assert sorted(bags(trained)) == sorted(reviews[: BATCH * STEPS])
+    assert bags(held_out)[:3] == reviews[BATCH * STEPS :]
+    np.testing.assert_array_equal(held_out["weights"].ravel(), [1.0] * 3 + [0.0] * 5)
+    scores = task.score([(held_out, {"logits": np.zeros((1, BATCH))})])
+    assert set(scores) == {"val_loss", "val_accuracy"}
+    full = config("full", "bow_validation")
+    assert (full.train_reviews, full.test_reviews, full.epochs) == (15_000, 10_000, 20)
+
+
 def test_reviews_name_the_bag_of_each_word_and_the_padding_none() -> None:
     for split in ("train", "test"):
         for chunk in tiny_task("bow").chunks(split):

@@ -30,6 +30,8 @@ def tiny_task(variant: str) -> BagOfWords | Embedding:
     full = VARIANTS[variant]
     full = replace(full, batch=BATCH, chunk_steps=STEPS, hidden=3)
     if isinstance(full, BagConfig):
-        return BagOfWords(replace(full, words=12), "smoke", variant, tiny_data())
+        trained = BATCH * STEPS if full.held_out else full.train_reviews
+        full = replace(full, words=12, train_reviews=trained)
+        return BagOfWords(full, "smoke", variant, tiny_data())
     config = replace(full, rows=14, channels=4, length=5)
     return Embedding(config, "smoke", variant, tiny_data())

@@ -1,0 +1,92 @@
+"""``tetragrad report``: what sessions came to, as one page that needs nothing but itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from suite import records, timings
+from suite.contract import RequestError
+from suite.records import Record
+from suite.report import content, exports, page
+from suite.tracking import Tracker, TrackingError
+
+NAME_LENGTH = 200
+"""A folder's name is no longer than this, however many sessions are taken together."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where a report lies."""
+
+    html: Path
+    markdown: Path
+    csv: Path
+    json: Path
+
+
+def find(results: Path, sessions: Sequence[str]) -> list[Record]:
+    """The records of the sessions, of the latest one if none is named.
+
+    RequestError for a session that is not there.
+    """
+    by_session: dict[str, list[Path]] = {}
+    for path in records.all_paths(results):
+        by_session.setdefault(path.parent.name, []).append(path)
+    if not by_session:
+        raise RequestError(f"there are no results in {results.resolve()}; `tetragrad run` first")
+    for session in sessions:
+        if session not in by_session:
+            latest = ", ".join(sorted(by_session)[-5:])
+            raise RequestError(
+                f"there is no session {session!r} in {results.resolve()}; the latest are: {latest}"
+            )
+    chosen = dict.fromkeys(sessions or [max(by_session)])
+    return [records.read(path) for session in chosen for path in by_session[session]]
+
+
+def write(
+    results: Path,
+    found: Sequence[Record],
+    output: Path | None = None,
+) -> Files:
+    """Writes the report on the records, at least one, as four files; RequestError if it cannot."""
+    sessions = sorted({record.session for record in found})
+    folder = output or results / "reports" / "+".join(sessions)[:NAME_LENGTH]
+    timed = [t for session in sessions for t in timings.of_session(results, session).values()]
+    report = content.build(found, timed)
+    files = Files(*(folder / f"report.{kind}" for kind in ("html", "md", "csv", "json")))
+    texts = {
+        files.html: page.render(report),
+        files.markdown: exports.as_markdown(report),
+        files.csv: exports.as_csv(report),
+        files.json: json.dumps(exports.as_json(report), indent=1, allow_nan=False) + "\n",
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, text in texts.items():
+            path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RequestError(
+            f"the report cannot be written to {folder.resolve()} ({error.strerror}); "
+            "give another folder with --output"
+        ) from None
+    return files
+
+
+def track(
+    tracker: Tracker | None, found: Sequence[Record], files: Files, say: Callable[[str], None]
+) -> None:
+    """Adds the page and the Markdown to the sessions' runs in MLflow; says what it could not."""
+    if tracker is None:
+        say("not tracked: there is no MLflow store here yet; `tetragrad sync` makes it")
+        return
+    try:
+        missing = tracker.log_report(found, (files.html, files.markdown))
+    except TrackingError as error:
+        say(f"not tracked: {error}; the report is kept")
+        return
+    for what in missing:
+        say(f"not tracked: MLflow has no run of {what}; `tetragrad sync` sends it")

@@ -1,0 +1,178 @@
+"""What a report says, from records alone: numbers and plain words, nothing of how it looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import backends
+import tasks
+from suite.equivalence import verdict_from
+from suite.records import Record
+from suite.report import exhibits, ledger, measures, sentences, words
+from suite.report.document import Curve, Entry, Report, Section
+from suite.report.measures import Speed
+from suite.summary import comparisons
+from suite.timings import Timing, conditions
+
+
+def build(found: Sequence[Record], timings: Sequence[Timing] = ()) -> Report:
+    """The report on the records, at least one."""
+    groups: dict[tuple[Any, ...], list[Record]] = {}
+    found = sorted(found, key=_order)
+    for record in found:
+        groups.setdefault(conditions(record.cell), []).append(record)
+    by_conditions = {conditions(t): t for t in timings}
+    sections = tuple(
+        _section(number, group, by_conditions.get(key))
+        for number, (key, group) in enumerate(groups.items(), 1)
+    )
+    columns = dict.fromkeys((e.backend, e.mode) for s in sections for e in s.entries)
+    labels = list(dict.fromkeys(section.label for section in sections))
+    what = words.listed(labels) if len(labels) < 4 else f"{len(labels)} tasks"
+    return Report(
+        title=f"{what} in {words.listed(dict.fromkeys(words.backend(b) for b, _ in columns))}",
+        sessions=tuple(sorted({r.session for r in found})),
+        began=min(r.created for r in found),
+        ended=max(r.created for r in found),
+        columns=tuple(sorted(columns, key=lambda key: (_place(key[0], backends.NAMES), key[1]))),
+        sections=sections,
+        ledger=ledger.build(found),
+    )
+
+
+def _place(name: str | None, known: Sequence[str | None]) -> int:
+    return known.index(name) if name in known else len(known)
+
+
+def _order(record: Record) -> tuple[Any, ...]:
+    """By task, variant and backend as the suite lists them, then by all else."""
+    cell = record.cell
+    variants = tasks.variants(cell.task)
+    return (
+        *(_place(cell.task, tasks.NAMES), cell.task, _place(cell.variant, variants)),
+        *(str(cell.variant), cell.profile, cell.data, cell.device, cell.precision, cell.threads),
+        *(_place(cell.backend, backends.NAMES), cell.backend, cell.mode),
+        *(record.session, cell.seed),
+    )
+
+
+def _section(number: int, group: Sequence[Record], timing: Timing | None) -> Section:
+    cell = group[0].cell
+    good = [r for r in group if r.outcome == "ok"]
+    by_backend: dict[tuple[str, str], list[Record]] = {}
+    for record in group:
+        by_backend.setdefault((record.cell.backend, record.cell.mode), []).append(record)
+    speeds = _speeds(by_backend, timing)
+    targets = next((r.targets for r in group if r.targets), [])
+    metrics = _metric_names(good)
+    metric = targets[0]["metric"] if targets else next(iter(metrics), "train_loss")
+    entries = tuple(_entry(records, metric, speeds, by_backend) for records in by_backend.values())
+    return Section(
+        anchor=f"task-{number}",
+        task=cell.task,
+        label=cell.task_label,
+        data=cell.data,
+        profile=cell.profile,
+        device=cell.device,
+        precision=cell.precision,
+        threads=cell.threads,
+        seeds=tuple(sorted({r.cell.seed for r in group})),
+        unit=next((r.unit for r in good), group[0].unit),
+        metric=metric,
+        targets=tuple(map(sentences.target, targets)),
+        judged=sentences.not_judged(group[0]) if targets else "the task states no target",
+        lead=sentences.lead(entries, metric, speeds, timing is not None, cell.data),
+        entries=entries,
+        speeds=speeds,
+        interleaved=timing is not None,
+        warnings=(
+            *sentences.uneven(entries),
+            *(timing.warnings if timing else sentences.unsteady(good)),
+        ),
+        curves=tuple(_curves(entries, by_backend, ["train_loss", *metrics])),
+        texts=exhibits.texts(good),
+        attention=exhibits.attention(good),
+        readings=tuple((r.cell, r.reading) for r in good if r.reading),
+        comparisons=tuple((r.cell, c) for r, c in comparisons(group)),
+    )
+
+
+def _metric_names(good: Sequence[Record]) -> list[str]:
+    names = dict.fromkeys(name for record in good for name in record.metrics)
+    return [n for n in names if n != "train_loss" and not n.endswith("_ci95")]
+
+
+def _speeds(
+    by_backend: Mapping[tuple[str, str], Sequence[Record]], timing: Timing | None
+) -> tuple[Speed, ...]:
+    good = {key: [r for r in rs if r.outcome == "ok"] for key, rs in by_backend.items()}
+    if timing is None:
+        return measures.speeds_of_chunks(good)
+    trusted: dict[str, bool] = {}
+    for (backend, _), records in good.items():
+        verified = bool(records) and all(r.verified for r in records)
+        trusted[backend] = trusted.get(backend, True) and verified
+    return measures.speeds_in_turns(timing, trusted)
+
+
+def _entry(
+    records: Sequence[Record],
+    metric: str,
+    speeds: Sequence[Speed],
+    groups: Mapping[tuple[str, str], Sequence[Record]],
+) -> Entry:
+    cell, good = records[0].cell, [r for r in records if r.outcome == "ok"]
+    modes = [mode for backend, mode in groups if backend == cell.backend]
+    verified = bool(good) and all(r.verified for r in good)
+    last = next((r.equivalence for r in reversed(records) if r.equivalence), None)
+    verdict = verdict_from(last) if last else None
+    names = [*dict.fromkeys(name for r in good for name in r.metrics)]
+    metrics = {
+        n: measures.over_seeds([r.metrics[n] for r in good if n in r.metrics]) for n in names
+    }
+    reached = [r.time_to_target for r in good if r.time_to_target is not None]
+    return Entry(
+        backend=cell.backend,
+        mode=cell.mode,
+        name=words.name(cell.backend, cell.mode, groups),
+        order=modes.index(cell.mode),
+        seeds=tuple(r.cell.seed for r in good),
+        failures=sentences.failures(records),
+        verified=verified,
+        explanation=None if verified or verdict is None else verdict.explanation,
+        quality=metrics.get(metric),
+        missed=sentences.missed(good),
+        speed=next((s for s in speeds if (s.backend, s.mode) == (cell.backend, cell.mode)), None),
+        time_to_target=(
+            measures.over_seeds(reached) if verified and len(reached) == len(good) else None
+        ),
+        metrics=metrics,
+        phases=measures.phases(good) if verified else {},
+        memory=measures.memory(good),
+        findings=verdict.findings if verdict else (),
+        steps=verdict.steps if verdict and verdict.findings else None,
+        compilations=_most([r.compilations for r in good]),
+    )
+
+
+def _most(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
+    names = dict.fromkeys(name for found in counts for name in found)
+    return {name: max(found.get(name, 0) for found in counts) for name in names}
+
+
+def _curves(
+    entries: Sequence[Entry],
+    groups: Mapping[tuple[str, str], Sequence[Record]],
+    metrics: Sequence[str],
+) -> list[Curve]:
+    found = []
+    for metric in metrics:
+        for entry in entries:
+            good = [r for r in groups[entry.backend, entry.mode] if r.outcome == "ok"]
+            loss = metric == "train_loss"
+            points = measures.by_chunk(good) if loss else measures.by_epoch(good, metric)
+            if points:
+                name, order = entry.name, entry.order
+                found.append(Curve(metric, name, entry.backend, order, points, entry.verified))
+    return found

@@ -1,0 +1,106 @@
+"""The shape of a report's content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from suite.convergence import Comparison, Reading
+from suite.equivalence import Finding
+from suite.records import Cell
+from suite.report.exhibits import Attention, Texts
+from suite.report.ledger import Ledger
+from suite.report.measures import Interval, Point, Speed
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One metric in one backend."""
+
+    metric: str
+    name: str
+    backend: str
+    order: int
+    points: tuple[Point, ...]
+    timed: bool
+    """Whether its train seconds count."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One task in one backend and mode, all its seeds."""
+
+    backend: str
+    mode: str
+    name: str
+    order: int
+    """0, but 1 and up for further modes of the same backend."""
+    seeds: tuple[int, ...]
+    """Those that went well."""
+    failures: tuple[str, ...]
+    verified: bool
+    explanation: str | None
+    """Why it is not verified."""
+    quality: Interval | None
+    missed: dict[str, str] | None
+    """What seeds missed, by the target's metric; None where targets are not judged."""
+    speed: Speed | None
+    time_to_target: Interval | None
+    metrics: dict[str, Interval]
+    phases: dict[str, float]
+    memory: dict[str, float]
+    findings: tuple[Finding, ...]
+    steps: int | None
+    """How many steps were compared."""
+    compilations: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One task under one set of conditions."""
+
+    anchor: str
+    task: str
+    label: str
+    data: str
+    profile: str
+    device: str
+    precision: str
+    threads: int
+    seeds: tuple[int, ...]
+    unit: str
+    metric: str
+    """The main one: that of the first target."""
+    targets: tuple[str, ...]
+    judged: str | None
+    """Why targets are not judged; None where they are."""
+    lead: str
+    entries: tuple[Entry, ...]
+    speeds: tuple[Speed, ...]
+    interleaved: bool
+    warnings: tuple[str, ...]
+    curves: tuple[Curve, ...]
+    texts: Texts | None
+    attention: Attention | None
+    readings: tuple[tuple[Cell, Reading], ...]
+    """What each learning curve says."""
+    comparisons: tuple[tuple[Cell, Comparison], ...]
+    """Of the backends but NumPy, whether they end where it does, seed by seed."""
+
+    @property
+    def generated(self) -> bool:
+        """Whether it was trained on a generated stand-in."""
+        return self.data != "real"
+
+
+@dataclass(frozen=True)
+class Report:
+    """All of it."""
+
+    title: str
+    sessions: tuple[str, ...]
+    began: str
+    ended: str
+    columns: tuple[tuple[str, str], ...]
+    """Every backend and mode that there is, in the house's order."""
+    sections: tuple[Section, ...]
+    ledger: Ledger

@@ -1,0 +1,115 @@
+"""What models wrote and where they looked: texts and attention maps of one task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from suite.records import Record
+from suite.report import words
+
+
+@dataclass(frozen=True)
+class Text:
+    """What backends wrote; those that wrote the same are together."""
+
+    names: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts of one seed: ``passages`` by the way in which they were drawn."""
+
+    seed: int
+    passages: dict[str, tuple[Text, ...]]
+
+
+@dataclass(frozen=True)
+class Map:
+    """Weights (rows, columns) in [0, 1]."""
+
+    name: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Attention:
+    """The maps of one backend, by kind, and how far the other backends are from them."""
+
+    seed: int
+    name: str
+    kinds: dict[str, tuple[Map, ...]]
+    agreement: str
+
+
+def _one_seed(records: Sequence[Record]) -> list[Record]:
+    """Of the seed that most backends have, the lowest of these; one record for each backend."""
+    seeds = [r.cell.seed for r in records]
+    chosen = min(seeds, key=lambda seed: (-seeds.count(seed), seed))
+    return list({r.cell.backend: r for r in records if r.cell.seed == chosen}.values())
+
+
+def texts(good: Sequence[Record]) -> Texts | None:
+    """What was written, None where nothing was."""
+    if not (having := [r for r in good if r.texts]):
+        return None
+    chosen = _one_seed(having)
+    passages: dict[str, tuple[Text, ...]] = {}
+    for name in dict.fromkeys(name for record in chosen for name in record.texts):
+        by_text: dict[str, list[str]] = {}
+        for record in chosen:
+            if name in record.texts:
+                backend = words.backend(record.cell.backend)
+                by_text.setdefault(record.texts[name], []).append(backend)
+        passages[name] = tuple(Text(tuple(who), text) for text, who in by_text.items())
+    return Texts(chosen[0].cell.seed, passages)
+
+
+def attention(good: Sequence[Record]) -> Attention | None:
+    """The maps of the first backend that is verified, or else the first; None without any."""
+    if not (having := [r for r in good if r.heatmaps]):
+        return None
+    chosen = _one_seed(having)
+    shown = next((r for r in chosen if r.verified), chosen[0])
+    kinds: dict[str, list[Map]] = {}
+    for name, drawn in shown.heatmaps.items():
+        values = tuple(tuple(row) for row in drawn["values"])
+        if not (values and values[0]):
+            continue
+        one = Map(name, tuple(drawn["rows"]), tuple(drawn["columns"]), values)
+        kinds.setdefault(name.partition(",")[0], []).append(one)
+    return Attention(
+        seed=shown.cell.seed,
+        name=words.backend(shown.cell.backend),
+        kinds={kind: tuple(maps) for kind, maps in kinds.items()},
+        agreement=_agreement(shown, [r for r in chosen if r is not shown]),
+    )
+
+
+def _agreement(shown: Record, others: Sequence[Record]) -> str:
+    """How far the others' weights are from those that are shown, in words."""
+    apart = {}
+    for other in others:
+        pairs = [(drawn, other.heatmaps.get(key, {})) for key, drawn in shown.heatmaps.items()]
+        if all(_same_words(a, b) for a, b in pairs):
+            errors = (np.abs(np.subtract(a["values"], b["values"])).max() for a, b in pairs)
+            apart[words.backend(other.cell.backend)] = max(errors)
+    names = (words.backend(other.cell.backend) for other in others)
+    strange = [name for name in names if name not in apart]
+    said = []
+    if apart:
+        most = f"by at most {max(apart.values()):.4f}"
+        said.append(f"The weights of {words.listed(apart)} differ from these {most}.")
+    if strange:
+        said.append(f"Not compared, for they have other words there: {words.listed(strange)}.")
+    return " ".join(said)
+
+
+def _same_words(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    return all(list(a[axis]) == list(b.get(axis, [])) for axis in ("rows", "columns"))

@@ -1,0 +1,130 @@
+"""The report's numbers for programs and for MLflow's pages: CSV, JSON, Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import asdict
+from html import escape
+from typing import Any
+
+from suite.report import words
+from suite.report.document import Entry, Report, Section
+from suite.report.measures import Interval
+
+SCHEMA_VERSION = 1
+CONDITIONS = ("task", "profile", "data", "device", "precision", "threads")
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """All that the page says, numbers in full."""
+    return {"schema_version": SCHEMA_VERSION, **asdict(report)}
+
+
+def as_csv(report: Report) -> str:
+    """A line for every task, backend and mode: what the summary says, numbers in full."""
+    rows = [_row(section, entry) for section in report.sections for entry in section.entries]
+    file = io.StringIO()
+    writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue()
+
+
+def _row(section: Section, entry: Entry) -> dict[str, Any]:
+    speed = entry.speed
+    return {
+        "task": section.label,
+        **{name: getattr(section, name) for name in CONDITIONS[1:]},
+        "backend": entry.backend,
+        "mode": entry.mode,
+        "seeds": len(entry.seeds),
+        "verified": entry.verified,
+        "failures": "; ".join(entry.failures),
+        "metric": section.metric,
+        **_ends("quality", entry.quality),
+        "missed": None if entry.missed is None else " ".join(entry.missed),
+        "unit": section.unit,
+        **_ends("throughput", speed.rate if speed else None),
+        **_ends("times_numpy", speed.ratio if speed else None),
+        "interleaved": section.interleaved,
+        "seconds_to_target": entry.time_to_target.median if entry.time_to_target else None,
+        **{f"seconds_{phase}": seconds for phase, seconds in entry.phases.items()},
+    }
+
+
+def _ends(name: str, interval: Interval | None) -> dict[str, float | None]:
+    ends = ("median", "low", "high")
+    return {f"{name}_{end}": getattr(interval, end) if interval else None for end in ends}
+
+
+def as_markdown(report: Report) -> str:
+    """The summary as a page of Markdown."""
+    return "\n".join(_markdown(report)) + "\n"
+
+
+def _markdown(report: Report) -> Iterator[str]:
+    yield f"# {_plain(report.title)}"
+    yield ""
+    yield f"Sessions: {_plain(', '.join(report.sessions))}. Began {_plain(report.began)}."
+    for section in report.sections:
+        yield from ("", f"## {_plain(section.label)}", "")
+        if section.generated:
+            yield from ("**GENERATED DATA, not the real data set.**", "")
+        yield from (_plain(section.lead), "")
+        how = "interleaved" if section.interleaved else "not interleaved"
+        yield (
+            f"Profile {_plain(section.profile)}, {words.count(section.threads, 'thread')}, "
+            f"{_plain(section.device)}, {_plain(section.precision)}, "
+            f"seeds {words.ranges(section.seeds)}; timings {how}."
+        )
+        yield ""
+        headings = ("backend", section.metric, "target", section.unit, "times NumPy", "same model")
+        yield _line([_plain(heading) for heading in headings])
+        yield "|---|---:|---|---:|---:|---|"
+        for entry in section.entries:
+            yield _line(_markdown_row(entry))
+        for entry in section.entries:
+            yield from (f"\n{_plain(entry.name)}: {_plain(text)}" for text in entry.failures)
+            if entry.explanation:
+                yield f"\n{_plain(entry.name)} is not verified: {_plain(entry.explanation)}"
+
+
+def _markdown_row(entry: Entry) -> list[str]:
+    speed = entry.speed
+    missed = entry.missed and f"missed: {', '.join(entry.missed)}"
+    return [
+        _plain(entry.name),
+        spread(entry.quality),
+        "not judged" if entry.missed is None else _plain(missed or "met"),
+        words.rate(speed.rate.median if speed else None),
+        times(speed.ratio if speed else None),
+        "yes" if entry.verified else "NO" if entry.seeds else words.NOTHING,
+    ]
+
+
+def spread(quality: Interval | None) -> str:
+    """The median, with the lowest and highest of the seeds where they differ."""
+    if quality is None:
+        return words.NOTHING
+    low, middle, high = map(words.figure, (quality.low, quality.median, quality.high))
+    return middle if low == high else f"{middle} ({low} to {high})"
+
+
+def times(ratio: Interval | None) -> str:
+    """A ratio with its interval; the base itself has none."""
+    if ratio is None:
+        return words.NOTHING
+    low, middle, high = map(words.ratio, (ratio.low, ratio.median, ratio.high))
+    return middle if ratio.low == ratio.high else f"{middle} [{low}, {high}]"
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown and its HTML leave as it is, on one line."""
+    escaped = escape(" ".join(text.split()), quote=False)
+    return "".join(f"\\{c}" if c in "\\`*_[]|" else c for c in escaped)

@@ -1,0 +1,210 @@
+"""On what a report rests: the environment, what differs in it between cells, how to do it again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import backends
+from suite.records import Record
+from suite.report import words
+
+MAIN = (
+    *("numpy", "torch", "tensorflow", "tensorflow_cpu", "keras", "jax", "jaxlib", "optax"),
+    *("scipy", "scikit-learn"),
+)
+"""Packages that decide what is measured; the others are listed apart."""
+ABSENT = "absent"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A fact that is not the same in all cells: every value with the cells that have it."""
+
+    name: str
+    values: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What workers saw of one thread pool: by backend, and whether it is other than asked for."""
+
+    name: str
+    seen: dict[str, str]
+    surprising: tuple[str, ...]
+    """The backends in which it is."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set that was used."""
+
+    name: str
+    source: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The surroundings of all cells taken together."""
+
+    cells: int
+    facts: dict[str, str]
+    """What is the same in all cells."""
+    differences: tuple[Difference, ...]
+    pools: tuple[Pool, ...]
+    packages: dict[str, str]
+    """All that are the same in all cells, the main ones excepted."""
+    commands: tuple[str, ...]
+    data: tuple[Data, ...]
+    commits: tuple[str, ...]
+    """With a note where the source was changed since."""
+
+
+def build(found: Sequence[Record]) -> Ledger:
+    """The ledger of the records, at least one."""
+    facts, differences = _split(found, [_facts(record) for record in found])
+    packages, others = _split(found, [dict(_other_packages(record)) for record in found])
+    return Ledger(
+        cells=len(found),
+        facts=facts,
+        differences=differences + others,
+        pools=_pools(found),
+        packages=packages,
+        commands=commands(found),
+        data=_data(found),
+        commits=_commits(found),
+    )
+
+
+def _facts(record: Record) -> dict[str, str]:
+    cell = record.cell
+    memory = record.machine.get("memory_bytes")
+    machine = {k: v for k, v in record.machine.items() if k != "memory_bytes"}
+    facts = {
+        **{name: getattr(cell, name) for name in ("profile", "device", "precision", "threads")},
+        **{name.replace("_", " "): value for name, value in machine.items()},
+        "memory": f"{memory / 1e9:.1f} GB" if memory else None,
+        "commit": record.git.get("commit"),
+        "source changed since": {True: "yes", False: "no"}.get(record.git.get("dirty", "")),
+        **{name: record.packages[name] for name in MAIN if name in record.packages},
+        **{f"allocator {k}": v for k, v in record.worker.get("allocator", {}).items()},
+    }
+    return {name: str(value) for name, value in facts.items() if value is not None}
+
+
+def _other_packages(record: Record) -> Mapping[str, str]:
+    return {name: v for name, v in record.packages.items() if name not in MAIN}
+
+
+def _split(
+    found: Sequence[Record], facts: Sequence[Mapping[str, str]]
+) -> tuple[dict[str, str], tuple[Difference, ...]]:
+    """What is equal in all that say it, and what is not. Workers that never began say little."""
+    same: dict[str, str] = {}
+    different = []
+    for name in dict.fromkeys(name for of_cell in facts for name in of_cell):
+        cells: dict[str, list[Record]] = {}
+        for record, of_cell in zip(found, facts, strict=True):
+            if name in of_cell or not name.startswith("allocator"):
+                cells.setdefault(of_cell.get(name, ABSENT), []).append(record)
+        if len(cells) == 1:
+            same[name] = next(iter(cells))
+        else:
+            values = tuple((value, _cells_words(records)) for value, records in cells.items())
+            different.append(Difference(name, values))
+    return same, tuple(different)
+
+
+def _cells_words(records: Sequence[Record]) -> str:
+    labels = dict.fromkeys(r.cell.task_label for r in records)
+    names = dict.fromkeys(words.backend(r.cell.backend) for r in records)
+    sessions = dict.fromkeys(r.session for r in records)
+    return (
+        f"{words.count(len(records), 'cell')}: {', '.join(labels)} in {', '.join(names)}, "
+        f"session {', '.join(sessions)}"
+    )
+
+
+def _pools(found: Sequence[Record]) -> tuple[Pool, ...]:
+    seen: dict[str, dict[str, dict[str, None]]] = {"devices": {}}
+    surprising: dict[str, dict[str, None]] = {}
+    for record in found:
+        name = words.backend(record.cell.backend)
+        if devices := record.worker.get("devices"):
+            seen["devices"].setdefault(name, {})[", ".join(map(str, devices))] = None
+        for pool, threads in record.worker.get("threads", {}).items():
+            seen.setdefault(pool, {}).setdefault(name, {})[str(threads)] = None
+            if threads != record.cell.threads:
+                surprising.setdefault(pool, {})[name] = None
+    return tuple(
+        Pool(
+            name if name == "devices" else f"threads, {name}",
+            {backend: " / ".join(values) for backend, values in by_backend.items()},
+            tuple(surprising.get(name, {})),
+        )
+        for name, by_backend in seen.items()
+    )
+
+
+def _data(found: Sequence[Record]) -> tuple[Data, ...]:
+    keys = ("dataset", "source", "digest")
+    known = (r.provenance for r in found if r.provenance)
+    sets = dict.fromkeys(tuple(str(p.get(key, ABSENT)) for key in keys) for p in known)
+    return tuple(Data(*one) for one in sets)
+
+
+def _commits(found: Sequence[Record]) -> tuple[str, ...]:
+    def said(git: Mapping[str, Any]) -> str:
+        commit = git.get("commit") or "unknown: the source was not under git"
+        return f"{commit}, changed since" if git.get("dirty") else str(commit)
+
+    return tuple(dict.fromkeys(said(r.git) for r in found))
+
+
+def commands(found: Sequence[Record]) -> tuple[str, ...]:
+    """The fewest ``tetragrad run`` that make these cells: one for each set of equal conditions."""
+    wanted: dict[tuple[Any, ...], dict[str, set[tuple[str, int]]]] = {}
+    for record in found:
+        cell = record.cell
+        key = (record.session, cell.profile, cell.data, cell.device, cell.threads)
+        cells = wanted.setdefault(key, {})
+        cells.setdefault(cell.task_label, set()).add((cell.backend, cell.seed))
+    lines: dict[str, None] = {}
+    for (_, *conditions), by_task in wanted.items():
+        together: dict[frozenset[tuple[str, int]], list[str]] = {}
+        for label, pairs in by_task.items():
+            together.setdefault(frozenset(pairs), []).append(label)
+        for shared, labels in together.items():
+            for line in _lines(labels, shared, conditions):
+                lines[line] = None
+    return tuple(lines)
+
+
+def _lines(
+    labels: Sequence[str], pairs: frozenset[tuple[str, int]], conditions: Sequence[Any]
+) -> list[str]:
+    """Commands for (backend, seed) pairs: backends that have the same seeds go together."""
+    profile, data, device, threads = conditions
+    by_seeds: dict[tuple[int, ...], list[str]] = {}
+    for name in sorted({backend for backend, _ in pairs}, key=_place):
+        seeds = tuple(sorted(seed for backend, seed in pairs if backend == name))
+        by_seeds.setdefault(seeds, []).append(name)
+    asked = " ".join(f"--task {label}" for label in labels)
+
+    def chosen(names: Sequence[str]) -> str:
+        everyone = tuple(names) == backends.NAMES
+        return "" if everyone else "".join(f"--backend {name} " for name in names)
+
+    return [
+        f"tetragrad run {asked} {chosen(names)}"
+        f"--profile {profile} --first-seed {first} --seeds {last - first + 1} "
+        f"--threads {threads} --device {device} --data {data}"
+        for seeds, names in by_seeds.items()
+        for first, last in words.runs(seeds)
+    ]
+
+
+def _place(name: str) -> int:
+    return backends.NAMES.index(name) if name in backends.NAMES else len(backends.NAMES)

@@ -1,0 +1,155 @@
+"""What is measured of one task, by backend: quality, speed, curves, phases, memory."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from suite.records import Record
+from suite.statistics import median_interval, ratio_interval
+from suite.timings import Contestant, Timing
+
+PHASES = ("import", "build", "compile", "transfer", "train", "evaluate")
+OTHER = "other"
+POINTS = 60
+"""A curve by chunks has no more points than this, or hardly more."""
+BASE = "numpy"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A median with a low and a high end: lowest and highest of the seeds, or a 95% interval."""
+
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a curve is after ``epoch`` epochs and ``seconds`` of train."""
+
+    epoch: float
+    seconds: float
+    value: Interval
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast one backend trains; ``ratio`` is to NumPy and None where there is no such base."""
+
+    backend: str
+    mode: str
+    rate: Interval
+    ratio: Interval | None
+
+
+def over_seeds(values: Sequence[float]) -> Interval:
+    """Median, lowest and highest."""
+    return Interval(statistics.median(values), min(values), max(values))
+
+
+def by_epoch(records: Sequence[Record], metric: str) -> tuple[Point, ...]:
+    """A metric's curve over the seeds that have it, epoch by epoch."""
+    found: dict[int, list[tuple[float, float]]] = {}
+    for record in records:
+        for epoch in record.epochs:
+            if metric in epoch["metrics"]:
+                pair = (epoch["train_seconds"], epoch["metrics"][metric])
+                found.setdefault(epoch["epoch"], []).append(pair)
+    return tuple(
+        Point(epoch, statistics.median(s for s, _ in pairs), over_seeds([v for _, v in pairs]))
+        for epoch, pairs in sorted(found.items())
+    )
+
+
+def by_chunk(records: Sequence[Record]) -> tuple[Point, ...]:
+    """The training loss over the seeds, averaged over as many chunks as make ``POINTS`` points."""
+    curves = [_chunk_means(record) for record in records if record.chunks]
+    return tuple(
+        Point(
+            at[0][0],
+            statistics.median(seconds for _, seconds, _ in at),
+            over_seeds([loss for _, _, loss in at]),
+        )
+        for at in zip(*curves, strict=False)
+    )
+
+
+def _chunk_means(record: Record) -> list[tuple[float, float, float]]:
+    """(epochs until then, train seconds until then, mean loss) of groups of chunks."""
+    epochs = [chunk["epoch"] for chunk in record.chunks]
+    places, within = [], 0
+    for before, epoch in zip([0, *epochs], epochs, strict=False):
+        within = within + 1 if epoch == before else 1
+        places.append(epoch - 1 + within / epochs.count(epoch))
+    elapsed = list(accumulate(chunk["seconds"] for chunk in record.chunks))
+    size = -(-len(record.chunks) // POINTS)
+    found = []
+    for start in range(0, len(record.chunks), size):
+        part = record.chunks[start : start + size]
+        last = start + len(part) - 1
+        loss = statistics.fmean(loss for chunk in part for loss in chunk["losses"])
+        found.append((places[last], elapsed[last], loss))
+    return found
+
+
+def phases(records: Sequence[Record]) -> dict[str, float]:
+    """Seconds by phase, medians over the seeds, with all that is not in ``PHASES`` as "other"."""
+    found = {
+        name: statistics.median(record.phases.get(name, 0.0) for record in records)
+        for name in PHASES
+    }
+    rest = [sum(s for name, s in r.phases.items() if name not in PHASES) for r in records]
+    return {**found, OTHER: statistics.median(rest)}
+
+
+def memory(records: Sequence[Record]) -> dict[str, float]:
+    """Bytes after the import and at the peak, medians over the seeds that know both."""
+    known = [r.memory for r in records if {"after_import", "peak"} <= r.memory.keys()]
+    if not known:
+        return {}
+    return {name: statistics.median(m[name] for m in known) for name in ("after_import", "peak")}
+
+
+def speeds_in_turns(timing: Timing, trusted: Mapping[str, bool]) -> tuple[Speed, ...]:
+    """Speeds of those who took turns, ratios round by round.
+
+    ``trusted`` says of a backend whether it was verified in the records too; one that was not,
+    here or there, has no speed.
+    """
+    there = [c for c in timing.contestants if c.verified and trusted.get(c.backend) and c.seconds]
+    base = next((c for c in there if c.backend == BASE), None)
+
+    def speed(one: Contestant) -> Speed:
+        return Speed(
+            one.backend,
+            one.mode,
+            Interval(*timing.throughput(one.name)),
+            Interval(*timing.ratio(one.name, base.name)) if base else None,
+        )
+
+    return tuple(map(speed, there))
+
+
+def speeds_of_chunks(groups: Mapping[tuple[str, str], Sequence[Record]]) -> tuple[Speed, ...]:
+    """Speeds by backend and mode from the chunks of records that are verified, seeds pooled."""
+    rates = {
+        key: [rate for record in records for rate in record.rates]
+        for key, records in groups.items()
+        if all(record.verified for record in records)
+    }
+    base = next((found for (backend, _), found in rates.items() if backend == BASE), [])
+
+    def ratio(found: Sequence[float]) -> Interval | None:
+        if found is base:
+            return Interval(1, 1, 1)
+        return Interval(*ratio_interval(found, base)) if base else None
+
+    return tuple(
+        Speed(*key, Interval(*median_interval(found)), ratio(found))
+        for key, found in rates.items()
+        if found
+    )

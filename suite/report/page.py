@@ -1,0 +1,114 @@
+"""The page: one HTML file that needs nothing but itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from suite.report import bars, charts, exports, words
+from suite.report.charts import Chart
+from suite.report.document import Report, Section
+from suite.report.looks import PHASES, look
+from suite.report.measures import Point, Speed
+from suite.report.sources import implementations
+
+
+@dataclass
+class Figures:
+    """Numbers the charts as they are placed and keeps them for the page's script."""
+
+    found: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def place(self, chart: Chart) -> str:
+        """The element's name for a chart."""
+        name = f"figure-{len(self.found) + 1}"
+        self.found[name] = chart.figure
+        return name
+
+
+def render(report: Report) -> str:
+    """The page as text."""
+    environment = Environment(
+        loader=PackageLoader("suite.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        **{f.__name__: f for f in (words.figure, words.rate, words.seconds, words.megabytes)},
+        **{f.__name__: f for f in (words.error, words.backend, words.ranges)},
+        **{f.__name__: f for f in (exports.spread, exports.times, words.listed)},
+    }
+    return environment.get_template("template.html.jinja").render(
+        report=report,
+        charts=charts,
+        bars=bars,
+        count=words.count,
+        metrics_of=metrics_of,
+        rows_of=rows_of,
+        missing_of=missing_of,
+        speed_name=speed_name,
+        implementations=implementations,
+        look=look,
+        phase_looks=PHASES,
+        figures=Figures(),
+        style=_asset("style.css"),
+        script=_asset("script.js"),
+        plotly=Markup(get_plotlyjs()),
+    )
+
+
+def _asset(name: str) -> Markup:
+    return Markup((files("suite.report") / name).read_text(encoding="utf-8"))
+
+
+def metrics_of(section: Section) -> list[str]:
+    """The metrics that have curves."""
+    return list(dict.fromkeys(curve.metric for curve in section.curves))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A metric's curves as a table: by epoch, each curve's point there and whether it is timed."""
+
+    names: list[str]
+    lines: list[tuple[float, list[tuple[Point | None, bool]]]]
+
+
+def rows_of(section: Section, metric: str) -> Rows:
+    """The table that says what a metric's figures show."""
+    curves = [curve for curve in section.curves if curve.metric == metric]
+    points = [{point.epoch: point for point in curve.points} for curve in curves]
+    return Rows(
+        [curve.name for curve in curves],
+        [
+            (epoch, [(p.get(epoch), c.timed) for p, c in zip(points, curves, strict=True)])
+            for epoch in sorted({epoch for found in points for epoch in found})
+        ],
+    )
+
+
+def speed_name(section: Section, speed: Speed) -> str:
+    """What one of those who were timed is called."""
+    return words.name(speed.backend, speed.mode, [(s.backend, s.mode) for s in section.speeds])
+
+
+def missing_of(section: Section, sources: Sequence[Any]) -> list[str]:
+    """What a section has not because the records have it not."""
+    there = {
+        "interleaved timings": section.interleaved,
+        "texts": section.texts,
+        "attention maps": section.attention,
+        "a reading of the curves": section.readings,
+        "a comparison over seeds": section.comparisons,
+        "compilations": any(entry.compilations for entry in section.entries),
+        "sources of this task": sources,
+    }
+    return [name for name, found in there.items() if not found]

@@ -1,0 +1,175 @@
+"""Timings of backends that took turns: rates, ratios round by round, and when they suffice.
+
+One JSON file for each task of a session, ``results/timings/<session>/<task>.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from suite.contract import RequestError
+from suite.records import Cell
+from suite.statistics import median_interval, settled
+
+SCHEMA_VERSION = 1
+LEAST_ROUNDS = 5
+PRECISE = 0.02
+"""Half the width of a ratio's interval, relative, at which it is known well enough."""
+
+Interval = tuple[float, float, float]
+"""Median, low and high end of its 95% interval."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One backend in one mode, and the seconds of its turns, round by round."""
+
+    name: str
+    """``backend:mode``, with ``#2`` behind for the second of the same."""
+    backend: str
+    mode: str
+    verified: bool
+    seconds: tuple[float, ...]
+    idle_load: float
+    """Processor seconds per second used while others worked."""
+    ledger: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What contestants did in turns with the same chunks, ``samples`` (rounds,) of ``unit``."""
+
+    session: str
+    task: str
+    variant: str | None
+    profile: str
+    data: str
+    device: str
+    precision: str
+    threads: int
+    created: str
+    unit: str
+    samples: tuple[int, ...]
+    contestants: tuple[Contestant, ...]
+    warm_up_rounds: int = 0
+    """Rounds left out because someone was still warming up."""
+    stopped: str = ""
+    """``interval``: every ratio is known well enough; ``limit``: the time was over."""
+    warnings: tuple[str, ...] = ()
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def label(self) -> str:
+        """The task as it is asked for: ``task`` or ``task:variant``."""
+        return f"{self.task}:{self.variant}" if self.variant else self.task
+
+    def contestant(self, name: str) -> Contestant:
+        """The contestant of that name; RequestError if there is none."""
+        for found in self.contestants:
+            if found.name == name:
+                return found
+        there = ", ".join(c.name for c in self.contestants)
+        raise RequestError(f"{name!r} was not timed; there are: {there}")
+
+    def throughput(self, name: str) -> Interval:
+        """Samples (or tokens) per second."""
+        return median_interval(np.divide(self.samples, self.contestant(name).seconds).tolist())
+
+    def ratio(self, name: str, base: str) -> Interval:
+        """How many times as fast as ``base`` it is, from ratios within rounds."""
+        own, other = (self.contestant(n).seconds for n in (name, base))
+        return median_interval(np.divide(other, own).tolist())
+
+    @property
+    def base(self) -> str:
+        """What ratios are formed to unless another is named: NumPy, or the first there is."""
+        names = [c.name for c in self.contestants]
+        return next((c.name for c in self.contestants if c.backend == "numpy"), names[0])
+
+    def precise(self) -> bool:
+        """Whether there are enough rounds, and all ratios to the base are known well enough."""
+        if len(self.samples) < LEAST_ROUNDS:
+            return False
+        others = [c.name for c in self.contestants if c.name != self.base]
+        ratios = [self.ratio(name, self.base) for name in others]
+        return all((high - low) / 2 <= PRECISE * middle for middle, low, high in ratios)
+
+
+def conditions(run: Timing | Cell) -> tuple[Any, ...]:
+    """What must be equal for numbers to be compared or taken together."""
+    label = run.label if isinstance(run, Timing) else run.task_label
+    return (label, run.profile, run.data, run.device, run.precision, run.threads)
+
+
+def path_of(results: Path, timing: Timing) -> Path:
+    """Where a timing lies."""
+    return results / "timings" / timing.session / f"{timing.label.replace(':', '-')}.json"
+
+
+def read(path: Path) -> Timing:
+    """The timing at ``path``; RequestError if it is none, or of another schema version."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["schema_version"] != SCHEMA_VERSION:
+            version = document["schema_version"]
+            raise RequestError(
+                f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}"
+            )
+        contestants = tuple(_frozen(Contestant, c) for c in document.pop("contestants"))
+        found: Timing = _frozen(Timing, {**document, "contestants": contestants})
+        return found
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RequestError(f"{path} is not a timing ({error}); move it away") from None
+
+
+def of_session(results: Path, session: str) -> dict[str, Timing]:
+    """The timings of a session, by task."""
+    found = (read(path) for path in sorted((results / "timings" / session).glob("*.json")))
+    return {timing.label: timing for timing in found}
+
+
+def trimmed(timing: Timing) -> Timing:
+    """Without the rounds at its beginning in which someone was still warming up."""
+    rates = [np.divide(c.seconds, timing.samples) for c in timing.contestants]
+    start = max((settled(np.log(rate).tolist()) for rate in rates), default=0)
+    return replace(
+        timing,
+        samples=timing.samples[start:],
+        contestants=tuple(replace(c, seconds=c.seconds[start:]) for c in timing.contestants),
+        warm_up_rounds=timing.warm_up_rounds + start,
+    )
+
+
+def joined(first: Timing, second: Timing) -> Timing:
+    """The rounds of both, of the same contestants, one after the other."""
+    contestants = (
+        replace(one, seconds=one.seconds + other.seconds)
+        for one, other in zip(first.contestants, second.contestants, strict=True)
+    )
+    return replace(
+        second,
+        samples=first.samples + second.samples,
+        contestants=tuple(contestants),
+        warm_up_rounds=first.warm_up_rounds + second.warm_up_rounds,
+        warnings=tuple(dict.fromkeys(first.warnings + second.warnings)),
+    )
+
+
+def _frozen(kind: Any, document: dict[str, Any]) -> Any:
+    """A dataclass of a JSON document, whose lists become tuples."""
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in document.items()})
+
+
+def names(labels: Sequence[str]) -> list[str]:
+    """Labels made unique: ``torch:eager`` again is ``torch:eager#2``."""
+    found: list[str] = []
+    for label in labels:
+        count = sum(name.partition("#")[0] == label for name in found)
+        found.append(f"{label}#{count + 1}" if count else label)
+    return found

@@ -1,0 +1,144 @@
+"""Cells that are compared, trained in turns by workers that live side by side, then timed further.
+
+The same rounds train and time: in each, every worker trains the same chunk.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+from suite import timings
+from suite.launch import Ending, Event, Worker
+from suite.noise import Watch
+from suite.records import Record
+from suite.timings import Contestant, Timing
+from suite.turns import Turns
+
+
+class Together:
+    """The cells of one task and seed, of which each record is filled in as its worker reports.
+
+    ``timeout`` [s] bounds the work of each cell, ``limit`` [s] what is added to the training to
+    know the ratios of the speeds well enough.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        timeout: float,
+        limit: float,
+        on_event: Callable[[Record, Event], None],
+    ):
+        self.timing: Timing | None = None
+        self._records, self._on_event = records, on_event
+        self._timeout, self._limit = timeout, limit
+        self._finished: set[str] = set()
+        self._turns: list[list[tuple[int, float]]] = [[] for _ in records]
+        """Of each cell, samples and seconds, turn by turn."""
+
+    def run(self, keep: Callable[[Record], None]) -> None:
+        """Trains all, hands every record to ``keep`` once it is complete, and times on.
+
+        KeyboardInterrupt if the user interrupts; what was not complete then was not kept.
+        """
+        with ExitStack() as stack:
+            workers = [stack.enter_context(self._worker(n)) for n in range(len(self._records))]
+            turns = Turns(workers, seed=self._records[0].cell.seed)
+            with Watch([worker.pid for worker in workers]) as watch:
+                turns.begin()
+                while training := [w for w in turns.alive if w.cell.label not in self._finished]:
+                    turns.round(training)
+                for record, worker in zip(self._records, workers, strict=True):
+                    _end(record, worker.ending or Ending("ok", None))
+                    keep(record)
+                self._go_on(turns, watch)
+            turns.dismiss()
+
+    def _worker(self, number: int) -> Worker:
+        record = self._records[number]
+        record.created = datetime.now(UTC).isoformat(timespec="milliseconds")
+        record.outcome, record.reason = "interrupted", "stopped by the user"
+
+        def on_event(event: Event) -> None:
+            if event["event"] in ("chunk", "further"):
+                self._turns[number].append((event["samples"], event["seconds"]))
+            absorb(record, event)
+            if event["event"] == "finished":
+                self._finished.add(record.cell.label)
+            self._on_event(record, event)
+
+        return Worker(record.cell, "train", on_event, self._timeout)
+
+    def _go_on(self, turns: Turns, watch: Watch) -> None:
+        """Rounds until the ratios of all that are still there are known well enough."""
+        deadline = time.monotonic() + self._limit
+        while turns.alive:
+            timing = self._measured(turns, watch)
+            over = time.monotonic() > deadline and len(timing.samples) >= timings.LEAST_ROUNDS
+            if over or timing.precise():
+                stopped = "interval" if timing.precise() else "limit"
+                self.timing = dataclasses.replace(timing, stopped=stopped)
+                return
+            turns.round(turns.alive)
+
+    def _measured(self, turns: Turns, watch: Watch) -> Timing:
+        """What is known now of those that are still there, less the warm-up."""
+        labels = {worker.cell.label: worker for worker in turns.alive}
+        found = [
+            (record, own)
+            for record, own in zip(self._records, self._turns, strict=True)
+            if record.cell.label in labels
+        ]
+        rounds = min(len(own) for _, own in found)
+        names = timings.names([f"{r.cell.backend}:{r.cell.mode}" for r, _ in found])
+        contestants = tuple(
+            Contestant(
+                name=name,
+                backend=record.cell.backend,
+                mode=record.cell.mode,
+                verified=record.verified,
+                seconds=tuple(seconds for _, seconds in own[:rounds]),
+                idle_load=turns.idle_load(labels[record.cell.label]),
+                ledger=record.worker,
+            )
+            for name, (record, own) in zip(names, found, strict=True)
+        )
+        record, own = found[0]
+        cell = record.cell
+        return timings.trimmed(
+            Timing(
+                record.session,
+                *(cell.task, cell.variant, cell.profile, cell.data, cell.device, cell.precision),
+                threads=cell.threads,
+                created=record.created,
+                unit=record.unit,
+                samples=tuple(samples for samples, _ in own[:rounds]),
+                contestants=contestants,
+                warnings=watch.warnings(contestants),
+            )
+        )
+
+
+def _end(record: Record, ending: Ending) -> None:
+    record.outcome, record.reason = ending.outcome, ending.reason
+    if ending.outcome != "ok":
+        record.stderr = ending.stderr
+
+
+def absorb(record: Record, event: Event) -> None:
+    """Takes over what a worker reports, as it comes: a worker that dies leaves what it had done."""
+    fields: dict[str, Any] = {k: v for k, v in event.items() if k != "event"}
+    match event["event"]:
+        case "started" | "stopped" | "shown" | "finished":
+            known = {f.name for f in dataclasses.fields(Record)}
+            for name in known & fields.keys():
+                setattr(record, name, fields[name])
+        case "chunk":
+            record.chunks.append(fields)
+        case "epoch":
+            record.epochs.append(fields)

@@ -1,0 +1,124 @@
+"""Rates, ratios round by round, warming up, and when there are rounds enough."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from suite import records, timings
+from suite.contract import RequestError
+from suite.statistics import settled
+from suite.timings import Contestant, Timing
+
+
+def timing(*seconds: list[float]) -> Timing:
+    """Of numpy:eager, torch:eager and so on, each with its seconds; 100 samples a turn."""
+    contestants = tuple(
+        Contestant(f"{name}:eager", name, "eager", True, tuple(own), 0.0)
+        for name, own in zip(("numpy", "torch", "jax"), seconds, strict=False)
+    )
+    return Timing(
+        session="20260101-000000-abcd",
+        task="fewshot",
+        variant="triplet",
+        profile="quick",
+        data="real",
+        device="cpu",
+        precision="float32",
+        threads=1,
+        created="2026-01-01T00:00:00.000+00:00",
+        unit="images/s",
+        samples=(100,) * len(seconds[0]),
+        contestants=contestants,
+    )
+
+
+def test_rates_and_ratios_are_medians_over_rounds() -> None:
+    found = timing([1.0, 2.0, 4.0], [0.5, 1.0, 2.0])
+    assert found.throughput("torch:eager")[0] == 100
+    assert found.ratio("torch:eager", "numpy:eager") == (2, 2, 2)  # whatever the machine did
+    assert found.ratio("numpy:eager", "torch:eager") == (0.5, 0.5, 0.5)
+    with pytest.raises(RequestError, match="'jax' was not timed; there are: numpy:eager, torch"):
+        found.ratio("jax", "numpy:eager")
+
+
+def test_a_drift_of_the_machine_does_not_reach_the_ratios() -> None:
+    rng = np.random.default_rng(0)
+    drift = np.linspace(1, 3, 40)
+    one, other = (drift * base * rng.lognormal(0, 0.01, 40) for base in (1.0, 0.8))
+    found = timing(one.tolist(), other.tolist())
+    middle, low, high = found.ratio("torch:eager", "numpy:eager")
+    assert low < 1.25 < high
+    assert (high - low) / middle < 0.02
+    rate, rate_low, rate_high = found.throughput("torch:eager")
+    assert (rate_high - rate_low) / rate > 0.2
+
+
+def test_it_is_precise_after_five_rounds_at_least_and_only_if_all_ratios_are() -> None:
+    steady, wild = [1.0] * 5, [1.0, 1.2, 0.8, 1.1, 0.9]
+    assert timing(steady, steady).precise()
+    assert not timing(steady[:4], steady[:4]).precise()
+    assert not timing(steady, wild).precise()
+    assert not timing(steady, steady, wild).precise()
+    assert timing(wild).precise()  # alone, there is no ratio to know
+
+
+def test_the_rounds_of_warming_up_are_left_out_for_all() -> None:
+    cold = [5.0, 3.0, *[1.0] * 8]
+    found = timings.trimmed(timing([1.0] * 10, cold))
+    assert found.warm_up_rounds == 2
+    assert found.contestants[0].seconds == (1.0,) * 8
+    assert found.contestants[1].seconds == (1.0,) * 8
+    assert found.samples == (100,) * 8
+
+
+def test_shapes_of_different_size_are_no_warming_up() -> None:
+    samples = (100, 300) * 6
+    seconds = [count / 100 for count in samples]
+    found = timings.trimmed(replace(timing(seconds, seconds), samples=samples))
+    assert found.warm_up_rounds == 0
+
+
+@given(st.lists(st.floats(-5, 5), max_size=30))
+def test_at_most_half_of_a_series_is_left_out(series: list[float]) -> None:
+    assert 0 <= settled(series) <= len(series) // 2
+
+
+def test_a_steady_series_is_kept_nearly_whole() -> None:
+    rng = np.random.default_rng(0)
+    left_out = [settled(rng.normal(size=40).tolist()) for _ in range(200)]
+    assert np.median(left_out) <= 8
+
+
+def test_rounds_of_several_seeds_are_joined() -> None:
+    first, second = timing([1.0], [2.0]), timing([3.0], [4.0])
+    both = timings.joined(replace(first, warnings=("a",), warm_up_rounds=1), second)
+    assert [c.seconds for c in both.contestants] == [(1.0, 3.0), (2.0, 4.0)]
+    assert (both.samples, both.warnings, both.warm_up_rounds) == ((100, 100), ("a",), 1)
+
+
+def test_a_timing_round_trips_and_what_is_none_is_refused(tmp_path: Path) -> None:
+    found = timing([1.0, 2.0], [0.5, 1.0])
+    path = timings.path_of(tmp_path, found)
+    assert path.relative_to(tmp_path).parts == (
+        *("timings", "20260101-000000-abcd", "fewshot-triplet.json"),
+    )
+    records.write_json(path, asdict(found))
+    assert timings.of_session(tmp_path, found.session) == {"fewshot:triplet": found}
+    records.write_json(path, {**asdict(found), "schema_version": 99})
+    with pytest.raises(RequestError, match="schema version 99"):
+        timings.read(path)
+    path.write_text("[]")
+    with pytest.raises(RequestError, match="is not a timing"):
+        timings.read(path)
+
+
+def test_names_are_unique() -> None:
+    assert timings.names(["torch:eager", "jax:jit", "torch:eager", "torch:eager"]) == [
+        *("torch:eager", "jax:jit", "torch:eager#2", "torch:eager#3"),
+    ]
