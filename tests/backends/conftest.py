@@ -32,9 +32,9 @@ def call() -> Iterator[Call]:
             pytest.skip(reason)
         key = (backend, precision)
         if key not in pools:
-            before = dict(os.environ)
+            before, own = dict(os.environ), worker_environment(backend, "cpu", 1)
             os.environ.clear()
-            os.environ.update(worker_environment(backend, "cpu", 1))
+            os.environ.update(own)
             try:
                 pools[key] = ProcessPoolExecutor(1, get_context("spawn"), _configure, key)
                 pools[key].submit(int).result()  # the process is made here, with this environment
