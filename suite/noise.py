@@ -16,19 +16,13 @@ wait; and by how much the frequency may differ between begin and end."""
 
 
 class Watch:
-    """Watches the machine while entered, the work of ``pids`` and this process excepted."""
+    """Watches the machine from now on, the work of ``pids`` and this process excepted."""
 
     def __init__(self, pids: Sequence[int]):
         self._processes = [psutil.Process(), *map(psutil.Process, pids)]
-
-    def __enter__(self) -> Watch:
         self._begin, self._before = time.monotonic(), psutil.cpu_times()
         self._own_before = self._own()
         self._frequency = _frequency()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
 
     def warnings(self, contestants: Sequence[Contestant]) -> tuple[str, ...]:
         """Why what was measured until now may be off, each in words with its number."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,6 @@ class Contestant:
     seconds: tuple[float, ...]
     idle_load: float
     """Processor seconds per second used while others worked."""
-    ledger: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

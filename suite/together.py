@@ -49,14 +49,14 @@ class Together:
         with ExitStack() as stack:
             workers = [stack.enter_context(self._worker(n)) for n in range(len(self._records))]
             turns = Turns(workers, seed=self._records[0].cell.seed)
-            with Watch([worker.pid for worker in workers]) as watch:
-                turns.begin()
-                while training := [w for w in turns.alive if w.cell.label not in self._finished]:
-                    turns.round(training)
-                for record, worker in zip(self._records, workers, strict=True):
-                    _end(record, worker.ending or Ending("ok", None))
-                    keep(record)
-                self._go_on(turns, watch)
+            watch = Watch([worker.pid for worker in workers])
+            turns.begin()
+            while training := [w for w in turns.alive if w.cell.label not in self._finished]:
+                turns.round(training)
+            for record, worker in zip(self._records, workers, strict=True):
+                _end(record, worker.ending or Ending("ok", None))
+                keep(record)
+            self._go_on(turns, watch)
             turns.dismiss()
 
     def _worker(self, number: int) -> Worker:
@@ -80,8 +80,9 @@ class Together:
         while turns.alive:
             timing = self._measured(turns, watch)
             over = time.monotonic() > deadline and len(timing.samples) >= timings.LEAST_ROUNDS
-            if over or timing.precise():
-                stopped = "interval" if timing.precise() else "limit"
+            precise = timing.precise()
+            if over or precise:
+                stopped = "interval" if precise else "limit"
                 self.timing = dataclasses.replace(timing, stopped=stopped)
                 return
             turns.round(turns.alive)
@@ -104,7 +105,6 @@ class Together:
                 verified=record.verified,
                 seconds=tuple(seconds for _, seconds in own[:rounds]),
                 idle_load=turns.idle_load(labels[record.cell.label]),
-                ledger=record.worker,
             )
             for name, (record, own) in zip(names, found, strict=True)
         )

@@ -11,8 +11,8 @@ from backends.jax.engine import Arrays, Program
 from backends.jax.recurrent import lstm, step
 from suite.contract import State, Task
 
-# The products of a step are small: Eigen's, which XLA used before version 0.10, are faster at them
-# than YNNPACK's. Other versions may not know the option.
+# The products of a step are small: Eigen is faster at them than YNNPACK, which XLA otherwise takes.
+# Other versions may not know the option.
 SMALL_PRODUCTS = (
     {"xla_cpu_experimental_ynn_fusion_type": ""} if jax.__version__.startswith("0.10.") else None
 )

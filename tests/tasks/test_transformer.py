@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tasks
-from suite.contract import Array, Chunk, Tree
+from suite.contract import Array, Chunk, Predict, Tree
 from tasks.datasets import multi30k
 from tasks.datasets.multi30k import BOS, EOS, PAD, UNKNOWN
 from tasks.transformer import PROFILES, Transformer, config
@@ -157,7 +157,7 @@ def test_with_a_beam_sentences_are_searched_for_and_not_decoded_greedily() -> No
     assert all((outputs["tokens"][:, :, 0] == EOS).all() for _, outputs in found)
 
 
-def stub(task: Transformer):  # type: ignore[no-untyped-def]
+def stub(task: Transformer) -> Predict:
     """A model that ends every sentence at once, and attends to the first word alone."""
     constants = task.config
 
