@@ -137,6 +137,7 @@ class Runner:
         for record in found:
             if record not in kept:
                 self._keep(record)
+        self.session.records += found  # in the order asked for, whichever was kept first
 
     def _is_to_be_trained(self, record: Record) -> bool:
         """Verifies a cell, if its backend is there, and says whether to train it."""
@@ -196,7 +197,6 @@ class Runner:
     def _keep(self, record: Record) -> None:
         """To disk first; then to MLflow, whose failure costs nothing that cannot be sent later."""
         path = records.write(self._results, record)
-        self.session.records.append(record)
         self._reporter.cell_finished(record)
         run = self._tracker.try_log(record, path, self._reporter.say)
         if run:
