@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Sequence
 from typing import cast
 
 from suite.contract import Backend, RequestError
 
 NAMES = ("numpy", "torch", "tensorflow", "jax")
+ALL = "all"
+
+Choice = tuple[str, str]
+"""A backend's name and its mode."""
 
 
 def load(name: str) -> Backend:
@@ -15,3 +20,39 @@ def load(name: str) -> Backend:
     if name not in NAMES:
         raise RequestError(f"there is no backend {name!r}; the backends are: {', '.join(NAMES)}")
     return cast(Backend, importlib.import_module(f"backends.{name}"))
+
+
+def choices(wanted: str, mode: str | None = None) -> tuple[Choice, ...]:
+    """What ``backend``, ``backend:mode``, ``backend:all`` or ``all`` asks for.
+
+    ``backend`` alone is in ``mode`` if it has that, or else in its first. RequestError for an
+    unknown backend or mode.
+    """
+    if wanted == ALL:
+        return tuple(choice for name in NAMES for choice in choices(f"{name}:{ALL}"))
+    name, colon, asked = wanted.partition(":")
+    known = load(name).MODES
+    if not colon:
+        return ((name, mode if mode in known else known[0]),)
+    if asked == ALL:
+        return tuple((name, own) for own in known)
+    if asked not in known:
+        raise RequestError(f"{name} has no mode {asked!r}; its modes are: {', '.join(known)}")
+    return ((name, asked),)
+
+
+def chosen(wanted: Sequence[str], mode: str | None = None) -> tuple[Choice, ...]:
+    """All that ``wanted`` asks for, once each; of nothing, every backend.
+
+    ``mode`` is for those that are wanted without one. RequestError if none of them has it.
+    """
+    found = tuple(choice for one in wanted or NAMES for choice in choices(one, mode))
+    alone = [name for name in wanted or NAMES if name in NAMES]
+    modes = {name: load(name).MODES for name in alone}
+    if mode and not any(mode in known for known in modes.values()):
+        there = "; ".join(f"{name}: {', '.join(known)}" for name, known in modes.items())
+        raise RequestError(
+            f"--mode {mode} is no mode of what is chosen; "
+            + (f"modes are: {there}" if there else "give a --backend without a mode of its own")
+        )
+    return tuple(dict.fromkeys(found))

@@ -68,7 +68,15 @@ TaskOption = Annotated[
     ),
 ]
 BackendOption = Annotated[
-    list[str], typer.Option("--backend", help="A backend; repeatable. Default: all.")
+    list[str],
+    typer.Option(
+        "--backend",
+        help="backend, backend:mode, backend:all or all; repeatable.",
+        show_default=False,
+    ),
+]
+ModeOption = Annotated[
+    str | None, typer.Option(help="Mode of the backends that have it and are named without one.")
 ]
 DataOption = Annotated[
     Data,
@@ -98,6 +106,7 @@ RESULTS = Path("results")
 def run(
     task: TaskOption = [],  # noqa: B006  (typer copies it)
     backend: BackendOption = [],  # noqa: B006
+    mode: ModeOption = None,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.cpu,
     profile: Annotated[
         str, typer.Option(help=f"How much to train: {', '.join(tasks.PROFILES)}.")
@@ -124,7 +133,8 @@ def run(
 ) -> None:
     """Train and time tasks in every backend, after verifying that it is the same model.
 
-    Without --task: every task, in its default variant.
+    Without --task: every task, in its default variant. Without --backend: every backend, in its
+    default mode.
     """
     _require_threads(threads)
     if timeout <= 0:
@@ -132,7 +142,7 @@ def run(
     choices = _choices(task or tasks.NAMES)
     plan = Plan(
         choices=choices,
-        backends=_chosen(backend, backends.NAMES, "backend"),
+        backends=backends.chosen(backend, mode),
         device=device.value,
         profile=_chosen([profile], tasks.PROFILES, "profile")[0],
         seeds=range(first_seed, first_seed + seeds),
@@ -159,6 +169,7 @@ def run(
 def verify(
     task: TaskOption = [],  # noqa: B006
     backend: BackendOption = [],  # noqa: B006
+    mode: ModeOption = None,
     precision: Annotated[
         list[PrecisionChoice], typer.Option(help="float32 or float64; repeatable. Default: both.")
     ] = [],  # noqa: B006
@@ -172,7 +183,7 @@ def verify(
     with Reporter() as reporter:
         verdicts = verification.verify_all(
             _choices(task or [tasks.ALL]),
-            _chosen(backend, backends.NAMES, "backend"),
+            backends.chosen(backend, mode),
             chosen,
             data.value,
             reporter,

@@ -354,16 +354,16 @@ class Backend(Protocol):
 
     FRAMEWORK: str
     """Import name of the framework."""
-    MODE: str
-    """How it runs its programs: eager, graph, jit."""
+    MODES: tuple[str, ...]
+    """The ways in which it runs its programs, the default first: eager, compile, graph, ..."""
 
-    def available(self) -> str | None:
-        """None, or why the backend cannot be used here and what to do."""
+    def available(self, mode: str = ...) -> str | None:
+        """None, or why the backend cannot be used here in ``mode`` and what to do."""
 
     def environment(self, device: str, threads: int) -> Mapping[str, str]:
         """What must stand in a worker's environment before the framework is imported."""
 
-    def configure(self, device: str, threads: int, precision: Precision) -> None:
+    def configure(self, device: str, threads: int, precision: Precision, mode: str = ...) -> None:
         """Imports the framework and sets it up. Raises Unavailable if the device is not there."""
 
     def describe(self) -> dict[str, Any]:

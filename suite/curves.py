@@ -45,7 +45,5 @@ def draw_curves(record: Record, path: Path) -> None:
     cell = record.cell
     verified = "verified" if record.verified else "NOT VERIFIED"
     data = "" if cell.data == "real" else ", GENERATED DATA"
-    figure.suptitle(
-        f"{cell.task_label}, {cell.backend}:{cell.mode}, seed {cell.seed}, {verified}{data}"
-    )
+    figure.suptitle(f"{cell.task_label}, {cell.backend_label}, seed {cell.seed}, {verified}{data}")
     figure.savefig(path, dpi=110)

@@ -18,6 +18,7 @@ from typing import Any, get_args
 
 import numpy as np
 
+import backends
 import tasks
 from suite.contract import Array, Chunk, DataSource, Envelope, Precision, Program, Task, Tree
 from suite.environment import machine, package_versions
@@ -45,7 +46,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found of one backend in one precision."""
+    """What was found of one backend in one mode and precision."""
 
     task: str
     backend: str
@@ -55,6 +56,13 @@ class Verdict:
     outcome: str = "ok"
     """Of the worker; findings exist only if "ok"."""
     reason: str | None = None
+    mode: str = ""
+    """Empty in records of before there were modes."""
+
+    @property
+    def backend_label(self) -> str:
+        """The backend as it is asked for: ``backend:mode``."""
+        return f"{self.backend}:{self.mode}"
 
     @property
     def verified(self) -> bool:
@@ -179,35 +187,36 @@ class Verifier:
     ):
         self._task, self._device, self._threads, self._timeout = task, device, threads, timeout
         self._cache_folder = cache_folder
-        oracle = replace(self._cell(ORACLE, "float64"), device="cpu")
+        oracle = replace(self._cell(backends.choices(ORACLE)[0], "float64"), device="cpu")
         self._oracle = cache(lambda steps: self._trace(oracle, steps))
 
-    def verify(self, backend: str, precision: Precision) -> Verdict:
-        """The verdict on one backend.
+    def verify(self, choice: backends.Choice, precision: Precision) -> Verdict:
+        """The verdict on one backend in one mode.
 
         NumPy's gradients must pass the central differences too: that they agree with themselves in
         float64 would prove nothing.
         """
-        kept = self._cache_path(backend, precision)
+        kept = self._cache_path(choice, precision)
         if kept and kept.is_file():
             return verdict_from(json.loads(kept.read_text()))
-        verdict = self._compare(backend, precision)
+        verdict = self._compare(choice, precision)
         if kept and verdict.verified:
             write_json(kept, asdict(verdict))
         return verdict
 
-    def _compare(self, backend: str, precision: Precision) -> Verdict:
+    def _compare(self, choice: backends.Choice, precision: Precision) -> Verdict:
+        backend, mode = choice
         envelope = self._task.envelopes[precision]
         findings: tuple[Finding, ...] = ()
         ending = Ending("ok", None)
         if (backend, precision) != (ORACLE, "float64"):
-            candidate, ending = self._trace(self._cell(backend, precision), envelope.steps)
+            candidate, ending = self._trace(self._cell(choice, precision), envelope.steps)
             if ending.outcome == "ok":
                 oracle, ending = self._oracle(envelope.steps)
             if ending.outcome == "ok":
                 findings = compare(candidate, oracle, envelope)
         if backend == ORACLE and ending.outcome == "ok":
-            checked, ending = self._check_gradients(self._cell(ORACLE, "float64"))
+            checked, ending = self._check_gradients(self._cell(choice, "float64"))
             findings += checked
         if ending.outcome == "interrupted":
             raise KeyboardInterrupt
@@ -219,6 +228,7 @@ class Verifier:
             findings=findings,
             outcome=ending.outcome,
             reason=ending.reason,
+            mode=mode,
         )
 
     def _check_gradients(self, cell: Cell) -> tuple[tuple[Finding, ...], Ending]:
@@ -234,13 +244,13 @@ class Verifier:
             return (), ending
         return (_worst_leaf("central differences", errors, CENTRAL_DIFFERENCES),), ending
 
-    def _cell(self, backend: str, precision: Precision) -> Cell:
+    def _cell(self, choice: backends.Choice, precision: Precision) -> Cell:
         source: DataSource = self._task.provenance.source
         return Cell(
             task=self._task.name,
             variant=self._task.variant,
-            backend=backend,
-            mode="",
+            backend=choice[0],
+            mode=choice[1],
             device=self._device,
             precision=precision,
             seed=self._task.verification_seed,
@@ -258,13 +268,13 @@ class Verifier:
             with np.load(output, allow_pickle=False) as arrays:
                 return dict(arrays), ending
 
-    def _cache_path(self, backend: str, precision: Precision) -> Path | None:
+    def _cache_path(self, choice: backends.Choice, precision: Precision) -> Path | None:
         if self._cache_folder is None:
             return None
         facts = {
-            "cell": asdict(self._cell(backend, precision)),
+            "cell": asdict(self._cell(choice, precision)),
             "data": self._task.provenance.digest,
-            "sources": _sources_digest(backend),
+            "sources": _sources_digest(choice[0]),
             "packages": dict(package_versions()),
             "machine": dict(machine()),
         }

@@ -65,6 +65,8 @@ class Worker:
     def __enter__(self) -> Worker:
         self._kills_before = _oom_kills()
         self._printed = tempfile.TemporaryFile()
+        # its own: a compiler that keeps what it made there would hide from a later worker its time
+        self._scratch = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self._events, writing = os.pipe()
         try:
             self._process = subprocess.Popen(
@@ -73,12 +75,13 @@ class Worker:
                 stdout=self._printed,
                 stderr=self._printed,
                 pass_fds=(writing,),
-                env=worker_environment(self.cell.backend, self.cell.device, self.cell.threads),
+                env=self._environment(),
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the worker
             )
         except BaseException:
             os.close(self._events)
             self._printed.close()
+            self._scratch.cleanup()
             raise
         finally:
             os.close(writing)
@@ -93,6 +96,12 @@ class Worker:
             self._process.stdin.close()
         os.close(self._events)
         self._printed.close()
+        self._scratch.cleanup()
+
+    def _environment(self) -> dict[str, str]:
+        cell = self.cell
+        own = worker_environment(cell.backend, cell.device, cell.threads)
+        return {**own, "TMPDIR": self._scratch.name}
 
     @property
     def pid(self) -> int:

@@ -29,24 +29,36 @@ def print_listing(console: Console) -> None:
     for column in ("backend", "version", "mode", "devices", "not available because"):
         table.add_column(column, overflow="fold")
     with ThreadPoolExecutor() as pool:
-        for row in pool.map(_backend, backends.NAMES):
-            table.add_row(*map(escape, row))
+        for rows in pool.map(_backend, backends.NAMES):
+            for row in rows:
+                table.add_row(*map(escape, row))
     console.print(table)
 
 
-def _backend(name: str) -> tuple[str, ...]:
+def _backend(name: str) -> list[tuple[str, ...]]:
+    """A row for every mode, the default first."""
+    backend = backends.load(name)
+    version, devices, missing = _described(name)
+    return [
+        (name, version, mode, devices, missing or backend.available(mode) or "")
+        for mode in backend.MODES
+    ]
+
+
+def _described(name: str) -> tuple[str, str, str | None]:
+    """Version and devices of a backend, or why it has none."""
     backend = backends.load(name)
     if reason := backend.available():
-        return name, "-", backend.MODE, "-", reason
+        return "-", "-", reason
     seen: dict[str, Any] = {}
 
     def on_event(event: Event) -> None:
         seen.update(event.get("worker", {}))
 
-    cell = Cell("", None, name, backend.MODE, "cpu", "float32", 0, "", "generated", 1)
+    cell = Cell("", None, name, backend.MODES[0], "cpu", "float32", 0, "", "generated", 1)
     ending = launch(cell, "describe", on_event)
     if ending.outcome != "ok":
-        return name, "-", backend.MODE, "-", f"{ending.outcome}: {ending.reason}"
+        return "-", "-", f"{ending.outcome}: {ending.reason}"
     distribution = importlib.metadata.packages_distributions()[backend.FRAMEWORK][0]
     version = importlib.metadata.version(distribution)
-    return name, version, backend.MODE, ", ".join(seen["devices"]), ""
+    return version, ", ".join(seen["devices"]), None

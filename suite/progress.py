@@ -57,7 +57,7 @@ class Reporter:
             numbers = "  ".join(f"{k} {v:.4f}" for k, v in event["metrics"].items())
             self._bar.update(self._current, total=epochs, completed=event["epoch"])
             if not self._live:
-                self.say(f"  {cell.backend:10}  epoch {event['epoch']}/{epochs}  {numbers}")
+                self.say(f"  {cell.backend_label:16}  epoch {event['epoch']}/{epochs}  {numbers}")
 
     def cell_finished(self, record: Record) -> None:
         speed = record.throughput

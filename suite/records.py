@@ -43,6 +43,11 @@ class Cell:
         return f"{self.task}:{self.variant}" if self.variant else self.task
 
     @property
+    def backend_label(self) -> str:
+        """The backend as it is asked for: ``backend:mode``."""
+        return f"{self.backend}:{self.mode}"
+
+    @property
     def label(self) -> str:
         """A name for files, unique within a session."""
         task = self.task_label.replace(":", "-")

@@ -30,7 +30,7 @@ class Plan:
     """What the user asked to be run."""
 
     choices: tuple[tasks.Choice, ...]
-    backends: tuple[str, ...]
+    backends: tuple[backends.Choice, ...]
     device: str
     profile: str
     seeds: range
@@ -65,14 +65,14 @@ def new_session_id() -> str:
 
 
 def cells(plan: Plan, choice: tasks.Choice, seed: int, source: DataSource) -> Iterator[Cell]:
-    """The cells of one task and seed, one for each backend: they are compared."""
+    """The cells of one task and seed, one for each backend and mode: they are compared."""
     own = tasks.OPTIONS.get(choice[0], {})
-    for backend in plan.backends:
+    for backend, mode in plan.backends:
         yield Cell(
             task=choice[0],
             variant=choice[1],
             backend=backend,
-            mode=backends.load(backend).MODE,
+            mode=mode,
             device=plan.device,
             precision=PRECISION,
             seed=seed,
@@ -92,7 +92,7 @@ class Runner:
         self._tracker, self._reporter = tracker, reporter
         self._verifiers: dict[str, Verifier] = {}
         self._verdicts: dict[tuple[str, str], Verdict] = {}
-        """By the task's label and the backend."""
+        """By the labels of the task and of the backend with its mode."""
         self.session = Session(new_session_id(), results, [], {})
 
     def run(self) -> Session:
@@ -143,10 +143,10 @@ class Runner:
         """Verifies a cell, if its backend is there, and says whether to train it."""
         cell = record.cell
         record.reason = "stopped by the user"
-        if reason := backends.load(cell.backend).available():
+        if reason := backends.load(cell.backend).available(cell.mode):
             record.outcome, record.reason = "skipped", reason
             return False
-        key = (cell.task_label, cell.backend)
+        key = (cell.task_label, cell.backend_label)
         if key not in self._verdicts:
             self._verdicts[key] = self._verify(cell)
         verdict = self._verdicts[key]
@@ -169,7 +169,7 @@ class Runner:
 
     def _verify(self, cell: Cell) -> Verdict:
         label = cell.task_label
-        self._reporter.busy(f"verifying {label} in {cell.backend}")
+        self._reporter.busy(f"verifying {label} in {cell.backend_label}")
         if label not in self._verifiers:
             task = tasks.load(cell.task, "full", cell.data, cell.variant)
             self._verifiers[label] = Verifier(
@@ -179,9 +179,9 @@ class Runner:
                 timeout=self._plan.timeout,
                 cache_folder=self._results / "verified",
             )
-        verdict = self._verifiers[label].verify(cell.backend, cell.precision)
+        verdict = self._verifiers[label].verify((cell.backend, cell.mode), cell.precision)
         if not verdict.verified and verdict.outcome != "skipped":
-            self._reporter.say(f"{label} in {cell.backend}: {verdict.explanation}")
+            self._reporter.say(f"{label} in {cell.backend_label}: {verdict.explanation}")
         return verdict
 
     def _new_record(self, cell: Cell) -> Record:

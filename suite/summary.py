@@ -119,7 +119,7 @@ def _by_backend(found: Sequence[Record]) -> dict[str, list[Record]]:
     """The records by ``backend:mode``."""
     groups: dict[str, list[Record]] = {}
     for record in found:
-        groups.setdefault(f"{record.cell.backend}:{record.cell.mode}", []).append(record)
+        groups.setdefault(record.cell.backend_label, []).append(record)
     return groups
 
 
@@ -148,7 +148,7 @@ def _readings(found: Sequence[Record]) -> Iterator[str]:
     for record in found:
         if record.reading:
             cell, stopped = record.cell, record.stopped
-            text = f"{cell.backend}:{cell.mode} seed {cell.seed}: {record.reading}: "
+            text = f"{cell.backend_label} seed {cell.seed}: {record.reading}: "
             text += record.reading.reason
             if stopped:
                 text += f"; ended at epoch {stopped['epoch']}, back to epoch {stopped['best']}"
@@ -173,17 +173,17 @@ def _to_target(found: Sequence[Record]) -> Iterator[str]:
 def _compared(found: Sequence[Record]) -> Iterator[str]:
     for record, c in comparisons(found):
         yield (
-            f"{record.cell.backend}:{record.cell.mode} against NumPy: {c.verdict}: "
+            f"{record.cell.backend_label} against NumPy: {c.verdict}: "
             f"{record.targets[0]['metric']} differs by {c.difference:+.4f} (90% {c.low:+.4f} to "
             f"{c.high:+.4f}), margin {record.margin:g}, {c.pairs} seeds"
         )
 
 
 def _print_unverified(found: Sequence[Record], console: Console) -> None:
-    for record in {r.cell.backend: r for r in found if r.outcome == "ok"}.values():
+    for label, record in {r.cell.backend_label: r for r in found if r.outcome == "ok"}.items():
         if not record.verified and record.equivalence:
             why = verdict_from(record.equivalence).explanation
-            text = f"{record.cell.backend} is NOT VERIFIED, its speed does not count: {why}"
+            text = f"{label} is NOT VERIFIED, its speed does not count: {why}"
             console.print(escape(text), style="red", soft_wrap=True)
 
 

@@ -96,7 +96,7 @@ class Together:
             if record.cell.label in labels
         ]
         rounds = min(len(own) for _, own in found)
-        names = timings.names([f"{r.cell.backend}:{r.cell.mode}" for r, _ in found])
+        names = timings.names([r.cell.backend_label for r, _ in found])
         contestants = tuple(
             Contestant(
                 name=name,

@@ -166,7 +166,7 @@ class Tracker:
                 experiment,
                 start_time=_milliseconds(record),
                 tags={"mlflow.parentRunId": parent, **_tags(record)},
-                run_name=f"{variant}{cell.backend}:{cell.mode} seed {cell.seed}{verified}",
+                run_name=f"{variant}{cell.backend_label} seed {cell.seed}{verified}",
             ).info.run_id
         )
         client.log_batch(run_id, params=_params(record))

@@ -20,7 +20,7 @@ QUANTITIES = ("initial loss", "gradient", "loss", "state")
 
 def verify_all(
     choices: Sequence[tasks.Choice],
-    backend_names: Sequence[str],
+    chosen: Sequence[backends.Choice],
     precisions: Sequence[Precision],
     data: str,
     reporter: Reporter,
@@ -33,15 +33,17 @@ def verify_all(
             reporter.say(notice)
         task = tasks.load(name, "full", source, variant)
         verifier = Verifier(task, device="cpu", threads=1)
-        for backend in backend_names:
-            reason = backends.load(backend).available()
+        for backend, mode in chosen:
+            reason = backends.load(backend).available(mode)
             for precision in precisions:
                 if reason:
                     steps = task.envelopes[precision].steps
-                    verdict = Verdict(task.label, backend, precision, steps, (), "skipped", reason)
+                    verdict = Verdict(
+                        task.label, backend, precision, steps, (), "skipped", reason, mode
+                    )
                 else:
-                    reporter.busy(f"verifying {task.label} in {backend}, {precision}")
-                    verdict = verifier.verify(backend, precision)
+                    reporter.busy(f"verifying {task.label} in {backend}:{mode}, {precision}")
+                    verdict = verifier.verify((backend, mode), precision)
                 verdicts.append(verdict)
     return verdicts
 
@@ -50,7 +52,8 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     """The largest error of every quantity, then, for a failure, where it first parts."""
     table = new_table("Largest relative error against NumPy in float64")
     table.add_column("task", no_wrap=True, min_width=max(len(v.task) for v in verdicts))
-    for column in ("backend", "dtype", "steps", *QUANTITIES):
+    table.add_column("backend", no_wrap=True)
+    for column in ("dtype", "steps", *QUANTITIES):
         table.add_column(column)
     table.add_column("verdict", no_wrap=True)
     table.caption = "NumPy in float64 is the reference; its gradients: against central differences"
@@ -61,9 +64,9 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
         if "gradient" not in errors:
             cells[1], steps = errors.get("central differences", "-"), "-"
         verdict = "same" if v.verified else "skipped" if v.outcome == "skipped" else "FAILED"
-        table.add_row(v.task, v.backend, v.precision, steps, *cells, verdict)
+        table.add_row(v.task, v.backend_label, v.precision, steps, *cells, verdict)
     console.print(table)
     for v in verdicts:
         if v.explanation:
-            text = f"{v.task} in {v.backend}, {v.precision}: {v.explanation}"
+            text = f"{v.task} in {v.backend_label}, {v.precision}: {v.explanation}"
             console.print(escape(text), style="red", soft_wrap=True)

@@ -68,7 +68,7 @@ def _configure(cell: Cell, clock: Clock) -> Any:
     """Imports the framework, set up for the cell, and the task's module in that backend."""
     backend = backends.load(cell.backend)
     with clock.phase("import"):
-        backend.configure(cell.device, cell.threads, cell.precision)
+        backend.configure(cell.device, cell.threads, cell.precision, cell.mode)
         return importlib.import_module(f"backends.{cell.backend}.{cell.task}")
 
 
@@ -182,7 +182,8 @@ def gradient_check(cell: Cell, send: Send, job: Job) -> None:
 
 def describe(cell: Cell, send: Send, job: Job) -> None:
     """Reports the devices and threads of a backend."""
-    backends.load(cell.backend).configure(cell.device, cell.threads, cell.precision)
+    backend = backends.load(cell.backend)
+    backend.configure(cell.device, cell.threads, cell.precision, cell.mode)
     send("described", worker=_describe(cell))
 
 

@@ -9,10 +9,10 @@ from typing import Any
 from suite.contract import Precision, Unavailable
 
 FRAMEWORK = "jax"
-MODE = "jit"
+MODES = ("jit",)
 
 
-def available() -> str | None:
+def available(mode: str = MODES[0]) -> str | None:
     for module in (FRAMEWORK, "optax"):
         if importlib.util.find_spec(module) is None:
             return f"{module} is not installed: pip install 'tetragrad[jax]'"
@@ -28,7 +28,7 @@ def environment(device: str, threads: int) -> Mapping[str, str]:
     }
 
 
-def configure(device: str, threads: int, precision: Precision) -> None:
+def configure(device: str, threads: int, precision: Precision, mode: str = MODES[0]) -> None:
     import jax
 
     jax.config.update("jax_enable_x64", precision == "float64")

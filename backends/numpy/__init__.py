@@ -9,10 +9,10 @@ from typing import Any
 from suite.contract import Precision, Unavailable
 
 FRAMEWORK = "numpy"
-MODE = "eager"
+MODES = ("eager",)
 
 
-def available() -> str | None:
+def available(mode: str = MODES[0]) -> str | None:
     if importlib.util.find_spec(FRAMEWORK) is None:
         return "NumPy is not installed: pip install numpy"
     return None
@@ -22,7 +22,7 @@ def environment(device: str, threads: int) -> Mapping[str, str]:
     return {}
 
 
-def configure(device: str, threads: int, precision: Precision) -> None:
+def configure(device: str, threads: int, precision: Precision, mode: str = MODES[0]) -> None:
     import numpy  # noqa: F401  (clocked as the import of the framework)
 
     if device != "cpu":

@@ -1,4 +1,4 @@
-"""TensorFlow: Keras layers, one ``tf.function`` per chunk."""
+"""TensorFlow: Keras layers, one ``tf.function`` per chunk, of the runtime's kernels or of XLA's."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Any
 from suite.contract import Precision, Unavailable
 
 FRAMEWORK = "tensorflow"
-MODE = "graph"
+MODES = ("graph", "xla")
+mode = MODES[0]
+"""How programs are run, set by ``configure``."""
 
 
-def available() -> str | None:
+def available(mode: str = MODES[0]) -> str | None:
     if importlib.util.find_spec(FRAMEWORK) is None:
         return "TensorFlow is not installed: pip install 'tetragrad[tensorflow]'"
     return None
@@ -29,12 +31,13 @@ def environment(device: str, threads: int) -> Mapping[str, str]:
     }
 
 
-def configure(device: str, threads: int, precision: Precision) -> None:
+def configure(device: str, threads: int, precision: Precision, mode: str = MODES[0]) -> None:
     # TensorFlow's converters import JAX where it is installed: 0.8 s and 100 MB that no program of
     # ours needs, and a second framework in the process
     sys.modules.setdefault("jax", None)  # type: ignore[arg-type]
     import tensorflow as tf
 
+    globals()["mode"] = mode
     tf.keras.config.set_floatx(precision)
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)

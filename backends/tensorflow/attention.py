@@ -66,12 +66,40 @@ class Packing:
         )
         return run(rows)
 
+    def weights(self, dtype: tf.DType) -> tf.Tensor:
+        """What each row counts in a mean over the words, (words,)."""
+        return tf.fill(tf.shape(self._places), 1 / tf.cast(tf.size(self._places), dtype))
+
     def _packed(self, x: tf.Tensor) -> tf.Tensor:
         return tf.gather(tf.reshape(x, (self.sentences * self.length, -1)), self._places)
 
     def _padded(self, rows: tf.Tensor) -> tf.Tensor:
         padded = tf.gather(tf.pad(rows, [[0, 1], [0, 0]]), self._rows)
         return tf.reshape(padded, (self.sentences, self.length, rows.shape[-1]))
+
+
+class Padded(Packing):
+    """Padding has its rows as words have: XLA needs shapes that do not depend on the words."""
+
+    def __init__(self, present: tf.Tensor):
+        self.sentences, self.length = present.shape
+        self._present = tf.reshape(present, [-1])
+
+    def columns(self) -> tf.Tensor:
+        return tf.tile(tf.range(self.length), [self.sentences])
+
+    def ids(self, sentences: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(sentences, [-1])
+
+    def weights(self, dtype: tf.DType) -> tf.Tensor:
+        present = tf.cast(self._present, dtype)
+        return present / tf.reduce_sum(present)
+
+    def _packed(self, x: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(x, (self.sentences * self.length, x.shape[-1]))
+
+    def _padded(self, rows: tf.Tensor) -> tf.Tensor:
+        return tf.reshape(rows, (self.sentences, self.length, rows.shape[-1]))
 
 
 def attention_bias(allowed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
@@ -247,39 +275,44 @@ def tied(
 
 
 def smoothed_cross_entropy(
-    y: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor, targets: tf.Tensor, smoothing: float
+    y: tf.Tensor,
+    kernel: tf.Tensor,
+    bias: tf.Tensor,
+    targets: tf.Tensor,
+    weights: tf.Tensor,
+    smoothing: float,
 ) -> tf.Tensor:
-    """The mean over rows y (n, width) of -[(1 - s) log p_t + s / V sum_v log p_v].
+    """The weighted mean over rows y (n, width) of -[(1 - s) log p_t + s / V sum_v log p_v].
 
-    p = softmax(z), z = y kernel^T + bias, for kernel (V, width), targets t (n,) and smoothing s
-    (Szegedy et al. 2016, section 7). Of all that has a row for every target and a column for every
-    word, only p is kept, and nothing is computed of it twice: the mean of z is that of kernel and
-    bias, and dz = p - (1 - s) onehot(t) - s / V is never formed, only its products.
+    p = softmax(z), z = y kernel^T + bias, for kernel (V, width), targets t (n,), smoothing s
+    (Szegedy et al. 2016, section 7) and ``weights`` (n,), whose sum is 1. Of all that has a row for
+    every target and a column for every word, only p is kept, and nothing is computed of it twice:
+    the mean of z is that of kernel and bias, and dz = p - (1 - s) onehot(t) - s / V is never
+    formed, only its products.
     """
     words = kernel.shape[0]
 
     @tf.custom_gradient
     def run(y: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor) -> tuple[tf.Tensor, Backward]:
-        n = tf.cast(tf.shape(y)[0], y.dtype)
         p = tf.nn.softmax(_logits(y, kernel, bias))
         rows, total = tf.gather(kernel, targets), tf.reduce_sum(kernel, axis=0)
         chosen = tf.reduce_sum(y * rows, axis=1) + tf.gather(bias, targets)  # z_t
         mean = (tf.linalg.matvec(y, total) + tf.reduce_sum(bias)) / words  # of z
-        nats = _nats(y, kernel, bias, p, targets, chosen)
+        nats = _nats(y, kernel, bias, p, targets, weights, chosen)
 
         def backward(d: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            d /= n
-            hit, any_word = (1 - smoothing) * d, smoothing / words * d
-            dy = d * tf.matmul(p, kernel) - hit * rows - any_word * total
-            dkernel = tf.matmul(p, d * y, transpose_a=True) - any_word * tf.reduce_sum(y, axis=0)
+            d_rows = d * weights
+            each = d_rows[:, None]
+            hit, any_word = (1 - smoothing) * each, smoothing / words * each
+            dy = each * tf.matmul(p, kernel) - hit * rows - any_word * total
+            dkernel = tf.matmul(p, each * y, transpose_a=True)
+            dkernel -= tf.reduce_sum(any_word * y, axis=0)
             dkernel = tf.tensor_scatter_nd_add(dkernel, targets[:, None], -hit * y)
             # a product sums the columns faster than reduce_sum
-            dbias = tf.linalg.matvec(p, tf.fill(tf.shape(targets), d), transpose_a=True)
-            dbias -= any_word * n
-            hits = tf.fill(tf.shape(targets), -hit)
-            return dy, dkernel, tf.tensor_scatter_nd_add(dbias, targets[:, None], hits)
+            dbias = tf.linalg.matvec(p, d_rows, transpose_a=True) - smoothing / words * d
+            return dy, dkernel, tf.tensor_scatter_nd_add(dbias, targets[:, None], -hit[:, 0])
 
-        return tf.reduce_mean(nats + smoothing * (chosen - mean)), backward
+        return tf.reduce_sum(weights * (nats + smoothing * (chosen - mean))), backward
 
     return run(y, kernel, bias)
 
@@ -294,10 +327,11 @@ def _nats(
     bias: tf.Tensor,
     p: tf.Tensor,
     targets: tf.Tensor,
+    weights: tf.Tensor,
     chosen: tf.Tensor,
 ) -> tf.Tensor:
-    """-log p_t (n,), where p_t has underflown from the logits once more."""
-    found = tf.gather(p, targets, batch_dims=1)
+    """-log p_t (n,), 0 without weight; where p_t has underflown, from the logits once more."""
+    found = tf.where(weights > 0, tf.gather(p, targets, batch_dims=1), 1)
     return tf.cond(
         tf.reduce_all(found >= np.finfo(p.dtype.as_numpy_dtype).tiny),
         lambda: -tf.math.log(found),

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+import backends.tensorflow
 from backends.tensorflow import layers
 from backends.tensorflow.optimizers import Updater
 from suite.contract import Array, Chunk, State, Task, Tree
@@ -15,6 +16,7 @@ from suite.contract import Array, Chunk, State, Task, Tree
 Batch = Mapping[str, tf.Tensor]
 Forward = Callable[[keras.Model, Batch], Mapping[str, tf.Tensor]]
 Loss = Callable[[keras.Model, Batch], tf.Tensor]
+Gradients = Callable[[Batch, tf.Tensor], tuple[tf.Tensor, list[tf.Tensor]]]
 
 
 class Program:
@@ -37,7 +39,11 @@ class Program:
             dropout.rate = 0  # Keras then leaves it out
         self._dtype = state.dtype
         self._updater = Updater(task.optimizer, list(self._params.values()))
-        self._train = tf.function(self._train_chunk, autograph=False)
+        self._gradients: Gradients = self._value_and_gradients
+        xla = backends.tensorflow.mode == "xla"
+        self._train = tf.function(self._train_chunk, autograph=False, jit_compile=xla or None)
+        if xla:
+            self._gradients = tf.function(self._gradients, autograph=False, jit_compile=True)
         self._predict = tf.function(self._predict_step, autograph=False)
         self.restore(state)
 
@@ -93,7 +99,7 @@ class Program:
     def gradients(self, placed: Batch) -> tuple[float, Tree]:
         before = {name: b.numpy() for name, b in self._buffers.items()}
         step = tf.constant(self._step, tf.int64)
-        value, gradients = self._value_and_gradients(_batch(placed, 0), step)
+        value, gradients = self._gradients(_batch(placed, 0), step)
         for name, b in self._buffers.items():
             b.assign(before[name])
         named = zip(self._params, gradients, strict=True)

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+import backends.tensorflow
 from backends.tensorflow.engine import Batch, Program
 from backends.tensorflow.text import BagDense, EmbeddingMax
 from suite.contract import State, Task
@@ -25,9 +26,8 @@ class _BagOfWords(keras.Model):
 
     def call(self, batch: Batch, training: bool = False) -> tf.Tensor:
         """Logits (n,)."""
-        total = batch["offsets"][-1]  # the rest is padding
-        words, reviews = batch["words"][:total], batch["reviews"][:total]
-        h = tf.nn.relu(self.bag(words, reviews, tf.shape(batch["labels"])[0]))
+        xla = training and backends.tensorflow.mode == "xla"
+        h = tf.nn.relu(self.bag(batch["words"], batch["reviews"], batch["offsets"], xla=xla))
         for layer in self.bag_after:
             h = layer(h, training=training)
         h = tf.nn.relu(self.hidden(h))

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
+import backends.tensorflow
+
 Backward = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 Gates = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
 _sigmoid_slope, _tanh_slope = tf.raw_ops.SigmoidGrad, tf.raw_ops.TanhGrad
@@ -70,6 +72,9 @@ def lstm(
     state h0, c0 (n, H) before: truncated back-propagation ends there.
     """
 
+    if backends.tensorflow.mode == "xla":
+        return _scanned(table, ids, w, h0, c0)
+
     @tf.custom_gradient
     def run(table: tf.Tensor, w: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Backward]:
         h, c = [h0], [c0]
@@ -93,6 +98,63 @@ def lstm(
     return states, last
 
 
+def _scanned(
+    table: tf.Tensor, ids: tf.Tensor, w: tf.Tensor, h0: tf.Tensor, c0: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """``lstm`` as loops: unrolled, XLA computes much of it again and again."""
+
+    def forward(carry: tuple[tf.Tensor, ...], x: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        h, c, tanh_c, gates = step(x, w, *carry[:2])
+        return h, c, tanh_c, *gates
+
+    def backward(
+        carry: tuple[tf.Tensor, ...], saved: tuple[tf.Tensor, ...]
+    ) -> tuple[tf.Tensor, ...]:
+        dh, dc = carry[:2]
+        dh_t, c_before, tanh_c, i, f, g, o = saved
+        da, dc = _gates_backward(dh + dh_t, dc, c_before, tanh_c, (i, f, g, o))
+        return tf.matmul(da, w, transpose_b=True), dc, da
+
+    @tf.custom_gradient
+    def run(table: tf.Tensor, w: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], Backward]:
+        zeros = tf.zeros_like(h0)
+        found = tf.scan(forward, tf.gather(table, ids), (h0, c0, *[zeros] * 5))
+        h, c, *rest = found
+
+        def gradient(dh: tf.Tensor, dc: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            h_before, c_before = (
+                tf.concat([first[None], all_[:-1]], axis=0) for first, all_ in ((h0, h), (c0, c))
+            )
+            start = zeros, dc, tf.zeros((*h0.shape[:1], w.shape[1]), w.dtype)
+            saved = (tf.reshape(dh, h.shape), c_before, *rest)
+            da = tf.reshape(tf.scan(backward, saved, start, reverse=True)[2], (-1, w.shape[1]))
+            rows = tf.math.unsorted_segment_sum(da, tf.reshape(ids, [-1]), table.shape[0])
+            return rows, tf.matmul(tf.reshape(h_before, (-1, h0.shape[1])), da, transpose_a=True)
+
+        return (tf.reshape(h, (-1, h0.shape[1])), c[-1]), gradient
+
+    states, last = run(table, w)
+    return states, last
+
+
+def _gates_backward(
+    dh: tf.Tensor, dc: tf.Tensor, c_before: tf.Tensor, tanh_c: tf.Tensor, gates: Gates
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The gradients of the gates before their activation (n, 4H) and of the cell before (n, H)."""
+    i, f, g, o = gates
+    dc = dc + _tanh_slope(y=tanh_c, dy=dh * o)
+    da = tf.concat(
+        [
+            _sigmoid_slope(y=i, dy=dc * g),
+            _sigmoid_slope(y=f, dy=dc * c_before),
+            _tanh_slope(y=g, dy=dc * i),
+            _sigmoid_slope(y=o, dy=dh * tanh_c),
+        ],
+        axis=-1,
+    )
+    return da, dc * f
+
+
 def _backward(
     dh_all: Sequence[tf.Tensor],
     dc: tf.Tensor,
@@ -105,18 +167,7 @@ def _backward(
     dh = tf.zeros_like(dc)
     found: list[tf.Tensor] = []
     for t in reversed(range(len(gates))):
-        i, f, g, o = gates[t]
-        dh = dh + dh_all[t]
-        dc = dc + _tanh_slope(y=tanh_c[t], dy=dh * o)
-        da = tf.concat(
-            [
-                _sigmoid_slope(y=i, dy=dc * g),
-                _sigmoid_slope(y=f, dy=dc * c[t]),
-                _tanh_slope(y=g, dy=dc * i),
-                _sigmoid_slope(y=o, dy=dh * tanh_c[t]),
-            ],
-            axis=-1,
-        )  # (n, 4H)
+        da, dc = _gates_backward(dh + dh_all[t], dc, c[t], tanh_c[t], gates[t])
         found.append(da)
-        dh, dc = tf.matmul(da, w, transpose_b=True), dc * f
+        dh = tf.matmul(da, w, transpose_b=True)
     return tf.concat(found[::-1], axis=0)

@@ -20,9 +20,20 @@ class BagDense(keras.layers.Layer):
         self.kernel = self.add_weight(shape=(words, out), name="kernel")
         self.bias = self.add_weight(shape=(out,), name="bias")
 
-    def call(self, words: tf.Tensor, bags: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-        """(count, out) from ``words`` (any,) and the bag of each, ascending."""
-        return bag_sum(tf.convert_to_tensor(self.kernel), words, bags, count) + self.bias
+    def call(
+        self, words: tf.Tensor, bags: tf.Tensor, offsets: tf.Tensor, xla: bool = False
+    ) -> tf.Tensor:
+        """(n, out) from ``words`` (any,), the bag of each, ascending, and ``offsets`` (n + 1,).
+
+        Behind ``offsets[-1]`` is padding, whose bag is n.
+        """
+        kernel, count = tf.convert_to_tensor(self.kernel), offsets.shape[0] - 1
+        if xla:  # which needs shapes that do not depend on the words, and has no sparse operations
+            sums = tf.math.unsorted_segment_sum(tf.gather(kernel, words), bags, count + 1)[:count]
+        else:
+            total = offsets[-1]
+            sums = bag_sum(kernel, words[:total], bags[:total], count)
+        return sums + self.bias
 
 
 @tf.custom_gradient

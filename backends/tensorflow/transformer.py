@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+import backends.tensorflow
 from backends.tensorflow.attention import (
     Attention,
     Bias,
@@ -21,6 +22,7 @@ from backends.tensorflow.attention import (
     Heads,
     LayerNorm,
     Packing,
+    Padded,
     Part,
     attention_bias,
     dense,
@@ -309,13 +311,15 @@ def _decoding_step(config: Any, model: keras.Model, batch: Batch) -> Mapping[str
 
 def loss(config: Any, model: keras.Model, batch: Batch) -> tf.Tensor:
     """Mean cross-entropy of the words that are targets, with label smoothing."""
-    sources, targets = (Packing(batch[name] != PAD) for name in ("source", "targets"))
+    packing = Padded if backends.tensorflow.mode == "xla" else Packing
+    sources, targets = (packing(batch[name] != PAD) for name in ("source", "targets"))
     found = model(batch, sources=sources, targets=targets, training=True)
     return smoothed_cross_entropy(
         found["y"],
         found["kernel"],
         tf.convert_to_tensor(model.output_layer.bias.value),
         targets.ids(batch["targets"]),
+        targets.weights(found["y"].dtype),
         config.label_smoothing,
     )
 

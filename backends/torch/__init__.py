@@ -1,35 +1,64 @@
-"""PyTorch: ``torch.nn`` modules and autograd."""
+"""PyTorch: ``torch.nn`` modules and autograd, eagerly or with the training step compiled."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
 from collections.abc import Mapping
 from typing import Any
 
 from suite.contract import Precision, Unavailable
 
 FRAMEWORK = "torch"
-MODE = "eager"
+MODES = ("eager", "compile")
 device = "cpu"
 """Where programs are built, set by ``configure``: a default device of torch's slows every call."""
+mode = MODES[0]
+"""How they are run, set by ``configure``."""
 
 
-def available() -> str | None:
+def available(mode: str = MODES[0]) -> str | None:
     if importlib.util.find_spec(FRAMEWORK) is None:
         return "PyTorch is not installed: pip install 'tetragrad[torch]'"
+    if mode == "compile" and _compiler() is None:
+        wanted = os.environ.get("CXX", "g++ or clang++")
+        return (
+            f"torch.compile needs a C++ compiler and there is no {wanted}: "
+            "install one (apt install g++) or name one in CXX"
+        )
     return None
 
 
+def _compiler() -> str | None:
+    """The C++ compiler that kernels are built with: $CXX if it is set, or else what is there."""
+    candidates = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]
+    return next((name for name in candidates if shutil.which(name)), None)
+
+
 def environment(device: str, threads: int) -> Mapping[str, str]:
-    return {}
+    # of itself torch.compile looks for one compiler alone, and compiles with all cores
+    compiler = _compiler()
+    found = {"CXX": compiler} if compiler else {}
+    return {**found, "TORCHINDUCTOR_COMPILE_THREADS": str(threads)}
 
 
-def configure(device: str, threads: int, precision: Precision) -> None:
+def configure(device: str, threads: int, precision: Precision, mode: str = MODES[0]) -> None:
     import torch
 
-    globals()["device"] = device
+    globals().update(device=device, mode=mode)
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(threads)
+    if mode == "compile":
+        import torch._dynamo
+
+        torch._dynamo.config.trace_autograd_ops = True  # gradients are part of the step
+        # an index that depends on the data, such as those of the real words, ends no graph
+        torch._dynamo.config.capture_scalar_outputs = True
+        torch._dynamo.config.capture_dynamic_output_shape_ops = True
+        # every shape is compiled for itself; one too many must not be run eagerly in silence
+        torch._dynamo.config.recompile_limit = 64
+        torch._dynamo.config.fail_on_recompile_limit_hit = True
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     try:

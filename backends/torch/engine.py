@@ -1,8 +1,9 @@
-"""The Program in PyTorch: an eager loop over the steps of a chunk."""
+"""The Program in PyTorch: a loop over the steps of a chunk, each run eagerly or compiled whole."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import numpy as np
 import torch
@@ -10,12 +11,14 @@ from torch import nn
 
 import backends.torch
 from backends.torch import layers
-from backends.torch.optimizers import Updater
+from backends.torch.optimizers import Rates, Updater
 from suite.contract import Array, Chunk, State, Task, Tree
 
 Batch = Mapping[str, torch.Tensor]
 Forward = Callable[[nn.Module, Batch], Mapping[str, torch.Tensor]]
 Loss = Callable[[nn.Module, Batch], torch.Tensor]
+Step = Callable[[Batch, Rates], torch.Tensor]
+Gradients = Callable[[Batch], tuple[torch.Tensor, tuple[torch.Tensor, ...]]]
 DROPOUT = nn.Dropout | nn.Dropout1d
 
 
@@ -39,6 +42,11 @@ class Program:
         self._dropouts = [m for m in self._model.modules() if isinstance(m, DROPOUT)]
         self._leaves = list(self._params.values())
         self._updater = Updater(task.optimizer, self._leaves)
+        self._step_of: Step = self._update
+        self._gradients: Gradients = self._value_and_gradients
+        if backends.torch.mode == "compile":
+            whole = partial(torch.compile, dynamic=False)
+            self._step_of, self._gradients = whole(self._update), whole(self._value_and_gradients)
         self.restore(state)
 
     def place(self, chunk: Chunk) -> list[Batch]:
@@ -58,17 +66,24 @@ class Program:
 
     def train(self, placed: list[Batch]) -> Array:
         self._to_training_mode()
-        self._updater.begin(self._step, len(placed))
         losses = []
-        for number, batch in enumerate(placed):
+        for batch, rates in zip(placed, self._updater.begin(self._step, len(placed)), strict=True):
             self._seed_dropout()
-            loss = self._loss(self._model, batch)
-            self._updater.apply(torch.autograd.grad(loss, self._leaves), number)
-            losses.append(loss.detach())
+            losses.append(self._step_of(batch, rates))
             self._step += 1
         stacked: Array = torch.stack(losses).cpu().numpy()
         self._synchronize()
         return stacked
+
+    def _update(self, batch: Batch, rates: Rates) -> torch.Tensor:
+        """The loss of a step, once it has been made."""
+        loss, gradients = self._value_and_gradients(batch)
+        self._updater.apply(gradients, rates)
+        return loss
+
+    def _value_and_gradients(self, batch: Batch) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        loss = self._loss(self._model, batch)
+        return loss.detach(), torch.autograd.grad(loss, self._leaves)
 
     def _to_training_mode(self) -> None:
         self._model.train()
@@ -89,15 +104,17 @@ class Program:
         self._to_training_mode()
         self._seed_dropout()
         before = {name: b.clone() for name, b in self._buffers.items()}
-        loss = self._loss(self._model, placed[0])
-        gradients = torch.autograd.grad(loss, self._leaves)
+        loss, gradients = self._gradients(placed[0])
         for name, b in self._buffers.items():
             b.copy_(before[name])
         named = zip(self._params, gradients, strict=True)
-        return float(loss.detach()), {name: layers.to_canonical(name, g) for name, g in named}
+        return float(loss), {name: layers.to_canonical(name, g) for name, g in named}
 
     def compilations(self) -> int:
-        return 0
+        if backends.torch.mode == "eager":
+            return 0
+        # every one of this process, which has one program
+        return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 
     def state(self) -> State:
         def canonical(tensors: Iterable[torch.Tensor]) -> Tree:

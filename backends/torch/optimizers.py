@@ -6,11 +6,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 
+import backends.torch
 from suite.contract import SGD, Adam, Optimizer, RMSprop
+
+Rates = Sequence[float] | torch.Tensor
+"""What an update needs besides gradients: of Adam, its rate; compiled, rate and epsilon (2,)."""
 
 
 class Updater:
@@ -26,20 +31,25 @@ class Updater:
             slot: [torch.zeros_like(p, requires_grad=False) for p in params]
             for slot in optimizer.slots
         }
-        self._rates: list[float] = []
         # one count of updates per parameter is what the fused kernel reads
         self._counts = [torch.zeros((), device=p.device) for p in params]
 
-    def begin(self, step: int, count: int) -> None:
-        """Before ``count`` updates that follow update number ``step``."""
-        if isinstance(self._optimizer, Adam):
-            self._rates = self._optimizer.rates(step, count).tolist()
-            for made in self._counts:
-                made.fill_(step)
+    def begin(self, step: int, count: int) -> Sequence[Rates]:
+        """The rates of ``count`` updates that follow update number ``step``."""
+        if not isinstance(self._optimizer, Adam):
+            return [()] * count
+        if backends.torch.mode == "compile":  # a number would be compiled in
+            p = self._params[0]
+            pairs = np.stack(self._optimizer.corrected(step, count), axis=1)
+            found: list[Rates] = list(torch.as_tensor(pairs, dtype=p.dtype, device=p.device))
+            return found
+        for made in self._counts:
+            made.fill_(step)
+        return [(rate,) for rate in self._optimizer.rates(step, count).tolist()]
 
     @torch.no_grad()
-    def apply(self, gradients: tuple[torch.Tensor, ...], number: int) -> None:
-        """The update ``number`` (from 0) of those begun."""
+    def apply(self, gradients: tuple[torch.Tensor, ...], rates: Rates) -> None:
+        """One update, with its rates."""
         match self._optimizer:
             case SGD(learning_rate):
                 torch._foreach_add_(self._params, gradients, alpha=-learning_rate)
@@ -53,6 +63,9 @@ class Updater:
             case Adam(_, beta1, beta2, epsilon, clip=clip):
                 if clip is not None:
                     gradients = _clipped(gradients, clip)
+                if backends.torch.mode == "compile":
+                    self._adam(gradients, beta1, beta2, *rates)
+                    return
                 torch._foreach_add_(self._counts, 1)
                 torch._fused_adam_(
                     self._params,
@@ -61,7 +74,7 @@ class Updater:
                     self.slots["v"],
                     [],
                     self._counts,
-                    lr=self._rates[number],
+                    lr=rates[0],
                     beta1=beta1,
                     beta2=beta2,
                     weight_decay=0.0,
@@ -69,6 +82,21 @@ class Updater:
                     amsgrad=False,
                     maximize=False,
                 )
+
+    def _adam(
+        self,
+        gradients: tuple[torch.Tensor, ...],
+        beta1: float,
+        beta2: float,
+        rate: torch.Tensor,
+        epsilon: torch.Tensor,
+    ) -> None:
+        """As plain formulas, which a compiler makes one kernel of; see ``Adam.corrected``."""
+        slots = self.slots["m"], self.slots["v"]
+        for p, g, m, v in zip(self._params, gradients, *slots, strict=True):
+            m.lerp_(g, 1 - beta1)
+            v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
+            p.sub_(rate * m / (v.sqrt() + epsilon))
 
 
 def _clipped(gradients: tuple[torch.Tensor, ...], clip: float) -> tuple[torch.Tensor, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from html import escape
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -17,6 +18,19 @@ ROW = 34
 """Height of a horizontal bar with its share of the gaps [px]."""
 
 
+def _fill(looks: Sequence[Look]) -> dict[str, Any]:
+    """Colour and pattern of bars."""
+    return {
+        "color": [seen.color for seen in looks],
+        "pattern": {
+            "shape": [seen.pattern for seen in looks],
+            "fgcolor": "#ffffff",
+            "size": 7,
+            "solidity": 0.3,
+        },
+    }
+
+
 def _bars(
     caption: str,
     bars: Sequence[tuple[str, Look, Interval, str]],
@@ -28,7 +42,7 @@ def _bars(
         orientation="h",
         y=list(range(len(bars))),
         x=short([i.median for _, _, i, _ in bars]),
-        marker={"color": [seen.color for _, seen, _, _ in bars]},
+        marker=_fill([seen for _, seen, _, _ in bars]),
         error_x={
             "array": short([i.high - i.median for _, _, i, _ in bars]),
             "arrayminus": short([i.median - i.low for _, _, i, _ in bars]),
@@ -66,10 +80,9 @@ def _bars(
 def speed(section: Section) -> Iterator[Chart]:
     """Throughput and the ratio to NumPy."""
     keys = [(s.backend, s.mode) for s in section.speeds]
-    orders = [[m for b, m in keys if b == backend].index(mode) for backend, mode in keys]
     shown = [
-        (words.name(s.backend, s.mode, keys), look(s.backend, order), s)
-        for s, order in zip(section.speeds, orders, strict=True)
+        (words.name(s.backend, s.mode, keys), look(s.backend, words.order(s.backend, s.mode)), s)
+        for s in section.speeds
     ]
     if not shown:
         return
@@ -131,7 +144,7 @@ def memory(section: Section) -> Chart | None:
             orientation="h",
             y=list(range(len(entries))),
             x=short(values),
-            marker={"color": [seen.color for seen in looks], "opacity": opacity},
+            marker={**_fill(looks), "opacity": opacity},
             text=texts,
             textposition="outside",
             cliponaxis=False,

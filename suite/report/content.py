@@ -35,7 +35,7 @@ def build(found: Sequence[Record], timings: Sequence[Timing] = ()) -> Report:
         sessions=tuple(sorted({r.session for r in found})),
         began=min(r.created for r in found),
         ended=max(r.created for r in found),
-        columns=tuple(sorted(columns, key=lambda key: (_place(key[0], backends.NAMES), key[1]))),
+        columns=tuple(sorted(columns, key=lambda key: _place_of_backend(*key))),
         sections=sections,
         ledger=ledger.build(found),
     )
@@ -45,6 +45,10 @@ def _place(name: str | None, known: Sequence[str | None]) -> int:
     return known.index(name) if name in known else len(known)
 
 
+def _place_of_backend(backend: str, mode: str) -> tuple[Any, ...]:
+    return _place(backend, backends.NAMES), backend, words.order(backend, mode), mode
+
+
 def _order(record: Record) -> tuple[Any, ...]:
     """By task, variant and backend as the suite lists them, then by all else."""
     cell = record.cell
@@ -52,7 +56,7 @@ def _order(record: Record) -> tuple[Any, ...]:
     return (
         *(_place(cell.task, tasks.NAMES), cell.task, _place(cell.variant, variants)),
         *(str(cell.variant), cell.profile, cell.data, cell.device, cell.precision, cell.threads),
-        *(_place(cell.backend, backends.NAMES), cell.backend, cell.mode),
+        *_place_of_backend(cell.backend, cell.mode),
         *(record.session, cell.seed),
     )
 
@@ -109,10 +113,7 @@ def _speeds(
     good = {key: [r for r in rs if r.outcome == "ok"] for key, rs in by_backend.items()}
     if timing is None:
         return measures.speeds_of_chunks(good)
-    trusted: dict[str, bool] = {}
-    for (backend, _), records in good.items():
-        verified = bool(records) and all(r.verified for r in records)
-        trusted[backend] = trusted.get(backend, True) and verified
+    trusted = {key: bool(rs) and all(r.verified for r in rs) for key, rs in good.items()}
     return measures.speeds_in_turns(timing, trusted)
 
 
@@ -123,7 +124,6 @@ def _entry(
     groups: Mapping[tuple[str, str], Sequence[Record]],
 ) -> Entry:
     cell, good = records[0].cell, [r for r in records if r.outcome == "ok"]
-    modes = [mode for backend, mode in groups if backend == cell.backend]
     verified = bool(good) and all(r.verified for r in good)
     last = next((r.equivalence for r in reversed(records) if r.equivalence), None)
     verdict = verdict_from(last) if last else None
@@ -136,7 +136,7 @@ def _entry(
         backend=cell.backend,
         mode=cell.mode,
         name=words.name(cell.backend, cell.mode, groups),
-        order=modes.index(cell.mode),
+        order=words.order(cell.backend, cell.mode),
         seeds=tuple(r.cell.seed for r in good),
         failures=sentences.failures(records),
         verified=verified,

@@ -49,10 +49,10 @@ class Attention:
 
 
 def _one_seed(records: Sequence[Record]) -> list[Record]:
-    """Of the seed that most backends have, the lowest of these; one record for each backend."""
+    """Of the seed that most have, the lowest of these; one record for each backend and mode."""
     seeds = [r.cell.seed for r in records]
     chosen = min(seeds, key=lambda seed: (-seeds.count(seed), seed))
-    return list({r.cell.backend: r for r in records if r.cell.seed == chosen}.values())
+    return list({r.cell.backend_label: r for r in records if r.cell.seed == chosen}.values())
 
 
 def texts(good: Sequence[Record]) -> Texts | None:
@@ -65,7 +65,7 @@ def texts(good: Sequence[Record]) -> Texts | None:
         by_text: dict[str, list[str]] = {}
         for record in chosen:
             if name in record.texts:
-                backend = words.backend(record.cell.backend)
+                backend = _name(record, chosen)
                 by_text.setdefault(record.texts[name], []).append(backend)
         passages[name] = tuple(Text(tuple(who), text) for text, who in by_text.items())
     return Texts(chosen[0].cell.seed, passages)
@@ -86,21 +86,26 @@ def attention(good: Sequence[Record]) -> Attention | None:
         kinds.setdefault(name.partition(",")[0], []).append(one)
     return Attention(
         seed=shown.cell.seed,
-        name=words.backend(shown.cell.backend),
+        name=_name(shown, chosen),
         kinds={kind: tuple(maps) for kind, maps in kinds.items()},
-        agreement=_agreement(shown, [r for r in chosen if r is not shown]),
+        agreement=_agreement(shown, chosen),
     )
 
 
-def _agreement(shown: Record, others: Sequence[Record]) -> str:
+def _name(record: Record, among: Sequence[Record]) -> str:
+    keys = [(r.cell.backend, r.cell.mode) for r in among]
+    return words.name(record.cell.backend, record.cell.mode, keys)
+
+
+def _agreement(shown: Record, chosen: Sequence[Record]) -> str:
     """How far the others' weights are from those that are shown, in words."""
-    apart = {}
+    apart, others = {}, [r for r in chosen if r is not shown]
     for other in others:
         pairs = [(drawn, other.heatmaps.get(key, {})) for key, drawn in shown.heatmaps.items()]
         if all(_same_words(a, b) for a, b in pairs):
             errors = (np.abs(np.subtract(a["values"], b["values"])).max() for a, b in pairs)
-            apart[words.backend(other.cell.backend)] = max(errors)
-    names = (words.backend(other.cell.backend) for other in others)
+            apart[_name(other, chosen)] = max(errors)
+    names = (_name(other, chosen) for other in others)
     strange = [name for name in names if name not in apart]
     said = []
     if apart:

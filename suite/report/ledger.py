@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import backends
-from suite.records import Record
+from suite.records import Cell, Record
 from suite.report import words
 
 MAIN = (
@@ -119,7 +119,7 @@ def _split(
 
 def _cells_words(records: Sequence[Record]) -> str:
     labels = dict.fromkeys(r.cell.task_label for r in records)
-    names = dict.fromkeys(words.backend(r.cell.backend) for r in records)
+    names = dict.fromkeys(words.name(r.cell.backend, r.cell.mode) for r in records)
     sessions = dict.fromkeys(r.session for r in records)
     return (
         f"{words.count(len(records), 'cell')}: {', '.join(labels)} in {', '.join(names)}, "
@@ -131,7 +131,7 @@ def _pools(found: Sequence[Record]) -> tuple[Pool, ...]:
     seen: dict[str, dict[str, dict[str, None]]] = {"devices": {}}
     surprising: dict[str, dict[str, None]] = {}
     for record in found:
-        name = words.backend(record.cell.backend)
+        name = words.name(record.cell.backend, record.cell.mode)
         if devices := record.worker.get("devices"):
             seen["devices"].setdefault(name, {})[", ".join(map(str, devices))] = None
         for pool, threads in record.worker.get("threads", {}).items():
@@ -170,7 +170,7 @@ def commands(found: Sequence[Record]) -> tuple[str, ...]:
         cell = record.cell
         key = (record.session, cell.profile, cell.data, cell.device, cell.threads)
         cells = wanted.setdefault(key, {})
-        cells.setdefault(cell.task_label, set()).add((cell.backend, cell.seed))
+        cells.setdefault(cell.task_label, set()).add((_asked(cell), cell.seed))
     lines: dict[str, None] = {}
     for (_, *conditions), by_task in wanted.items():
         together: dict[frozenset[tuple[str, int]], list[str]] = {}
@@ -206,5 +206,13 @@ def _lines(
     ]
 
 
-def _place(name: str) -> int:
-    return backends.NAMES.index(name) if name in backends.NAMES else len(backends.NAMES)
+def _asked(cell: Cell) -> str:
+    """What ``--backend`` asks for a cell's backend and mode with."""
+    default = words.order(cell.backend, cell.mode) == 0
+    return cell.backend if default else cell.backend_label
+
+
+def _place(asked: str) -> tuple[int, int]:
+    name, _, mode = asked.partition(":")
+    known = name in backends.NAMES
+    return backends.NAMES.index(name) if known else len(backends.NAMES), words.order(name, mode)

@@ -6,7 +6,7 @@ kind of colour vision, and at least 3:1 against a white page and a dark one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,13 @@ class Look:
     shape: str
     size: int
     """Of the marker [px]; they shrink from one to the next, so that none hides another."""
+    pattern: str = ""
+    """Of bars, in Plotly's words."""
 
 
 _DIAMOND, _SQUARE = "M14 2.5 19.5 8 14 13.5 8.5 8Z", "M9.5 3.5h9v9h-9Z"
 _CIRCLE, _TRIANGLE = "M14 3a5 5 0 1 0 .01 0Z", "M14 2.5 19 12.5H9Z"
+_DOT = "M13 8h2"
 LOOKS = {
     "numpy": Look("#0072B2", "solid", "", "circle-open", _CIRCLE, 12),
     "torch": Look("#D55E00", "dash", "6 4", "square-open", _SQUARE, 9),
@@ -44,8 +47,18 @@ PHASES = {
 
 
 def look(backend: str, order: int = 0) -> Look:
-    """How a backend looks; a further mode of it (``order`` 1 and up) has its colour alone."""
+    """How a backend looks; a further mode of it (``order`` 1 and up) has its colour.
+
+    Its lines have longer dashes, its markers a dot in the middle, its bars stripes.
+    """
     found = LOOKS.get(backend, OTHER)
     if not order:
         return found
-    return Look(found.color, OTHER.dash, OTHER.dashes, OTHER.symbol, OTHER.shape, OTHER.size)
+    return replace(
+        found,
+        dash=OTHER.dash,
+        dashes=OTHER.dashes,
+        symbol=f"{found.symbol}-dot",
+        shape=f"{found.shape}{_DOT}",
+        pattern="/",
+    )

@@ -114,13 +114,17 @@ def memory(records: Sequence[Record]) -> dict[str, float]:
     return {name: statistics.median(m[name] for m in known) for name in ("after_import", "peak")}
 
 
-def speeds_in_turns(timing: Timing, trusted: Mapping[str, bool]) -> tuple[Speed, ...]:
+def speeds_in_turns(timing: Timing, trusted: Mapping[tuple[str, str], bool]) -> tuple[Speed, ...]:
     """Speeds of those who took turns, ratios round by round.
 
-    ``trusted`` says of a backend whether it was verified in the records too; one that was not,
-    here or there, has no speed.
+    ``trusted`` says of (backend, mode) whether it was verified in the records too; one that was
+    not, here or there, has no speed.
     """
-    there = [c for c in timing.contestants if c.verified and trusted.get(c.backend) and c.seconds]
+    there = [
+        c
+        for c in timing.contestants
+        if c.verified and trusted.get((c.backend, c.mode)) and c.seconds
+    ]
     base = next((c for c in there if c.backend == BASE), None)
 
     def speed(one: Contestant) -> Speed:

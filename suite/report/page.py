@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from suite.records import Cell
 from suite.report import bars, charts, exports, words
 from suite.report.charts import Chart
 from suite.report.document import Report, Section
@@ -55,6 +56,8 @@ def render(report: Report) -> str:
         rows_of=rows_of,
         missing_of=missing_of,
         speed_name=speed_name,
+        name_of=name_of,
+        order=words.order,
         implementations=implementations,
         look=look,
         phase_looks=PHASES,
@@ -98,6 +101,12 @@ def rows_of(section: Section, metric: str) -> Rows:
 def speed_name(section: Section, speed: Speed) -> str:
     """What one of those who were timed is called."""
     return words.name(speed.backend, speed.mode, [(s.backend, s.mode) for s in section.speeds])
+
+
+def name_of(section: Section, cell: Cell) -> str:
+    """What the backend of one of a section's cells is called there."""
+    keys = [(entry.backend, entry.mode) for entry in section.entries]
+    return words.name(cell.backend, cell.mode, keys)
 
 
 def missing_of(section: Section, sources: Sequence[Any]) -> list[str]:

@@ -44,7 +44,8 @@ def unsteady(good: Sequence[Record]) -> list[str]:
     for record in good:
         if record.verified and record.chunks:
             median = record.throughput["median"]
-            speeds.setdefault(words.backend(record.cell.backend), []).append(median)
+            name = words.name(record.cell.backend, record.cell.mode)
+            speeds.setdefault(name, []).append(median)
     factors = {name: max(found) / min(found) for name, found in speeds.items()}
     drifted = [f"{name} {f:.1f}-fold" for name, f in factors.items() if f > STEADY]
     if not drifted:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import backends
+
 BACKENDS = {"numpy": "NumPy", "torch": "PyTorch", "tensorflow": "TensorFlow", "jax": "JAX"}
 NOTHING = "–"  # noqa: RUF001  (an en dash, as tables have it)
 
@@ -13,10 +15,19 @@ def backend(name: str) -> str:
     return BACKENDS.get(name, name)
 
 
-def name(backend_: str, mode: str, all_: Iterable[tuple[str, str]]) -> str:
-    """A backend, with its mode where it has several among ``all_`` (backend, mode)."""
+def order(backend_: str, mode: str) -> int:
+    """The place of a mode among those of its backend, the default at 0; 0 for what is not known."""
+    known = backends.load(backend_).MODES if backend_ in backends.NAMES else ()
+    return known.index(mode) if mode in known else 0
+
+
+def name(backend_: str, mode: str, all_: Iterable[tuple[str, str]] = ()) -> str:
+    """A backend, with its mode unless it is the default and the only one among ``all_``.
+
+    ``all_`` are (backend, mode).
+    """
     several = len({m for b, m in all_ if b == backend_}) > 1
-    return backend(backend_) + (f" ({mode})" if several else "")
+    return backend(backend_) + (f" ({mode})" if several or order(backend_, mode) else "")
 
 
 def figure(value: float | None) -> str:

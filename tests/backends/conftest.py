@@ -16,23 +16,28 @@ from suite.environment import worker_environment
 
 T = TypeVar("T")
 Call = Callable[..., Any]
-"""``call(backend, precision, function, *arguments)`` runs a function in the backend's process."""
+"""``call(backend, precision, function, *arguments)`` runs a function in the backend's process.
+
+The backend may be ``backend:mode``; the function is given its name alone.
+"""
 
 
-def _configure(backend: str, precision: Precision) -> None:
-    backends.load(backend).configure("cpu", 1, precision)
+def _configure(choice: backends.Choice, precision: Precision) -> None:
+    name, mode = choice
+    backends.load(name).configure("cpu", 1, precision, mode)
 
 
 @pytest.fixture(scope="session")
 def call() -> Iterator[Call]:
-    pools: dict[tuple[str, str], ProcessPoolExecutor] = {}
+    pools: dict[tuple[backends.Choice, str], ProcessPoolExecutor] = {}
 
     def call(backend: str, precision: Precision, function: Callable[..., T], *arguments: Any) -> T:
-        if reason := backends.load(backend).available():
+        ((name, mode),) = backends.choices(backend)
+        if reason := backends.load(name).available(mode):
             pytest.skip(reason)
-        key = (backend, precision)
+        key = ((name, mode), precision)
         if key not in pools:
-            before, own = dict(os.environ), worker_environment(backend, "cpu", 1)
+            before, own = dict(os.environ), worker_environment(name, "cpu", 1)
             os.environ.clear()
             os.environ.update(own)
             try:
@@ -41,7 +46,7 @@ def call() -> Iterator[Call]:
             finally:
                 os.environ.clear()
                 os.environ.update(before)
-        return pools[key].submit(function, backend, *arguments).result()
+        return pools[key].submit(function, name, *arguments).result()
 
     yield call
     for pool in pools.values():

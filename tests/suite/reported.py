@@ -27,6 +27,7 @@ def finding(error: float | None, passed: bool = True) -> dict[str, Any]:
 
 
 def verdict(backend: str, *findings: dict[str, Any]) -> dict[str, Any]:
+    """As sessions of before there were modes have it."""
     return {
         **{"task": "fashion_mlp", "backend": backend, "precision": "float32", "steps": 100},
         **{"findings": list(findings), "outcome": "ok", "reason": None},
@@ -51,10 +52,10 @@ def failed(backend: str, outcome: str = "crashed", seed: int = 0, reason: str = 
     return record(backend, seed, outcome=outcome, reason=reason, verified=False, **nothing)
 
 
-def unverified(backend: str, seed: int = 0) -> Record:
+def unverified(backend: str, seed: int = 0, **changes: Any) -> Record:
     """A fast cell of another model."""
     parts = verdict(backend, finding(0.3, passed=False))
-    return record(backend, seed, speed=9, verified=False, equivalence=parts)
+    return record(backend, seed, speed=9, verified=False, equivalence=parts, **changes)
 
 
 def timing(*contestants: tuple[str, str, list[float]], **changes: Any) -> dict[str, Any]:
@@ -95,6 +96,7 @@ def everything() -> list[Record]:
         *(replace(parted, cell=replace(parted.cell, seed=seed)) for seed in (0, 1)),
         failed("tensorflow", reason=HOSTILE),
         *(record("jax", seed, speed=2, **shown, heatmaps=attention(0.01)) for seed in (0, 1)),
+        *(record("torch", seed, speed=3, mode="compile") for seed in (0, 1)),
         *(record(backend, **real, packages={"numpy": HOSTILE}) for backend in MODES),
     ]
 

@@ -137,6 +137,8 @@ class TestRun:
             (["--task", "fashion"], ["no task 'fashion'", "fashion_mlp"]),
             (["--task", "fashion_mlp:wide"], ["fashion_mlp has no variant 'wide'"]),
             (["--backend", "theano"], ["no backend 'theano'", "numpy, torch, tensorflow, jax"]),
+            (["--backend", "torch:fast"], ["torch has no mode 'fast'", "eager, compile"]),
+            (["--backend", "jax", "--mode", "xla"], ["--mode xla", "jax: jit"]),
             (["--profile", "huge"], ["no profile 'huge'", "smoke, quick, full"]),
             (["--threads", "4096"], ["--threads 4096"]),
             (["--seeds", "0"], ["--seeds"]),
@@ -172,11 +174,12 @@ class TestRun:
             done = tetragrad(tmp_path, *command, TETRAGRAD_DATA=str(tmp_path))
             assert_refused(done, "train-images-idx3-ubyte.gz is damaged", "tetragrad data fetch")
 
-    def test_a_framework_that_is_missing_skips_its_cells_alone(
+    def test_a_framework_or_a_compiler_that_is_missing_skips_its_cells_alone(
         self, smoke: tuple[Path, Any], tmp_path: Path
     ) -> None:
         folder, _ = smoke
         (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['jax'] = None")
+        (tmp_path / "nothing").mkdir()
         done = tetragrad(
             folder,
             *(
@@ -188,13 +191,19 @@ class TestRun:
                 "jax",
                 "--backend",
                 "numpy",
+                "--backend",
+                "torch:compile",
                 "--json",
             ),
             *GENERATED,
             PYTHONPATH=str(tmp_path),
+            PATH=str(tmp_path / "nothing"),
+            CXX="g++",
         )
         assert done.returncode == 0, done.stderr
-        jax, numpy = json.loads(done.stdout)["cells"]
+        jax, numpy, torch = json.loads(done.stdout)["cells"]
+        assert (torch["outcome"], torch["mode"]) == ("skipped", "compile")
+        assert "needs a C++ compiler and there is no g++" in torch["reason"]
         assert jax["outcome"] == "skipped"
         assert "pip install 'tetragrad[jax]'" in jax["reason"]
         assert jax["throughput"]["median"] is None
@@ -298,6 +307,8 @@ class TestOtherCommands:
         assert "fashion_mlp" in done.stdout
         assert "pip install 'tetragrad[torch]'" in done.stdout
         assert re.search(r"jax\W+\d+\.\d+\.\d+\W+jit\W+cpu:0", done.stdout)
+        assert re.search(r"tensorflow\W+[\d.]+\W+xla\W+/device:CPU:0", done.stdout)
+        assert re.search(r"torch\W+compile\W.*pip install 'tetragrad\[torch\]'", done.stdout)
 
     def test_show_has_all_four_implementations(self, tmp_path: Path) -> None:
         done = tetragrad(tmp_path, "show", "fashion_mlp", COLUMNS="400")

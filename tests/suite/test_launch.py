@@ -62,6 +62,21 @@ def test_the_environment_is_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert seen["PATH"] == os.environ["PATH"]
 
 
+@pytest.mark.parametrize("end", [OK, "os.kill(os.getpid(), signal.SIGKILL)"])
+def test_every_worker_has_a_folder_of_its_own_for_what_it_compiles(
+    tmp_path: Path, end: str
+) -> None:
+    body = """
+import tempfile
+folder = tempfile.mkdtemp()
+send(event="folder", path=os.path.dirname(folder), before=len(os.listdir(os.path.dirname(folder))))
+"""
+    (_, one), (_, other) = (run(tmp_path, body + end) for _ in range(2))
+    assert one[0]["path"] != other[0]["path"]
+    assert one[0]["before"] == other[0]["before"] == 1  # what it made itself
+    assert not Path(one[0]["path"]).exists()
+
+
 @pytest.mark.parametrize(
     ("body", "outcome", "reason"),
     [

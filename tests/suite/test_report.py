@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from suite import records, report
+from suite import records, report, timings
 from suite.contract import RequestError
 from suite.report import content, ledger
 from suite.report.document import Entry, Report
+from suite.report.looks import look
 from tests.suite import reported
 from tests.suite.reported import MODES, record
 
@@ -154,6 +155,60 @@ class TestConvergence:
         ]
         ((cell, comparison),) = section.comparisons
         assert (cell.backend, comparison.verdict, comparison.pairs) == ("jax", "same", 2)
+
+
+class TestModes:
+    """Two modes of a backend are two contestants."""
+
+    def test_each_has_its_own_name_look_speed_and_verdict(self) -> None:
+        compiled = record("torch", speed=3, mode="compile")
+        built = content.build([record("numpy"), compiled, reported.unverified("torch")])
+        (section,) = built.sections
+        assert [(e.name, e.order) for e in section.entries] == [
+            *(("NumPy", 0), ("PyTorch (eager)", 0), ("PyTorch (compile)", 1))
+        ]
+        assert built.columns == (("numpy", "eager"), ("torch", "eager"), ("torch", "compile"))
+        _, one, other = section.entries
+        assert one.speed is None
+        assert other.speed
+        assert other.speed.ratio
+        assert other.speed.ratio.median == 3
+        assert section.texts
+        (text,) = section.texts.passages["greedy"]
+        assert text.names == ("NumPy", "PyTorch (eager)", "PyTorch (compile)")
+        eager, compiled_look = (look("torch", order) for order in (0, 1))
+        assert eager.color == compiled_look.color
+        for name in ("dash", "dashes", "symbol", "shape", "pattern"):
+            assert getattr(eager, name) != getattr(compiled_look, name), name
+
+    def test_timings_are_theirs_alone(self, tmp_path: Path) -> None:
+        rounds = [("numpy", "eager", [1.0]), ("torch", "eager", [0.5]), ("torch", "compile", [0.2])]
+        found = [record("numpy"), reported.unverified("torch"), record("torch", mode="compile")]
+        built = content.build(
+            found,
+            [
+                *timings.of_session(
+                    reported.write(tmp_path, found, reported.timing(*rounds)), reported.SESSION
+                ).values()
+            ],
+        )
+        (section,) = built.sections
+        assert [(s.mode, s.ratio and s.ratio.median) for s in section.speeds] == [
+            *(("eager", 1), ("compile", 5))
+        ]
+
+    def test_another_than_the_default_is_named_where_it_is_alone(self) -> None:
+        (section,) = content.build([record("torch", mode="compile")]).sections
+        assert [(e.name, e.order) for e in section.entries] == [("PyTorch (compile)", 1)]
+        two = {"devices": ["cpu"], "threads": {"blas": 2}}
+        found = ledger.build([record("torch"), record("torch", mode="compile", worker=two)])
+        assert found.pools[1].seen == {"PyTorch": "1", "PyTorch (compile)": "2"}
+        assert found.pools[1].surprising == ("PyTorch (compile)",)
+
+    def test_the_commands_ask_for_them(self) -> None:
+        found = [record("torch", mode="compile"), record("torch"), record("numpy")]
+        (command,) = ledger.commands(found)
+        assert "--backend numpy --backend torch --backend torch:compile --profile" in command
 
 
 class TestTimings:

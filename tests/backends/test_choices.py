@@ -1,0 +1,82 @@
+"""What ``--backend`` and ``--mode`` ask for, and what a mode needs to be there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import backends
+import backends.torch
+from suite.contract import RequestError
+
+NUMPY, EAGER, COMPILE = ("numpy", "eager"), ("torch", "eager"), ("torch", "compile")
+GRAPH, XLA, JIT = ("tensorflow", "graph"), ("tensorflow", "xla"), ("jax", "jit")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "mode", "found"),
+    [
+        ([], None, (NUMPY, EAGER, GRAPH, JIT)),
+        (["torch"], None, (EAGER,)),
+        (["torch:compile", "torch"], None, (COMPILE, EAGER)),
+        (["jax", "torch:all", "torch:eager"], None, (JIT, EAGER, COMPILE)),
+        (["all"], None, (NUMPY, EAGER, COMPILE, GRAPH, XLA, JIT)),
+        (["numpy", "torch"], "compile", (NUMPY, COMPILE)),
+        ([], "xla", (NUMPY, EAGER, XLA, JIT)),
+        (["torch:eager", "torch"], "compile", (EAGER, COMPILE)),
+    ],
+)
+def test_what_is_chosen(
+    wanted: list[str], mode: str | None, found: tuple[backends.Choice, ...]
+) -> None:
+    assert backends.chosen(wanted, mode) == found
+
+
+@pytest.mark.parametrize(
+    ("wanted", "mode", "words"),
+    [
+        (["torch:fast"], None, "torch has no mode 'fast'; its modes are: eager, compile"),
+        (["theano:all"], None, "no backend 'theano'"),
+        (["theano"], "compile", "no backend 'theano'"),
+        (["torch", "numpy"], "xla", "--mode xla .*torch: eager, compile; numpy: eager"),
+        (["torch:compile"], "compile", "--mode compile .*a --backend without a mode of its own"),
+    ],
+)
+def test_what_there_is_not_is_refused(wanted: list[str], mode: str | None, words: str) -> None:
+    with pytest.raises(RequestError, match=words):
+        backends.chosen(wanted, mode)
+
+
+class TestCompiler:
+    @pytest.fixture(autouse=True)
+    def nothing_is_there(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.delenv("CXX", raising=False)
+
+    def there_is(self, path: Path) -> None:
+        path.touch(mode=0o755)
+
+    def test_without_one_only_what_compiles_is_missing_and_says_what_to_do(self) -> None:
+        assert "needs a C++ compiler" in str(backends.torch.available("compile"))
+        assert "apt install g++" in str(backends.torch.available("compile"))
+        assert backends.torch.available("eager") is None
+
+    @pytest.mark.parametrize("name", ["g++", "clang++"])
+    def test_one_on_the_path_is_found_and_named_to_the_worker(
+        self, tmp_path: Path, name: str
+    ) -> None:
+        self.there_is(tmp_path / name)
+        assert backends.torch.available("compile") is None
+        assert backends.torch.environment("cpu", 1)["CXX"] == name
+
+    def test_the_one_that_is_asked_for_has_to_be_there(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.there_is(tmp_path / "g++")
+        own = tmp_path / "elsewhere"
+        monkeypatch.setenv("CXX", str(own))
+        assert str(own) in str(backends.torch.available("compile"))
+        self.there_is(own)
+        assert backends.torch.available("compile") is None
+        assert backends.torch.environment("cpu", 1)["CXX"] == str(own)
