@@ -100,10 +100,11 @@ class LSTM(Task):
     # Rounding grows from step to step, most of all in the carried state, which has gone through
     # 6,400 characters after 100 steps. Measured then, over the four backends, in float64 and
     # float32: loss 2e-15 and 4e-6, state 2e-12 and 3e-3 (the carried one; parameters 1e-4); the
-    # first gradient 2e-15 and 1e-6.
+    # first gradient 2e-15 and 1e-6. In the first ten steps the loss parts by less than 1e-6, in
+    # torch:compile, whose sums run in another order, by 1.1e-6.
     envelopes: Mapping[Precision, Envelope] = {
         "float64": Envelope(steps=100, loss=1e-12, gradient=1e-12, state=1e-9),
-        "float32": Envelope(steps=100, loss=((10, 1e-6), (100, 1e-4)), gradient=1e-5, state=3e-2),
+        "float32": Envelope(steps=100, loss=((10, 3e-6), (100, 1e-4)), gradient=1e-5, state=3e-2),
     }
 
     def __init__(self, config: LSTMConfig, profile: str, data: tiny_shakespeare.TinyShakespeare):

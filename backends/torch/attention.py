@@ -17,12 +17,24 @@ class Layout:
     """Where the rows of a matrix (rows, channels) stand in sentences (n, T).
 
     Without ``real`` (n, T), every position has its row; with it, the real positions alone: layers
-    that treat each position by itself then spend nothing on padding.
+    that treat each position by itself then spend nothing on padding. If ``padded``, padding has its
+    rows nevertheless, and shapes do not depend on the sentences.
     """
 
-    def __init__(self, shape: torch.Size | tuple[int, int], real: torch.Tensor | None = None):
-        self._shape = shape
-        self._rows = None if real is None else real.flatten().nonzero()[:, 0]
+    def __init__(
+        self,
+        shape: torch.Size | tuple[int, int],
+        real: torch.Tensor | None = None,
+        padded: bool = False,
+    ):
+        self._shape, self._real = shape, real
+        self._rows = None if real is None or padded else real.flatten().nonzero()[:, 0]
+
+    def weights(self, like: torch.Tensor) -> torch.Tensor:
+        """What each row (rows,) of ``like`` (rows, ...) counts in a mean over the real ones."""
+        if self._rows is not None or self._real is None:
+            return like.new_full(like.shape[:1], 1 / len(like))
+        return self._real.flatten().to(like.dtype) / self._real.sum()
 
     def pack(self, x: torch.Tensor) -> torch.Tensor:
         """(rows, ...) from (n, T, ...)."""
@@ -187,17 +199,25 @@ class TiedDense(nn.Module):
         return F.linear(x, embedding, self.bias)
 
     def loss(
-        self, x: torch.Tensor, embedding: torch.Tensor, targets: torch.Tensor, smoothing: float
+        self,
+        x: torch.Tensor,
+        embedding: torch.Tensor,
+        targets: torch.Tensor,
+        weights: torch.Tensor,
+        smoothing: float,
     ) -> torch.Tensor:
-        """Mean cross-entropy with label smoothing of these logits, ``targets`` (rows,) int64."""
+        """Cross-entropy with label smoothing of these logits, mean by ``weights`` (rows,).
+
+        ``targets`` (rows,) are int64, the weights sum to 1.
+        """
         value: torch.Tensor = SmoothedCrossEntropy.apply(  # type: ignore[no-untyped-call]
-            x, embedding, self.bias, targets, smoothing
+            x, embedding, self.bias, targets, weights, smoothing
         )
         return value
 
 
 class SmoothedCrossEntropy(torch.autograd.Function):
-    """The mean of -[(1 - s) log p(target) + s / V sum_v log p(v)], p = softmax(x w^T + b).
+    """The weighted mean of -[(1 - s) log p(target) + s / V sum_v log p(v)], p = softmax(x w^T + b).
 
     Szegedy et al. 2016, section 7. ``F.cross_entropy`` reads the logits (rows, V) several times
     over for the same; here, the probabilities become the logits' gradient, and the sum of the
@@ -211,6 +231,7 @@ class SmoothedCrossEntropy(torch.autograd.Function):
         w: torch.Tensor,
         b: torch.Tensor,
         targets: torch.Tensor,
+        weights: torch.Tensor,
         smoothing: float,
     ) -> torch.Tensor:
         words, column = len(w), targets[:, None]
@@ -222,14 +243,14 @@ class SmoothedCrossEntropy(torch.autograd.Function):
         p = torch.softmax(logits, dim=1)
         logsumexp = top - p.amax(dim=1).log()  # the largest p is exp(top - logsumexp)
         p.sub_(smoothing / words).scatter_add_(1, column, p.new_full(column.shape, smoothing - 1))
-        ctx.save_for_backward(x, w, p)
+        ctx.save_for_backward(x, w, p, weights)
         ctx.words = words
-        return (logsumexp - (1 - smoothing) * chosen - smoothing * mean).mean()
+        return weights @ (logsumexp - (1 - smoothing) * chosen - smoothing * mean)
 
     @staticmethod
     def backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        x, w, dlogits = ctx.saved_tensors
-        scale = dy / len(x)
+        x, w, dlogits, weights = ctx.saved_tensors
+        scale = (dy * weights)[:, None]
         dw = dlogits.T @ (x * scale)
-        db = dlogits.T @ scale.expand(len(x))
-        return (dlogits @ w).mul_(scale), dw[: ctx.words], db[: ctx.words], None, None
+        db = dlogits.T @ scale[:, 0]
+        return (dlogits @ w).mul_(scale), dw[: ctx.words], db[: ctx.words], None, None, None

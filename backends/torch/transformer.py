@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import backends.torch
 from backends.torch.attention import (
     CrossAttention,
     DotProductAttention,
@@ -164,22 +165,29 @@ def forward(config: Any, model: nn.Module, batch: Batch) -> Mapping[str, torch.T
 def loss(config: Any, model: nn.Module, batch: Batch) -> torch.Tensor:
     """Mean cross-entropy, with label smoothing, of the targets (n, T) that are no padding."""
     assert isinstance(model, _Transformer)
-    y, targets, _ = _real(model, batch)
-    return model.output.loss(y, model.decoder.embedding.weight, targets, config.label_smoothing)
+    # of shapes that depend on the words, one takes minutes to compile
+    y, targets, layout = _rows(model, batch, padded=backends.torch.mode == "compile")
+    embedding, smoothing = model.decoder.embedding.weight, config.label_smoothing
+    return model.output.loss(y, embedding, targets, layout.weights(y), smoothing)
 
 
-def _real(model: _Transformer, batch: Batch) -> tuple[torch.Tensor, torch.Tensor, Layout]:
-    """The decoder's output (rows, width) and the targets (rows,) where these are no padding."""
+def _rows(
+    model: _Transformer, batch: Batch, padded: bool = False
+) -> tuple[torch.Tensor, torch.Tensor, Layout]:
+    """The decoder's output (rows, width) and the targets (rows,) where these are no padding.
+
+    There too if ``padded``.
+    """
     source, targets = batch["source"], batch["targets"]
-    layout = Layout(targets.shape, targets != PAD)
-    source_layout = Layout(source.shape, source != PAD)
+    layout = Layout(targets.shape, targets != PAD, padded)
+    source_layout = Layout(source.shape, source != PAD, padded)
     _, y = model(source, batch["inputs"], source_layout, layout)
     return y, layout.pack(targets).long(), layout
 
 
 def _nats(model: _Transformer, batch: Batch) -> torch.Tensor:
     """Cross-entropies (n, T), 0 at padding."""
-    y, targets, layout = _real(model, batch)
+    y, targets, layout = _rows(model, batch)
     return layout.spread(F.cross_entropy(model.logits(y), targets, reduction="none"))
 
 
