@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -77,11 +78,13 @@ class Record:
     packages: dict[str, str] = field(default_factory=dict)
     git: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
+    attainable: dict[str, float] = field(default_factory=dict)
+    """What the machine attained in this session: ``matmul`` [operations/s], ``copy`` [bytes/s]."""
     worker: dict[str, Any] = field(default_factory=dict)
-    """Devices and threads as the worker itself saw them."""
+    """The ledger: what the worker's speed depends on besides its program, as it saw it itself."""
     phases: dict[str, float] = field(default_factory=dict)
     chunks: list[dict[str, Any]] = field(default_factory=list)
-    """By training chunk: epoch, samples, seconds of train, and the loss of every step."""
+    """By training chunk: epoch, samples, operations, seconds of train, the loss of every step."""
     epochs: list[dict[str, Any]] = field(default_factory=list)
     """By epoch: metrics and the train seconds until then."""
     stopped: dict[str, int] | None = None
@@ -115,6 +118,14 @@ class Record:
         """Unit, median and 95% interval over the chunks; None where nothing was trained."""
         middle, low, high = median_interval(self.rates) if self.chunks else (None, None, None)
         return {"unit": self.unit, "median": middle, "low": low, "high": high}
+
+    @property
+    def efficiency(self) -> float | None:
+        """The median fraction of the machine's rate of matrix products; None where not known."""
+        rates = [c["operations"] / c["seconds"] for c in self.chunks if "operations" in c]
+        if not (rates and "matmul" in self.attainable):
+            return None
+        return float(statistics.median(rates) / self.attainable["matmul"])
 
     @property
     def time_to_target(self) -> float | None:

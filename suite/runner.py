@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from suite import environment, records, timings
 from suite.contract import DataSource, Precision
 from suite.equivalence import Verdict, Verifier
 from suite.interrupts import Interrupts
+from suite.launch import Event, launch
 from suite.progress import Reporter
 from suite.records import Cell, Record
 from suite.timings import Timing
@@ -93,6 +94,8 @@ class Runner:
         self._verifiers: dict[str, Verifier] = {}
         self._verdicts: dict[tuple[str, str], Verdict] = {}
         """By the task's label and the backend."""
+        self._machine: dict[str, float] | None = None
+        """What the machine attains; None until it is measured."""
         self.session = Session(new_session_id(), results, [], {})
 
     def run(self) -> Session:
@@ -124,6 +127,9 @@ class Runner:
         with suppress(KeyboardInterrupt), interrupts.raised():
             todo = [record for record in found if self._is_to_be_trained(record)]
             if todo:
+                attainable = self._attainable(todo[0].cell)
+                for record in todo:
+                    record.attainable = dict(attainable)
                 self._reporter.busy(f"{place} {todo[0].cell.task_label}, seed {todo[0].cell.seed}")
                 epochs = self._epochs(todo[0].cell)
                 together = Together(
@@ -156,6 +162,24 @@ class Runner:
             return False
         record.reason = "not begun"
         return True
+
+    def _attainable(self, cell: Cell) -> dict[str, float]:
+        """What the machine attains on the CPU, measured once: nothing else is at work now."""
+        if self._machine is None:
+            self._machine = {}
+            if cell.device == "cpu":
+                self._reporter.busy("measuring what the machine attains")
+                numpy = replace(cell, backend="numpy", mode=backends.load("numpy").MODE)
+                ending = launch(numpy, "machine", self._take_over, self._plan.timeout)
+                if ending.outcome == "interrupted":
+                    raise KeyboardInterrupt
+                if ending.outcome != "ok":
+                    self._reporter.say(f"no efficiency: the machine {ending.reason}")
+        return self._machine
+
+    def _take_over(self, event: Event) -> None:
+        if event["event"] == "measured":
+            self._machine = event["attainable"]
 
     def _epochs(self, cell: Cell) -> int:
         epochs: int = tasks.config(cell.task, cell.profile, cell.variant).epochs

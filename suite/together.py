@@ -38,8 +38,8 @@ class Together:
         self._records, self._on_event = records, on_event
         self._timeout, self._limit = timeout, limit
         self._finished: set[str] = set()
-        self._turns: list[list[tuple[int, float]]] = [[] for _ in records]
-        """Of each cell, samples and seconds, turn by turn."""
+        self._turns: list[list[Event]] = [[] for _ in records]
+        """What each cell said of its turns: samples, operations and seconds."""
 
     def run(self, keep: Callable[[Record], None]) -> None:
         """Trains all, hands every record to ``keep`` once it is complete, and times on.
@@ -66,7 +66,7 @@ class Together:
 
         def on_event(event: Event) -> None:
             if event["event"] in ("chunk", "further"):
-                self._turns[number].append((event["samples"], event["seconds"]))
+                self._turns[number].append(event)
             absorb(record, event)
             if event["event"] == "finished":
                 self._finished.add(record.cell.label)
@@ -103,7 +103,7 @@ class Together:
                 backend=record.cell.backend,
                 mode=record.cell.mode,
                 verified=record.verified,
-                seconds=tuple(seconds for _, seconds in own[:rounds]),
+                seconds=tuple(turn["seconds"] for turn in own[:rounds]),
                 idle_load=turns.idle_load(labels[record.cell.label]),
             )
             for name, (record, own) in zip(names, found, strict=True)
@@ -117,7 +117,9 @@ class Together:
                 threads=cell.threads,
                 created=record.created,
                 unit=record.unit,
-                samples=tuple(samples for samples, _ in own[:rounds]),
+                samples=tuple(turn["samples"] for turn in own[:rounds]),
+                operations=tuple(turn["operations"] for turn in own[:rounds]),
+                machine=record.attainable,
                 contestants=contestants,
                 warnings=watch.warnings(contestants),
             )

@@ -300,6 +300,7 @@ def _summary(record: Record) -> dict[str, float]:
         name: speed["median"],
         f"{name}_low": speed["low"],
         f"{name}_high": speed["high"],
+        "efficiency": record.efficiency if record.verified else None,
         "time_to_target_seconds": record.time_to_target,
         "epochs_to_target": record.epochs_to_target,
         **_of_best_epoch(record),

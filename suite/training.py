@@ -163,6 +163,7 @@ class Training:
                 "chunk",
                 epoch=epoch,
                 samples=self._task.samples(chunk),
+                operations=self._task.operations(chunk),
                 seconds=lap.seconds,
                 losses=chunk_losses.tolist(),
             )
@@ -178,8 +179,12 @@ class Training:
                 placed = self._program.place(chunk)
                 with self._clock.phase("train") as lap:
                     self._program.train(placed)
-                samples = self._task.samples(chunk)
-                self._send("further", samples=samples, seconds=lap.seconds)
+                self._send(
+                    "further",
+                    samples=self._task.samples(chunk),
+                    operations=self._task.operations(chunk),
+                    seconds=lap.seconds,
+                )
 
     def _next(self, chunks: Any) -> Chunk | None:
         with self._clock.phase("data"):

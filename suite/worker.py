@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import threadpoolctl
 
 import backends
 import tasks
+from suite import ledger, rates
 from suite.clock import Clock
 from suite.contract import RequestError, Task, Unavailable
 from suite.equivalence import trace
@@ -83,14 +83,7 @@ def peak_memory() -> int:
 
 
 def _describe(cell: Cell) -> dict[str, Any]:
-    """What is in force: devices, threads of the framework and every pool, allocator settings."""
-    described = backends.load(cell.backend).describe()
-    pools = {
-        f"{pool['user_api']}:{pool['internal_api']}": pool["num_threads"]
-        for pool in threadpoolctl.threadpool_info()
-    }
-    allocator = {name: value for name, value in os.environ.items() if name.startswith("MALLOC_")}
-    return {**described, "threads": {**described["threads"], **pools}, "allocator": allocator}
+    return ledger.facts(backends.load(cell.backend), cell.precision)
 
 
 def _load(cell: Cell) -> Task:
@@ -107,13 +100,23 @@ def train(cell: Cell, send: Send, job: Job) -> None:
         initial = task.initial(cell.seed).astype(cell.precision)
     with clock.phase("build"):
         program = module.build(task, initial, cell.seed)
-    send("started", **_about(task), worker=_describe(cell))
+    described = _describe(cell)
+    send("started", **_about(task), worker=described)
     training = Training(
         task, program, cell.seed, clock, send, lambda: _turn(send), cell.early_stopping
     )
     training.run(initial)
     memory["peak"] = peak_memory()
-    send("finished", phases=clock.seconds, memory=memory, compilations=training.compilations)
+    described |= ledger.after_training(
+        program.state(), clock.processor_seconds["train"], clock.seconds["train"]
+    )
+    send(
+        "finished",
+        phases=clock.seconds,
+        memory=memory,
+        compilations=training.compilations,
+        worker=described,
+    )
     training.go_on()
 
 
@@ -181,9 +184,14 @@ def gradient_check(cell: Cell, send: Send, job: Job) -> None:
 
 
 def describe(cell: Cell, send: Send, job: Job) -> None:
-    """Reports the devices and threads of a backend."""
+    """Reports what is in force for a backend: its devices, its threads and all else."""
     backends.load(cell.backend).configure(cell.device, cell.threads, cell.precision)
     send("described", worker=_describe(cell))
+
+
+def machine(cell: Cell, send: Send, job: Job) -> None:
+    """Measures what the machine attains with the cell's threads and precision."""
+    send("measured", attainable=rates.attainable(cell.precision, cell.threads))
 
 
 JOBS = {
@@ -191,6 +199,7 @@ JOBS = {
     "trace": trace_job,
     "gradient_check": gradient_check,
     "describe": describe,
+    "machine": machine,
 }
 
 if __name__ == "__main__":

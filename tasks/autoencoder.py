@@ -35,7 +35,7 @@ from suite.contract import (
     Task,
     Tree,
 )
-from tasks import clustering
+from tasks import clustering, operations
 from tasks.datasets import fashion_mnist
 from tasks.initializers import he_normal, xavier_normal, zeros
 from tasks.spectral import normalized_similarity
@@ -170,6 +170,13 @@ class Autoencoder(Task):
     def samples(self, chunk: Chunk) -> int:
         steps, batch = chunk["inputs"].shape[:2]
         return int(steps * batch)
+
+    def operations(self, chunk: Chunk) -> float:
+        """Per image 2 (2 w0 w1 + 3 w1 w2 + ...) with the layers' widths w. An update."""
+        c = self.config
+        widths = (c.inputs, *c.hidden, c.code, *reversed(c.hidden), c.inputs)
+        updates = len(chunk["inputs"]) * operations.update(self.optimizer, self.params)
+        return operations.dense(self.samples(chunk), widths) + updates
 
     def score(self, results: Iterable[tuple[Chunk, Tree]]) -> Mapping[str, float]:
         found = [(chunk["labels"], o["codes"], o["squared_error"]) for chunk, o in results]

@@ -26,7 +26,7 @@ from suite.contract import (
     Task,
     Tree,
 )
-from tasks import sentences, translation
+from tasks import operations, sentences, translation
 from tasks.datasets import multi30k
 from tasks.datasets.multi30k import BOS, EOS, PAD
 from tasks.initializers import glorot_uniform, normal, ones, zeros
@@ -215,6 +215,14 @@ class Transformer(Task):
 
     def samples(self, chunk: Chunk) -> int:
         return int((chunk["targets"] != PAD).sum())
+
+    def operations(self, chunk: Chunk) -> float:
+        """Of the real words, not the padding, see ``encoder_decoder``: it need not be computed."""
+        c, (source, target) = self.config, (chunk[n] != PAD for n in ("source", "targets"))
+        words = len(self._data.vocabularies[1])
+        return operations.encoder_decoder(
+            source.sum(-1), target.sum(-1), c.width, c.hidden, c.layers, words
+        ) + len(target) * operations.update(self.optimizer, self.params)
 
     def search(self, predict: Predict) -> Iterator[tuple[Chunk, Tree]]:
         """With a beam, translations of the test sentences by beam search."""

@@ -60,6 +60,7 @@ def test_a_record_arrives_whole(tracker: Tracker, results: Path) -> None:
     assert run.data.metrics["test_accuracy"] == 0.8
     assert run.data.metrics["samples_per_second"] == 1000.0
     assert run.data.metrics["phase_seconds/train"] == 0.5
+    assert run.data.metrics["efficiency"] == pytest.approx(0.4)
     by_epoch = store.get_metric_history(run_id, "test_accuracy")
     assert [(m.step, m.value) for m in by_epoch] == [(1, 0.7), (2, 0.8)]
     by_time = store.get_metric_history(run_id, "by_train_ms/test_accuracy")
@@ -71,6 +72,15 @@ def test_a_record_arrives_whole(tracker: Tracker, results: Path) -> None:
     assert set(artifacts) == {path.name, "curves.png"}
     assert (artifacts["curves.png"] or 0) > 10_000
     assert (results / "mlartifacts").is_dir()
+
+
+def test_without_a_rate_or_a_proof_there_is_no_efficiency() -> None:
+    record = example_record()
+    assert tracking._summary(record)["efficiency"] == pytest.approx(0.4)
+    assert "efficiency" not in tracking._summary(replace(record, attainable={}))
+    assert "efficiency" not in tracking._summary(replace(record, verified=False))
+    before = [{k: v for k, v in c.items() if k != "operations"} for c in record.chunks]
+    assert "efficiency" not in tracking._summary(replace(record, chunks=before))
 
 
 def test_cells_of_a_session_are_nested_in_one_parent(tracker: Tracker, results: Path) -> None:
