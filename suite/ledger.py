@@ -22,6 +22,8 @@ from suite.records import Record
 
 NOT_READABLE = "not readable"
 NONE = "none"
+ALLOCATOR = ("MALLOC_", "GLIBC_TUNABLES")
+"""How the variables begin that steer glibc's allocator."""
 SIDE = 64
 """Rows and columns of the matrices whose product is looked at."""
 OVER = 1.2
@@ -45,7 +47,7 @@ def facts(backend: Backend, precision: Precision) -> dict[str, Any]:
     return {
         **described,
         "threads": {**described["threads"], **_pools()},
-        "allocator": {k: v for k, v in os.environ.items() if k.startswith("MALLOC_")},
+        "allocator": {k: v for k, v in os.environ.items() if k.startswith(ALLOCATOR)},
         "products": _products(backend.product, precision),
         "denormals": _denormals(backend.product, precision),
         **system(),
