@@ -307,6 +307,15 @@ class Task(ABC):
         """
         return self
 
+    def adapted(self) -> Tree:
+        """What ``adapt`` has found until now, by name: all in which this task differs from a new
+        one."""
+        return {}
+
+    def with_adapted(self, found: Tree) -> Task:
+        """A task that has found what ``adapted`` gave."""
+        return self
+
     def search(self, predict: Predict) -> Iterator[tuple[Chunk, Tree]]:
         """Further results to score, found by many calls of ``predict``: those of beam search."""
         return iter(())

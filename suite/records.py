@@ -90,6 +90,8 @@ class Record:
     stopped: dict[str, int] | None = None
     """With early stopping, the ``epoch`` that was the last and the ``best``, which it went back to.
     """
+    resumed: int | None = None
+    """After how many steps another process went on with the training, from a checkpoint."""
     texts: dict[str, str] = field(default_factory=dict)
     """What a model of language wrote after training, by the way in which it was drawn."""
     heatmaps: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -197,6 +199,16 @@ def write_json(path: Path, document: Any) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+    _make_durable(path.parent)
+
+
+def _make_durable(folder: Path) -> None:
+    """That a file has its name here survives the loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def path_of(results: Path, record: Record) -> Path:
@@ -204,10 +216,17 @@ def path_of(results: Path, record: Record) -> Path:
     return results / "records" / record.session / f"{record.cell.label}.json"
 
 
+class NotWritten(Exception):
+    """Results cannot be written any more: the disk is full, or has become read-only."""
+
+
 def write(results: Path, record: Record) -> Path:
-    """Writes a record and returns its path."""
+    """Writes a record and returns its path. Raises NotWritten."""
     path = path_of(results, record)
-    write_json(path, asdict(record))
+    try:
+        write_json(path, asdict(record))
+    except OSError as error:
+        raise NotWritten(f"the record of {record.cell.label}: {error.strerror}") from None
     return path
 
 

@@ -240,6 +240,14 @@ class JointAutoencoder(Autoencoder):
             centres = clustering.means(codes, self._assignment, self._centres)
         return self._with(centres, clustering.nearest(codes, centres))
 
+    def adapted(self) -> Tree:
+        if self._centres is None or self._assignment is None:
+            return {}
+        return {"centres": self._centres, "assignment": self._assignment}
+
+    def with_adapted(self, found: Tree) -> Task:
+        return self._with(found["centres"], found["assignment"]) if found else self
+
     def _training_codes(self, predict: Predict) -> Array:
         """(train_samples, code), predicted in chunks of the test chunk's shape: compiled once."""
         c = self.config

@@ -103,6 +103,9 @@ TARGETS = {
 }
 
 
+VERIFICATION_SEEDS: Mapping[DataSource, int] = {"real": 3, "generated": 6}
+
+
 class Transformer(Task):
     """Numbers of words: 0 is padding, 1 begins a sentence, 2 ends it, 3 is any unknown word.
 
@@ -135,7 +138,7 @@ class Transformer(Task):
     # first step, with others later, and then moves Adam's memory of a hidden bias by a third.
     # Measured with seed 3 over 100 steps: first gradient 1e-6, loss below 1e-6 to step 10 and
     # 3e-4 to 100, state 3e-1.
-    verification_seed = 3
+    # With generated data, seed 3 has such an input within the step of the central differences.
     envelopes: Mapping[Precision, Envelope] = {
         "float64": Envelope(steps=100, loss=1e-12, gradient=1e-11, state=1e-9),
         "float32": Envelope(steps=100, loss=((10, 1e-6), (100, 1e-3)), gradient=1e-5, state=6e-1),
@@ -154,6 +157,7 @@ class Transformer(Task):
         self.optimizer = config.optimizer
         self.provenance = data.provenance
         self.targets = TARGETS[variant]
+        self.verification_seed = VERIFICATION_SEEDS[data.provenance.source]
         self.signatures = {"bleu": translation.bleu_signature()}
         self.params = dict(_params(config, *map(len, data.vocabularies)))
         self._data = data

@@ -311,10 +311,13 @@ class TestOtherCommands:
         assert "softmax_cross_entropy_backward" in done.stdout
         assert_refused(tetragrad(tmp_path, "show", "nothing"), "no task 'nothing'")
 
-    def test_data_path_and_verify(self, tmp_path: Path) -> None:
+    def test_data_path_list_and_verify(self, tmp_path: Path) -> None:
         where = {"TETRAGRAD_DATA": str(tmp_path)}
         done = tetragrad(tmp_path, "data", "path", "fashion_mnist", **where)
         assert done.stdout.strip() == str(tmp_path / "fashion_mnist")
+        listed = tetragrad(tmp_path, "data", "list", **where, COLUMNS="300").stdout
+        for name in ("imdb", "84.1", "no", "ai.stanford.edu", "d2l-data", "Maas"):
+            assert name in listed
         assert_refused(tetragrad(tmp_path, "data", "verify", **where), "missing", "data fetch")
         assert_refused(tetragrad(tmp_path, "data", "verify", "x", **where), "no data set 'x'")
 
@@ -328,7 +331,7 @@ class TestOtherCommands:
             assert process.stdout
             line = process.stdout.readline()
             assert line.startswith(f"fashion_mlp: http://127.0.0.1:{port}/#/experiments/1/runs")
-            for _ in range(120):
+            for _ in range(360):
                 try:
                     page = urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5)
                     break
