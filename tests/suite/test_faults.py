@@ -332,7 +332,7 @@ class TestPowerLoss:
         for _ in range(KILLS):
             before = {p.stem for p in (folder / "results" / "sessions").glob("*.json")}
             process = start(folder, *SMOKE, "--seeds", "2")
-            timer = threading.Timer(moments.uniform(0.2, 1.0) * lasts, process.kill)
+            timer = threading.Timer(moments.uniform(0.1, 1.6) * lasts, process.kill)
             timer.start()
             _, stderr = process.communicate(timeout=300)
             timer.cancel()
