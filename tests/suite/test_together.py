@@ -18,14 +18,14 @@ from tests.suite.test_turns import SCRIPT
 GOES_ON = """
 done = {"numpy": 1, "torch": 3, "jax": 0}[job["cell"]["backend"]]
 def chunk(number):  # the samples say which one it is
-    return {"epoch": 1, "samples": 10 * number, "seconds": .1, "losses": [1.0]}
+    return {"epoch": 1, "samples": 10 * number, "operations": 5, "seconds": .1, "losses": [1.0]}
 if done:
     send(event="resumed", step=done, chunks=[chunk(n + 1) for n in range(done)], epochs=[])
 for number in range(done + 1, 10):
     turn()
     send(event="chunk", **chunk(number))
 send(event="finished", phases={}, memory={}, compilations={})
-while turn(): send(event="further", samples=10, seconds=.1)
+while turn(): send(event="further", samples=10, operations=5, seconds=.1)
 send(event="ended", outcome="ok", reason=None)
 """
 
