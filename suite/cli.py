@@ -19,22 +19,41 @@ from rich.console import Console
 
 import backends
 import tasks
-from suite import listing, records, showing, summary, tracking, verification
+from suite import (
+    data_cli,
+    listing,
+    memory,
+    moving,
+    records,
+    sessions,
+    showing,
+    summary,
+    tracking,
+    verification,
+)
 from suite.console import output
 from suite.contract import RequestError
 from suite.equivalence import PRECISIONS
+from suite.options import (
+    BackendOption,
+    CheckpointOption,
+    MemoryOption,
+    ModeOption,
+    PatienceOption,
+    ResultsOption,
+    ResumeOption,
+    UriOption,
+)
 from suite.progress import Reporter
-from suite.runner import Plan, Runner, exit_code
+from suite.runner import Plan, Runner, Session, exit_code
 from suite.tracking import Tracker, TrackingError
-from tasks import datasets
 
 app = typer.Typer(
     help="Benchmarks four gradients of one model: NumPy, PyTorch, TensorFlow, JAX.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="The data sets: fetch, verify, locate.", no_args_is_help=True)
-app.add_typer(data_app, name="data")
+app.add_typer(data_cli.app, name="data")
 
 
 class Data(StrEnum):
@@ -67,36 +86,10 @@ TaskOption = Annotated[
         show_default=False,
     ),
 ]
-BackendOption = Annotated[
-    list[str],
-    typer.Option(
-        "--backend",
-        help="backend, backend:mode, backend:all or all; repeatable.",
-        show_default=False,
-    ),
-]
-ModeOption = Annotated[
-    str | None, typer.Option(help="Mode of the backends that have it and are named without one.")
-]
 DataOption = Annotated[
     Data,
     typer.Option(
         help="auto: real if present or downloadable, else a generated stand-in, labelled."
-    ),
-]
-ResultsOption = Annotated[Path, typer.Option(help="Where records and the MLflow store lie.")]
-UriOption = Annotated[
-    str | None,
-    typer.Option(
-        envvar="MLFLOW_TRACKING_URI", help="MLflow store. Default: SQLite in the results folder."
-    ),
-]
-PatienceOption = Annotated[
-    int | None,
-    typer.Option(
-        min=1,
-        metavar="PATIENCE",
-        help="End after so many epochs without a lower validation metric; keep the best.",
     ),
 ]
 RESULTS = Path("results")
@@ -104,6 +97,7 @@ RESULTS = Path("results")
 
 @app.command()
 def run(
+    context: typer.Context,
     task: TaskOption = [],  # noqa: B006  (typer copies it)
     backend: BackendOption = [],  # noqa: B006
     mode: ModeOption = None,
@@ -125,6 +119,9 @@ def run(
         float,
         typer.Option(min=0, help="Seconds added for a task, at most, to know speed ratios to 2%."),
     ] = 20,
+    memory_limit: MemoryOption = None,
+    checkpoint_every: CheckpointOption = 60,
+    resume: ResumeOption = None,
     results: ResultsOption = RESULTS,
     tracking_uri: UriOption = None,
     as_json: Annotated[
@@ -136,33 +133,50 @@ def run(
     Without --task: every task, in its default variant. Without --backend: every backend, in its
     default mode.
     """
-    _require_threads(threads)
-    if timeout <= 0:
-        raise RequestError(f"--timeout {timeout:g} leaves no time; give more than 0 seconds")
-    choices = _choices(task or tasks.NAMES)
-    plan = Plan(
-        choices=choices,
-        backends=backends.chosen(backend, mode),
-        device=device.value,
-        profile=_chosen([profile], tasks.PROFILES, "profile")[0],
-        seeds=range(first_seed, first_seed + seeds),
-        threads=threads,
-        data=data.value,
-        timeout=timeout,
-        timing_limit=timing_limit,
-        early_stopping=early_stopping,
-        options=_options(option, choices),
-    )
-    records.require_writable(results)
-    uri = tracking_uri or tracking.default_uri(results)
-    with Reporter() as reporter:
-        session = Runner(plan, results, Tracker(uri, results), reporter).run()
+    _require_possible(threads, timeout)
+    limit = memory.parse(memory_limit)
+    if resume:
+        values = (timeout, timing_limit, limit, checkpoint_every)
+        plan = sessions.changed(context, sessions.read_plan(results, resume), values)
+    else:
+        choices = _choices(task or tasks.NAMES)
+        plan = Plan(
+            choices=choices,
+            backends=backends.chosen(backend, mode),
+            device=device.value,
+            profile=_chosen([profile], tasks.PROFILES, "profile")[0],
+            seeds=range(first_seed, first_seed + seeds),
+            threads=threads,
+            data=data.value,
+            timeout=timeout,
+            timing_limit=timing_limit,
+            early_stopping=early_stopping,
+            options=_options(option, choices),
+            checkpoint_every=checkpoint_every,
+            memory_limit=limit,
+        )
+    session = _run(plan, results, tracking_uri, resume)
+    _show(session, as_json)
+    raise typer.Exit(exit_code(session))
+
+
+def _show(session: Session, as_json: bool) -> None:
     if as_json:
         print(json.dumps(summary.document(session), indent=1))
-    else:
-        summary.print_tables(session, output())
-        print(f"records: {results / 'records' / session.id}    browse them: tetragrad browse")
-    raise typer.Exit(exit_code(session))
+        return
+    summary.print_tables(session, output())
+    print(f"records: {session.results / 'records' / session.id}    browse them: tetragrad browse")
+
+
+def _run(plan: Plan, results: Path, uri: str | None, resumed: str | None) -> Session:
+    records.require_writable(results)
+    tracker = Tracker(uri or tracking.default_uri(results), results)
+    with Reporter() as reporter:
+        runner = Runner(plan, results, tracker, reporter, resumed)
+        if not resumed:
+            sessions.write_plan(results, runner.session.id, plan)
+        with sessions.lock(results, runner.session.id):
+            return runner.run()
 
 
 @app.command()
@@ -206,9 +220,25 @@ def show(task: str) -> None:
 
 
 @app.command()
-def sync(results: ResultsOption = RESULTS, tracking_uri: UriOption = None) -> None:
+def sync(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Bring these records home first: a results folder of another machine, or one of "
+            "its sessions' folders of records.",
+            show_default=False,
+        ),
+    ] = None,
+    results: ResultsOption = RESULTS,
+    tracking_uri: UriOption = None,
+) -> None:
     """Send every record that MLflow does not have yet, once only."""
     console = Console(stderr=True)
+    if tracking_uri == tracking.NONE:
+        raise RequestError("--tracking none is no store to send to; name one, or leave it out")
+    if folder:
+        records.require_writable(results)
+        print(f"{moving.bring_home(folder, results)} brought to {results}")
     uri = tracking_uri or tracking.default_uri(results)
     try:
         sent, there = tracking.sync(results, Tracker(uri, results), console.print)
@@ -264,33 +294,8 @@ def browse(
         print(f"{name}: http://127.0.0.1:{port}/{page}", flush=True)
     print("a session's runs unfold at its [+]; Ctrl-C ends the server", flush=True)
     command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
-    os.execv(sys.executable, [*command, "--backend-store-uri", uri])
-
-
-DataSets = Annotated[list[str] | None, typer.Argument(help="Data sets. Default: all.")]
-
-
-@data_app.command()
-def fetch(names: DataSets = None) -> None:
-    """Download what is missing or damaged."""
-    for name in _chosen(names or [], datasets.NAMES, "data set"):
-        datasets.fetch(datasets.source(name))
-        print(f"{name}: complete in {datasets.data_directory() / name}")
-
-
-@data_app.command(name="verify")
-def verify_data(names: DataSets = None) -> None:
-    """Check every file against its SHA-256."""
-    for name in _chosen(names or [], datasets.NAMES, "data set"):
-        datasets.verify(datasets.source(name))
-        print(f"{name}: verified")
-
-
-@data_app.command()
-def path(names: DataSets = None) -> None:
-    """Print where the data sets lie, or would."""
-    for name in _chosen(names or [], datasets.NAMES, "data set"):
-        print(datasets.data_directory() / name)
+    # not as an argument, which every user of the machine can see: there may be a password in it
+    os.execve(sys.executable, command, {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri})
 
 
 def _choices(wanted: Sequence[str]) -> tuple[tasks.Choice, ...]:
@@ -320,13 +325,17 @@ def _chosen(wanted: list[str], known: tuple[str, ...], kind: str) -> tuple[str, 
 
 def _has_store(uri: str, results: Path) -> bool:
     """Whether there may be a store; looking into a file that is not there would make one."""
-    return uri != tracking.default_uri(results) or (results / "mlflow.db").exists()
+    if uri == tracking.default_uri(results):
+        return (results / "mlflow.db").exists()
+    return uri != tracking.NONE
 
 
-def _require_threads(threads: int) -> None:
+def _require_possible(threads: int, timeout: float) -> None:
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if cpus and threads > cpus:
         raise RequestError(f"--threads {threads} is more than the {cpus} CPUs that can be used")
+    if timeout <= 0:
+        raise RequestError(f"--timeout {timeout:g} leaves no time; give more than 0 seconds")
 
 
 def main() -> None:

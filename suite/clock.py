@@ -21,18 +21,21 @@ class Lap:
 
 
 class Clock:
-    """Adds up wall-clock seconds by phase."""
+    """Adds up wall-clock seconds by phase, and processor seconds."""
 
     def __init__(self) -> None:
         self.seconds = dict.fromkeys(PHASES, 0.0)
+        self.processor_seconds = dict.fromkeys(PHASES, 0.0)
+        """Of all threads of this process, while a phase went on."""
 
     @contextmanager
     def phase(self, name: str) -> Iterator[Lap]:
         """Counts the block's time to phase ``name``."""
         lap = Lap()
-        begin = time.perf_counter()
+        processor, begin = time.process_time(), time.perf_counter()
         try:
             yield lap
         finally:
             lap.seconds = time.perf_counter() - begin
             self.seconds[name] += lap.seconds
+            self.processor_seconds[name] += time.process_time() - processor

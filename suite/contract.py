@@ -295,12 +295,25 @@ class Task(ABC):
     def samples(self, chunk: Chunk) -> int:
         """How many of ``unit``'s samples (or tokens) one pass over ``chunk`` processes."""
 
+    @abstractmethod
+    def operations(self, chunk: Chunk) -> float:
+        """Floating-point operations that training on ``chunk`` needs, see ``tasks.operations``."""
+
     def adapt(self, epoch: int, predict: Predict) -> Task:
         """The task as it goes on after ``epoch`` (from 0): itself, unless it alternates.
 
         A task that alternates between training and, say, moving cluster centres does the latter
         here, once for all backends.
         """
+        return self
+
+    def adapted(self) -> Tree:
+        """What ``adapt`` has found until now, by name: all in which this task differs from a new
+        one."""
+        return {}
+
+    def with_adapted(self, found: Tree) -> Task:
+        """A task that has found what ``adapted`` gave."""
         return self
 
     def search(self, predict: Predict) -> Iterator[tuple[Chunk, Tree]]:
@@ -367,4 +380,7 @@ class Backend(Protocol):
         """Imports the framework and sets it up. Raises Unavailable if the device is not there."""
 
     def describe(self) -> dict[str, Any]:
-        """After ``configure``: the devices seen and the thread counts really in force."""
+        """After ``configure``: devices seen, thread counts in force, what it says of precision."""
+
+    def product(self, a: Array, b: Array) -> Array:
+        """The matrix product (n, o) of a (n, i) and b (i, o), computed as programs compute it."""

@@ -17,7 +17,8 @@ import backends
 
 # What a user's shell may hold that would change what is measured.
 _FOREIGN = (
-    *("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "VECLIB_", "BLIS_", "NUMEXPR_", "MALLOC_"),
+    *("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "VECLIB_", "BLIS_", "NUMEXPR_"),
+    *("MALLOC_", "GLIBC_TUNABLES"),
     *("TF_", "XLA_", "JAX_", "KERAS_", "TORCH", "PYTORCH_", "ATEN_", "ONEDNN_", "DNNL_"),
     *("NPROC", "NVIDIA_TF32_OVERRIDE"),
 )
@@ -27,8 +28,15 @@ _POOLS = (
 )
 
 # glibc gives freed memory back to the system, and every step of a model takes it anew, page by
-# page: that cost NumPy a third of its time on convolutions. This keeps it, for every backend.
-_ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
+# page: that cost NumPy a third of its time on convolutions, and JAX, which takes the memory for
+# all temporaries of a call at once, a fifth on the transformer. All memory comes from one heap
+# that is kept, in huge pages where the system has them, for every backend.
+_ALLOCATOR = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
 
 
 def worker_environment(backend: str, device: str, threads: int) -> dict[str, str]:

@@ -14,11 +14,11 @@ class Interrupts:
     """While entered, a first SIGINT or SIGTERM raises KeyboardInterrupt only inside ``raised``.
 
     Elsewhere it is noted in ``seen``, so that what is being written is written whole. A second one
-    always raises. For the main thread.
+    always raises, and is noted in ``again``: the work is to stop at once. For the main thread.
     """
 
     def __init__(self) -> None:
-        self.seen = False
+        self.seen = self.again = False
         self._raising = False
 
     def __enter__(self) -> Interrupts:
@@ -50,6 +50,6 @@ class Interrupts:
             raise KeyboardInterrupt
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        again, self.seen = self.seen, True
-        if again or self._raising:
+        self.again, self.seen = self.seen, True
+        if self.again or self._raising:
             raise KeyboardInterrupt

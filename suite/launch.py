@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from suite import memory
 from suite.environment import worker_environment
 from suite.records import Cell
 
@@ -57,6 +58,7 @@ class Worker:
         """The first line it is sent; empty once it was."""
         self._on_event, self._timeout, self._command = on_event, timeout, command
         self._left = timeout
+        self._memory_limit: int | None = job.get("memory_limit")
         self._pending = b""
         self._process: subprocess.Popen[bytes]
         self._events: int
@@ -146,6 +148,9 @@ class Worker:
         if last.get("event") == "ended":
             return Ending(last["outcome"], last["reason"], self._tail())
         code = self._process.returncode
+        if self._memory_limit and memory.ran_out(self._tail()):
+            reason = f"more than the limit of {self._memory_limit >> 20} MB"
+            return Ending("out-of-memory", reason, self._tail())
         if code == -signal.SIGKILL and _oom_kills() > self._kills_before:
             return Ending("out-of-memory", "killed by the system for memory", self._tail())
         return Ending("crashed", _exit_reason(code), self._tail())

@@ -59,6 +59,9 @@ class Reporter:
             if not self._live:
                 self.say(f"  {cell.backend_label:16}  epoch {event['epoch']}/{epochs}  {numbers}")
 
+        elif event["event"] == "resumed":
+            self.say(f"  {cell.backend_label:16}  goes on after step {event['step']}")
+
     def cell_finished(self, record: Record) -> None:
         speed = record.throughput
         text = f"{record.cell.label}: {record.outcome}"

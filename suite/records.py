@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -82,16 +83,20 @@ class Record:
     packages: dict[str, str] = field(default_factory=dict)
     git: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
+    attainable: dict[str, float] = field(default_factory=dict)
+    """What the machine attained in this session: ``matmul`` [operations/s], ``copy`` [bytes/s]."""
     worker: dict[str, Any] = field(default_factory=dict)
-    """Devices and threads as the worker itself saw them."""
+    """The ledger: what the worker's speed depends on besides its program, as it saw it itself."""
     phases: dict[str, float] = field(default_factory=dict)
     chunks: list[dict[str, Any]] = field(default_factory=list)
-    """By training chunk: epoch, samples, seconds of train, and the loss of every step."""
+    """By training chunk: epoch, samples, operations, seconds of train, the loss of every step."""
     epochs: list[dict[str, Any]] = field(default_factory=list)
     """By epoch: metrics and the train seconds until then."""
     stopped: dict[str, int] | None = None
     """With early stopping, the ``epoch`` that was the last and the ``best``, which it went back to.
     """
+    resumed: int | None = None
+    """After how many steps another process went on with the training, from a checkpoint."""
     texts: dict[str, str] = field(default_factory=dict)
     """What a model of language wrote after training, by the way in which it was drawn."""
     heatmaps: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -120,6 +125,14 @@ class Record:
         """Unit, median and 95% interval over the chunks; None where nothing was trained."""
         middle, low, high = median_interval(self.rates) if self.chunks else (None, None, None)
         return {"unit": self.unit, "median": middle, "low": low, "high": high}
+
+    @property
+    def efficiency(self) -> float | None:
+        """The median fraction of the machine's rate of matrix products; None where not known."""
+        rates = [c["operations"] / c["seconds"] for c in self.chunks if "operations" in c]
+        if not (rates and "matmul" in self.attainable):
+            return None
+        return float(statistics.median(rates) / self.attainable["matmul"])
 
     @property
     def time_to_target(self) -> float | None:
@@ -191,6 +204,16 @@ def write_json(path: Path, document: Any) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+    _make_durable(path.parent)
+
+
+def _make_durable(folder: Path) -> None:
+    """That a file has its name here survives the loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def path_of(results: Path, record: Record) -> Path:
@@ -198,10 +221,17 @@ def path_of(results: Path, record: Record) -> Path:
     return results / "records" / record.session / f"{record.cell.label}.json"
 
 
+class NotWritten(Exception):
+    """Results cannot be written any more: the disk is full, or has become read-only."""
+
+
 def write(results: Path, record: Record) -> Path:
-    """Writes a record and returns its path."""
+    """Writes a record and returns its path. Raises NotWritten."""
     path = path_of(results, record)
-    write_json(path, asdict(record))
+    try:
+        write_json(path, asdict(record))
+    except OSError as error:
+        raise NotWritten(f"the record of {record.cell.label}: {error.strerror}") from None
     return path
 
 

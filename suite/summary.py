@@ -11,14 +11,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from suite import records, timings
+from suite import ledger, records, timings
 from suite.console import table as new_table
 from suite.convergence import Comparison, compare, spread
 from suite.equivalence import verdict_from
+from suite.ledger import Difference
 from suite.records import Record
 from suite.runner import Session
 from suite.timings import Timing
 
+MARK = "*"
+"""Behind a ratio of two whose ledgers differ."""
 JSON_PHASES = ("import", "build", "compile", "transfer", "train", "evaluate")
 
 
@@ -27,7 +30,10 @@ def document(session: Session) -> dict[str, Any]:
     return {
         "session": session.id,
         "cells": [_cell(session, r) for r in session.records],
-        "timings": {label: _timing(timing) for label, timing in session.timings.items()},
+        "timings": {
+            label: _timing(timing, _timed(session, label))
+            for label, timing in session.timings.items()
+        },
         "comparisons": [
             {
                 "task": record.cell.task,
@@ -44,9 +50,15 @@ def document(session: Session) -> dict[str, Any]:
     }
 
 
-def _timing(timing: Timing) -> dict[str, Any]:
+def _timed(session: Session, label: str) -> list[Record]:
+    """The records of a task that went well."""
+    return [r for r in session.records if r.cell.task_label == label and r.outcome == "ok"]
+
+
+def _timing(timing: Timing, found: Sequence[Record]) -> dict[str, Any]:
     """Rates and ratios by contestant; no ratio where one of the two is not verified."""
     verified = {c.name for c in timing.contestants if c.verified}
+    differing = ledger.differences(found)
 
     def interval(found: timings.Interval | None) -> dict[str, float] | None:
         return dict(zip(("median", "low", "high"), found, strict=True)) if found else None
@@ -56,6 +68,8 @@ def _timing(timing: Timing) -> dict[str, Any]:
         "rounds": len(timing.samples),
         "stopped": timing.stopped,
         "warnings": list(timing.warnings),
+        "differing": [asdict(difference) for difference in differing],
+        "machine": timing.machine,
         "base": timing.base,
         "contestants": {
             c.name: {
@@ -64,6 +78,8 @@ def _timing(timing: Timing) -> dict[str, Any]:
                 "ratio": interval(
                     timing.ratio(c.name, timing.base) if {c.name, timing.base} <= verified else None
                 ),
+                "efficiency": interval(timing.efficiency(c.name) if c.verified else None),
+                "differing": [d.fact for d in differing if d.parts(c.name, timing.base)],
             }
             for c in timing.contestants
         },
@@ -92,7 +108,13 @@ def print_tables(session: Session, console: Console) -> None:
     """A comparison table for every task of the session, seeds taken together."""
     for found in _by_task(session.records):
         timing = session.timings.get(found[0].cell.task_label)
-        console.print(_table(found, timing))
+        differing = ledger.differences([r for r in found if r.outcome == "ok"])
+        table = _table(found, timing, differing)
+        _fit(table, console)
+        console.print(table)
+        for difference in differing:
+            text = f"{MARK} not the same for all, so compare with care: {difference}"
+            console.print(escape(text), style="yellow", soft_wrap=True)
         for warning in timing.warnings if timing else ():
             console.print(escape(f"noisy: {warning}"), style="yellow", soft_wrap=True)
         for line in (*_readings(found), *_to_target(found), *_compared(found)):
@@ -187,7 +209,9 @@ def _print_unverified(found: Sequence[Record], console: Console) -> None:
             console.print(escape(text), style="red", soft_wrap=True)
 
 
-def _table(found: Sequence[Record], timing: Timing | None) -> Table:
+def _table(
+    found: Sequence[Record], timing: Timing | None, differing: Sequence[Difference]
+) -> Table:
     cell = found[0].cell
     data = "real data" if cell.data == "real" else "GENERATED DATA, not the real data set"
     threads = "1 thread" if cell.threads == 1 else f"{cell.threads} threads"
@@ -201,28 +225,47 @@ def _table(found: Sequence[Record], timing: Timing | None) -> Table:
     headings = (*(name.replace("_", " ") for name in names), "s to target")
     for heading in (*headings, found[0].unit.replace("/", " /"), "95%", "x NumPy"):
         table.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
+    table.add_column("of matmul peak", justify="right")
     table.add_column("same model", justify="right")
     if timing:
         table.caption = f"speeds from {len(timing.samples)} rounds, in which backends took turns"
+        if "matmul" in timing.machine:
+            peak = f"{timing.machine['matmul'] / 1e9:.0f} GFLOP/s in matrix products"
+            table.caption += f"; the peak: {peak}"
     for label, group in _by_backend(found).items():
-        table.add_row(label, *_row(group, names, label, timing))
+        table.add_row(label, *_row(group, names, label, timing, differing))
     return table
 
 
+def _fit(table: Table, console: Console) -> None:
+    """Makes columns no wider than their longest word, if the table is too wide for the console."""
+    anything = console.options.update(width=1_000)
+    if console.measure(table, options=anything).maximum > console.width:
+        for column in table.columns:
+            texts = " ".join(map(str, (column.header, *column.cells)))
+            column.max_width = max(map(len, texts.split()))
+
+
 def _row(
-    group: Sequence[Record], names: Sequence[str], label: str, timing: Timing | None
+    group: Sequence[Record],
+    names: Sequence[str],
+    label: str,
+    timing: Timing | None,
+    differing: Sequence[Difference],
 ) -> list[str]:
     good = [r for r in group if r.outcome == "ok"]
     if not good:
         outcomes = ", ".join(dict.fromkeys(r.outcome for r in group))
-        return [*["-"] * (len(names) + 4), outcomes]
+        return [*["-"] * (len(names) + 5), outcomes]
     verified = all(r.verified for r in good)
     speed, error, ratio = _speed(label, timing, verified)
+    if timing and ratio != "-" and any(d.parts(label, timing.base) for d in differing):
+        ratio += MARK
     reached = [r.time_to_target for r in good if r.time_to_target is not None]
     return [
         *(_spread([r.metrics[name] for r in good], 4) for name in names),
         _spread(reached, 2) if len(reached) == len(good) else "-",
-        *(speed, error, ratio),
+        *(speed, error, ratio, _efficiency(label, timing, verified)),
         "yes" if verified else "NO",
     ]
 
@@ -235,10 +278,22 @@ def _speed(label: str, timing: Timing | None, verified: bool) -> tuple[str, str,
     speed = f"{rate / 1000:,.1f}k{'' if verified else ' ?'}"
     base = timing.contestant(timing.base)
     if base.backend != "numpy" or not (verified and base.verified):
-        return speed, f"±{error:.1%}", "-"
+        return speed, f"±{_percent(error)}", "-"
     ratio, ratio_error = _middle_and_error(timing.ratio(label, base.name))
     alone = label == base.name
-    return speed, f"±{error:.1%}", "1" if alone else f"{ratio:.2f} ±{ratio * ratio_error:.2f}"
+    return speed, f"±{_percent(error)}", "1" if alone else f"{ratio:.2f} ±{ratio * ratio_error:.2f}"
+
+
+def _efficiency(label: str, timing: Timing | None, verified: bool) -> str:
+    """The fraction of the attainable rate; none where it was not measured."""
+    known = timing and verified and label in {c.name for c in timing.contestants}
+    found = timing.efficiency(label) if timing and known else None
+    return _percent(found[0]) if found else "-"
+
+
+def _percent(fraction: float) -> str:
+    """``0.3%``, ``12%``: the columns have room for four characters."""
+    return f"{fraction:.{0 if fraction >= 0.0995 else 1}%}"
 
 
 def _middle_and_error(interval: timings.Interval) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,10 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Timing:
-    """What contestants did in turns with the same chunks, ``samples`` (rounds,) of ``unit``."""
+    """What contestants did in turns with the same chunks, ``samples`` (rounds,) of ``unit``.
+
+    ``operations`` (rounds,) are the floating-point operations that a turn needs.
+    """
 
     session: str
     task: str
@@ -56,6 +59,9 @@ class Timing:
     unit: str
     samples: tuple[int, ...]
     contestants: tuple[Contestant, ...]
+    operations: tuple[float, ...] = ()
+    machine: dict[str, float] = field(default_factory=dict)
+    """What the machine attains: ``matmul`` [operations/s], ``copy`` [bytes/s]; or nothing."""
     warm_up_rounds: int = 0
     """Rounds left out because someone was still warming up."""
     stopped: str = ""
@@ -79,6 +85,13 @@ class Timing:
     def throughput(self, name: str) -> Interval:
         """Samples (or tokens) per second."""
         return median_interval(np.divide(self.samples, self.contestant(name).seconds).tolist())
+
+    def efficiency(self, name: str) -> Interval | None:
+        """The fraction of the attainable rate of matrix products; None where that is not known."""
+        if not (self.operations and "matmul" in self.machine):
+            return None
+        rates = np.divide(self.operations, self.contestant(name).seconds)
+        return median_interval((rates / self.machine["matmul"]).tolist())
 
     def ratio(self, name: str, base: str) -> Interval:
         """How many times as fast as ``base`` it is, from ratios within rounds."""
@@ -140,6 +153,7 @@ def trimmed(timing: Timing) -> Timing:
     return replace(
         timing,
         samples=timing.samples[start:],
+        operations=timing.operations[start:],
         contestants=tuple(replace(c, seconds=c.seconds[start:]) for c in timing.contestants),
         warm_up_rounds=timing.warm_up_rounds + start,
     )
@@ -154,6 +168,7 @@ def joined(first: Timing, second: Timing) -> Timing:
     return replace(
         second,
         samples=first.samples + second.samples,
+        operations=first.operations + second.operations,
         contestants=tuple(contestants),
         warm_up_rounds=first.warm_up_rounds + second.warm_up_rounds,
         warnings=tuple(dict.fromkeys(first.warnings + second.warnings)),

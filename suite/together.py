@@ -24,7 +24,7 @@ class Together:
     """The cells of one task and seed, of which each record is filled in as its worker reports.
 
     ``timeout`` [s] bounds the work of each cell, ``limit`` [s] what is added to the training to
-    know the ratios of the speeds well enough.
+    know the ratios of the speeds well enough. ``job`` gives what else a cell's worker is told.
     """
 
     def __init__(
@@ -33,13 +33,14 @@ class Together:
         timeout: float,
         limit: float,
         on_event: Callable[[Record, Event], None],
+        job: Callable[[Record], dict[str, Any]] = lambda record: {},
     ):
         self.timing: Timing | None = None
         self._records, self._on_event = records, on_event
-        self._timeout, self._limit = timeout, limit
+        self._timeout, self._limit, self._job = timeout, limit, job
         self._finished: set[str] = set()
-        self._turns: list[list[tuple[int, float]]] = [[] for _ in records]
-        """Of each cell, samples and seconds, turn by turn."""
+        self._turns: list[list[Event]] = [[] for _ in records]
+        """What each cell said of its turns: samples, operations and seconds."""
 
     def run(self, keep: Callable[[Record], None]) -> None:
         """Trains all, hands every record to ``keep`` once it is complete, and times on.
@@ -51,6 +52,7 @@ class Together:
             turns = Turns(workers, seed=self._records[0].cell.seed)
             watch = Watch([worker.pid for worker in workers])
             turns.begin()
+            self._catch_up(turns, workers)
             while training := [w for w in turns.alive if w.cell.label not in self._finished]:
                 turns.round(training)
             for record, worker in zip(self._records, workers, strict=True):
@@ -59,6 +61,20 @@ class Together:
             self._go_on(turns, watch)
             turns.dismiss()
 
+    def _catch_up(self, turns: Turns, workers: Sequence[Worker]) -> None:
+        """Brings those that went on from earlier checkpoints level with the furthest one.
+
+        Until then their chunks are different ones: these turns are no rounds to compare.
+        """
+        furthest = max(len(record.chunks) for record in self._records)
+        while behind := [
+            worker
+            for worker, record in zip(workers, self._records, strict=True)
+            if worker.ending is None and len(record.chunks) < furthest
+        ]:
+            turns.round(behind)
+        self._turns = [[] for _ in self._records]
+
     def _worker(self, number: int) -> Worker:
         record = self._records[number]
         record.created = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -66,13 +82,13 @@ class Together:
 
         def on_event(event: Event) -> None:
             if event["event"] in ("chunk", "further"):
-                self._turns[number].append((event["samples"], event["seconds"]))
+                self._turns[number].append(event)
             absorb(record, event)
             if event["event"] == "finished":
                 self._finished.add(record.cell.label)
             self._on_event(record, event)
 
-        return Worker(record.cell, "train", on_event, self._timeout)
+        return Worker(record.cell, "train", on_event, self._timeout, **self._job(record))
 
     def _go_on(self, turns: Turns, watch: Watch) -> None:
         """Rounds until the ratios of all that are still there are known well enough."""
@@ -103,7 +119,7 @@ class Together:
                 backend=record.cell.backend,
                 mode=record.cell.mode,
                 verified=record.verified,
-                seconds=tuple(seconds for _, seconds in own[:rounds]),
+                seconds=tuple(turn["seconds"] for turn in own[:rounds]),
                 idle_load=turns.idle_load(labels[record.cell.label]),
             )
             for name, (record, own) in zip(names, found, strict=True)
@@ -117,7 +133,9 @@ class Together:
                 threads=cell.threads,
                 created=record.created,
                 unit=record.unit,
-                samples=tuple(samples for samples, _ in own[:rounds]),
+                samples=tuple(turn["samples"] for turn in own[:rounds]),
+                operations=tuple(turn["operations"] for turn in own[:rounds]),
+                machine=record.attainable,
                 contestants=contestants,
                 warnings=watch.warnings(contestants),
             )
@@ -138,6 +156,9 @@ def absorb(record: Record, event: Event) -> None:
             known = {f.name for f in dataclasses.fields(Record)}
             for name in known & fields.keys():
                 setattr(record, name, fields[name])
+        case "resumed":
+            record.resumed = fields["step"]
+            record.chunks, record.epochs = fields["chunks"], fields["epochs"]
         case "chunk":
             record.chunks.append(fields)
         case "epoch":

@@ -18,6 +18,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
+
 import tasks
 from suite import records
 from suite.curves import draw_curves
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 
 STATUS = {"ok": "FINISHED", "interrupted": "KILLED", "skipped": "KILLED"}
 METRICS_PER_BATCH = 1_000
+NONE = "none"
+"""The address of no store at all."""
+PATIENCE = 60.0
+"""Seconds to wait for another process that sends records of the same folder."""
 RECORD_TAG, SESSION_TAG, COMPLETE_TAG = (
     f"tetragrad.{name}" for name in ("record", "session", "complete")
 )
@@ -48,26 +54,29 @@ class Tracker:
 
     def __init__(self, uri: str, results: Path):
         self._uri, self._results = uri, results
-        self._failed = False
+        self._silent = uri == NONE
 
     def try_log(self, record: Record, path: Path, say: Callable[[str], None]) -> str | None:
         """Sends a record; the run's id, or None after telling why not. Gives up for good then."""
-        if self._failed:
+        if self._silent:
             return None
         try:
             return self.log(record, path)[0]
         except TrackingError as error:
-            self._failed = True
+            self._silent = True
             say(f"not tracked: {error}; the records are kept, `tetragrad sync` sends them later")
             return None
 
     def log(self, record: Record, path: Path) -> tuple[str, bool]:
-        """Sends a record unless all of it is there: its run's id, and whether it was sent now."""
-        with self._translated_errors():
+        """Sends a record unless all of it is there: its run's id, and whether it was sent now.
+
+        One process at a time does so for a results folder: two would both find that it is missing.
+        """
+        with self._translated_errors(), FileLock(self._results / "tracking.lock", PATIENCE):
             run_id, complete = self._find(record)
             if complete:
                 return run_id, False
-            if run_id:  # what an earlier attempt left when it broke off
+            if run_id:  # an attempt that broke off, or the cell before it was run again
                 self._client.delete_run(run_id)
             return self._send(record, path), True
 
@@ -109,6 +118,8 @@ class Tracker:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        # it would print the address, password and all, where `run --json` prints its document
+        os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
         from mlflow import MlflowClient  # slow to import
 
         for noisy in ("alembic", "mlflow"):
@@ -133,7 +144,8 @@ class Tracker:
         """The id of the record's run ("" if there is none) and whether it is complete."""
         key = f"{record.session}/{record.cell.label}"
         for run in self._search(self._experiment(record.cell.task), RECORD_TAG, key):
-            return run.info.run_id, COMPLETE_TAG in run.data.tags
+            same = run.info.start_time == _milliseconds(record)
+            return run.info.run_id, same and COMPLETE_TAG in run.data.tags
         return "", False
 
     def _find_session_run(self, experiment: str, session: str) -> str | None:
@@ -203,8 +215,9 @@ def sync(results: Path, tracker: Tracker, say: Callable[[str], None]) -> tuple[i
 
 
 def without_secrets(text: str) -> str:
-    """``text`` with the user and password of every address in it struck out."""
-    return re.sub(r"//[^/@\s]*@", "//***@", text)
+    """``text`` with user, password and query values of every address in it struck out."""
+    text = re.sub(r"//[^/\s]*@", "//***@", text)
+    return re.sub(r"([?&][^=&\s]+=)[^&\s)'\"]+", r"\1***", text)
 
 
 def _milliseconds(record: Record) -> int:
@@ -300,6 +313,7 @@ def _summary(record: Record) -> dict[str, float]:
         name: speed["median"],
         f"{name}_low": speed["low"],
         f"{name}_high": speed["high"],
+        "efficiency": record.efficiency if record.verified else None,
         "time_to_target_seconds": record.time_to_target,
         "epochs_to_target": record.epochs_to_target,
         **_of_best_epoch(record),

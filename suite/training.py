@@ -5,36 +5,25 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from suite.checkpoints import Best, Checkpoints, Snapshot
 from suite.clock import Clock
 from suite.contract import Array, Chunk, Program, State, Task, Tree
 
 Send = Callable[..., None]
 Turn = Callable[[], bool]
 """Waits for the next turn; False if there is none."""
+OWN_PHASES = frozenset(("import", "data", "build", "compile"))
+"""Phases that every process goes through itself."""
 Call = tuple[str, ...]
 """What was called and the shapes of what it was given: a compiler has one program for each."""
 
 
 class Diverged(Exception):
     """The loss or a metric is no longer a finite number."""
-
-
-@dataclass(frozen=True)
-class Best:
-    """The epoch (from 1) of the lowest validation metric, and the model at its end.
-
-    A task that alternates, such as one with cluster centres, belongs to its state.
-    """
-
-    epoch: int
-    loss: float
-    state: State
-    task: Task
 
 
 class Training:
@@ -44,6 +33,8 @@ class Training:
 
     With ``patience``, training ends after so many epochs without a lower validation metric, and
     goes back to the epoch of the lowest, as it does after the last epoch.
+
+    With ``checkpoints``, it goes on from the last one there is, and makes further ones.
     """
 
     def __init__(
@@ -55,10 +46,15 @@ class Training:
         send: Send,
         turn: Turn,
         patience: int | None = None,
+        checkpoints: Checkpoints | None = None,
     ):
         self._task, self._program, self._seed = task, program, seed
         self._clock, self._send, self._turn = clock, send, turn
-        self._patience = patience
+        self._patience, self._checkpoints = patience, checkpoints
+        self._chunks: list[dict[str, Any]] = []
+        self._epochs: list[dict[str, Any]] = []
+        """What was reported."""
+        self._best: Best | None = None
         self._step = 0
         self._steady: dict[Call, list[float]] = {}
         """Seconds of every call but the first, by call, of those that were warmed up."""
@@ -72,16 +68,21 @@ class Training:
     def run(self, initial: State) -> None:
         """Warms up, returns to ``initial`` and trains all epochs. Raises Diverged."""
         self._warm_up(initial)
-        best: Best | None = None
-        for epoch in range(1, self._task.config.epochs + 1):
-            metrics = self._train_and_evaluate(epoch)
+        snapshot = self._checkpoints.load(self._task) if self._checkpoints else None
+        if snapshot:
+            self._go_on_from(snapshot)
+        epoch = len(self._epochs)
+        while epoch < self._task.config.epochs:
+            epoch += 1
+            metrics = self._train_and_evaluate(epoch, snapshot)
+            snapshot = None
             if self._patience is None:
                 continue
-            best = self._better(best, epoch, metrics)
+            best = self._best = self._better(epoch, metrics)
             if epoch - best.epoch >= self._patience:
                 break
-        if best:
-            self._return_to(best, epoch)
+        if self._best:
+            self._return_to(self._best, epoch)
         again = self._program.compilations() - self.compilations["first"]
         self.compilations["again"] = again
         with self._clock.phase("score"):
@@ -91,21 +92,33 @@ class Training:
         compiling = self._clock.seconds["compile"] - steady
         self._clock.seconds["compile"] = max(0.0, compiling)
 
-    def _train_and_evaluate(self, epoch: int) -> Mapping[str, float]:
+    def _go_on_from(self, snapshot: Snapshot) -> None:
+        """Takes over all that another process had come to."""
+        with self._clock.phase("transfer"):
+            self._program.restore(snapshot.state)
+        self._task, self._best, self._step = snapshot.task, snapshot.best, snapshot.steps
+        self._chunks, self._epochs = snapshot.chunks, snapshot.epochs
+        for phase in set(snapshot.seconds) - OWN_PHASES:
+            self._clock.seconds[phase] += snapshot.seconds[phase]
+            self._clock.processor_seconds[phase] += snapshot.processor_seconds[phase]
+        self._send("resumed", step=self._step, chunks=self._chunks, epochs=self._epochs)
+
+    def _train_and_evaluate(self, epoch: int, snapshot: Snapshot | None) -> Mapping[str, float]:
         """The metrics of an epoch, counted from 1, once they are reported."""
-        loss = statistics.fmean(self._train_epoch(epoch))
+        loss = statistics.fmean(self._train_epoch(epoch, snapshot))
         with self._clock.phase("adapt"):
             self._task = self._task.adapt(epoch - 1, self._predict)
         metrics = {"train_loss": loss, **self._evaluate()}
         if not np.isfinite(list(metrics.values())).all():
             raise Diverged(f"after epoch {epoch} the metrics are {metrics}")
         seconds = self._clock.seconds["train"]
-        self._send("epoch", epoch=epoch, metrics=metrics, train_seconds=seconds)
+        self._epochs.append({"epoch": epoch, "metrics": metrics, "train_seconds": seconds})
+        self._send("epoch", **self._epochs[-1])
         return metrics
 
-    def _better(self, best: Best | None, epoch: int, metrics: Mapping[str, float]) -> Best:
+    def _better(self, epoch: int, metrics: Mapping[str, float]) -> Best:
         """The best epoch so far, if need be with what it takes to go back to it."""
-        loss = metrics[self._task.validation]
+        best, loss = self._best, metrics[self._task.validation]
         if best and loss >= best.loss:
             return best
         with self._clock.phase("transfer"):
@@ -146,9 +159,11 @@ class Training:
         self._program.restore(initial)
         self.compilations["first"] = self._program.compilations()
 
-    def _train_epoch(self, epoch: int) -> list[float]:
-        losses: list[float] = []
+    def _train_epoch(self, epoch: int, snapshot: Snapshot | None) -> list[float]:
+        """The losses of all its steps, those before ``snapshot`` included."""
+        losses = snapshot.losses if snapshot else []
         chunks = self._task.chunks("train", self._seed, epoch - 1)
+        chunks = itertools.islice(chunks, snapshot.chunks_of_epoch if snapshot else 0, None)
         chunk = self._next(chunks)
         while chunk:
             self._turn()
@@ -159,15 +174,27 @@ class Training:
             self._steady.get(_call("train", chunk), []).append(lap.seconds)
             self._require_finite(chunk_losses)
             losses += chunk_losses.tolist()
-            self._send(
-                "chunk",
-                epoch=epoch,
-                samples=self._task.samples(chunk),
-                seconds=lap.seconds,
-                losses=chunk_losses.tolist(),
+            self._chunks.append(
+                {
+                    "epoch": epoch,
+                    "samples": self._task.samples(chunk),
+                    "operations": self._task.operations(chunk),
+                    "seconds": lap.seconds,
+                    "losses": chunk_losses.tolist(),
+                }
             )
+            self._send("chunk", **self._chunks[-1])
+            self._keep_checkpoint()
             chunk = self._next(chunks)
         return losses
+
+    def _keep_checkpoint(self) -> None:
+        """If it is time for one. No phase holds it: it is no part of the work."""
+        if self._checkpoints and self._checkpoints.due(self._clock.seconds["train"]):
+            clock = self._clock
+            position = (self._chunks, self._epochs, clock.seconds, clock.processor_seconds)
+            state = self._program.state()
+            self._checkpoints.save(Snapshot(*position, state, self._task, self._best))
 
     def go_on(self) -> None:
         """Trains further epochs, to be timed, as long as there is another turn."""
@@ -178,8 +205,12 @@ class Training:
                 placed = self._program.place(chunk)
                 with self._clock.phase("train") as lap:
                     self._program.train(placed)
-                samples = self._task.samples(chunk)
-                self._send("further", samples=samples, seconds=lap.seconds)
+                self._send(
+                    "further",
+                    samples=self._task.samples(chunk),
+                    operations=self._task.operations(chunk),
+                    seconds=lap.seconds,
+                )
 
     def _next(self, chunks: Any) -> Chunk | None:
         with self._clock.phase("data"):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
-import math
 import os
 import resource
 import sys
@@ -19,14 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import threadpoolctl
 
 import backends
 import tasks
+from suite import ledger, memory, rates
+from suite.checkpoints import Checkpoints
 from suite.clock import Clock
 from suite.contract import RequestError, Task, Unavailable
 from suite.equivalence import trace
 from suite.records import Cell
+from suite.specification import about
 from suite.training import Diverged, Send, Training
 
 Job = Mapping[str, Any]
@@ -41,6 +42,7 @@ def main() -> None:
 
     job = json.loads(sys.stdin.readline())
     cell = Cell(**job["cell"])
+    memory.limit(job.get("memory_limit"))
     try:
         JOBS[job["kind"]](cell, send, job)
         send("ended", outcome="ok", reason=None)
@@ -51,17 +53,12 @@ def main() -> None:
     except Diverged as error:
         send("ended", outcome="diverged", reason=str(error))
     except Exception as error:  # noqa: BLE001  (whatever it was, the parent must hear of it)
+        memory.lift()
         traceback.print_exc()
-        outcome = "out-of-memory" if _out_of_memory(error) else "crashed"
+        outcome = "out-of-memory" if memory.ran_out(repr(error)) else "crashed"
         message = str(error).splitlines()
         name = "" if isinstance(error, RequestError) else f"{type(error).__name__}: "
         send("ended", outcome=outcome, reason=name + (message[0] if message else ""))
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    text = f"{type(error).__name__} {error}".lower()
-    words = ("memoryerror", "outofmemory", "out of memory", "can't allocate memory")
-    return any(sign in text for sign in (*words, "resource_exhausted", "resourceexhausted"))
 
 
 def _configure(cell: Cell, clock: Clock) -> Any:
@@ -83,14 +80,7 @@ def peak_memory() -> int:
 
 
 def _describe(cell: Cell) -> dict[str, Any]:
-    """What is in force: devices, threads of the framework and every pool, allocator settings."""
-    described = backends.load(cell.backend).describe()
-    pools = {
-        f"{pool['user_api']}:{pool['internal_api']}": pool["num_threads"]
-        for pool in threadpoolctl.threadpool_info()
-    }
-    allocator = {name: value for name, value in os.environ.items() if name.startswith("MALLOC_")}
-    return {**described, "threads": {**described["threads"], **pools}, "allocator": allocator}
+    return ledger.facts(backends.load(cell.backend), cell.precision)
 
 
 def _load(cell: Cell) -> Task:
@@ -101,20 +91,40 @@ def train(cell: Cell, send: Send, job: Job) -> None:
     """Trains a cell, clocked by phase; an event after every chunk and every epoch."""
     clock = Clock()
     module = _configure(cell, clock)
-    memory = {"after_import": peak_memory()}
+    peaks = {"after_import": peak_memory()}
     with clock.phase("data"):
         task = _load(cell)
         initial = task.initial(cell.seed).astype(cell.precision)
     with clock.phase("build"):
         program = module.build(task, initial, cell.seed)
-    send("started", **_about(task), worker=_describe(cell))
+    described = _describe(cell)
+    send("started", **about(task), worker=described)
+    checkpoints = _checkpoints(cell, task, job)
     training = Training(
-        task, program, cell.seed, clock, send, lambda: _turn(send), cell.early_stopping
+        task, program, cell.seed, clock, send, lambda: _turn(send), cell.early_stopping, checkpoints
     )
     training.run(initial)
-    memory["peak"] = peak_memory()
-    send("finished", phases=clock.seconds, memory=memory, compilations=training.compilations)
+    peaks["peak"] = peak_memory()
+    described |= ledger.after_training(
+        program.state(), clock.processor_seconds["train"], clock.seconds["train"]
+    )
+    send(
+        "finished",
+        phases=clock.seconds,
+        memory=peaks,
+        compilations=training.compilations,
+        worker=described,
+    )
     training.go_on()
+
+
+def _checkpoints(cell: Cell, task: Task, job: Job) -> Checkpoints | None:
+    """Where ``job["checkpoint"]`` says: its ``path``, ``every`` [s], and the ``versions`` used."""
+    if "checkpoint" not in job:
+        return None
+    asked = job["checkpoint"]
+    facts = {"cell": dataclasses.asdict(cell), **about(task), "versions": asked["versions"]}
+    return Checkpoints(Path(asked["path"]), asked["every"], facts)
 
 
 def _turn(send: Send) -> bool:
@@ -124,35 +134,6 @@ def _turn(send: Send) -> bool:
     if not line:
         raise BrokenPipeError  # the parent is gone
     return line.strip() == "go"
-
-
-def _about(task: Task) -> dict[str, Any]:
-    def bound(value: float) -> float | None:
-        return value if np.isfinite(value) else None
-
-    return {
-        "specification": {
-            **dataclasses.asdict(task.config),
-            "optimizer": _named(task.optimizer),
-            "parameters": sum(math.prod(leaf.shape) for leaf in task.params.values()),
-            **({"signatures": dict(task.signatures)} if task.signatures else {}),
-        },
-        "provenance": dataclasses.asdict(task.provenance),
-        "unit": task.unit,
-        "targets": [
-            {"metric": t.metric, "low": bound(t.low), "high": bound(t.high)} for t in task.targets
-        ],
-        "margin": task.margin,
-        "validation": task.validation,
-    }
-
-
-def _named(constants: Any) -> Any:
-    """A dataclass as a document that says its name: which optimiser, which schedule."""
-    if not dataclasses.is_dataclass(constants):
-        return constants
-    fields = {f.name: _named(getattr(constants, f.name)) for f in dataclasses.fields(constants)}
-    return {"name": type(constants).__name__, **fields}
 
 
 def trace_job(cell: Cell, send: Send, job: Job) -> None:
@@ -181,10 +162,15 @@ def gradient_check(cell: Cell, send: Send, job: Job) -> None:
 
 
 def describe(cell: Cell, send: Send, job: Job) -> None:
-    """Reports the devices and threads of a backend."""
+    """Reports what is in force for a backend: its devices, its threads and all else."""
     backend = backends.load(cell.backend)
     backend.configure(cell.device, cell.threads, cell.precision, cell.mode)
     send("described", worker=_describe(cell))
+
+
+def machine(cell: Cell, send: Send, job: Job) -> None:
+    """Measures what the machine attains with the cell's threads and precision."""
+    send("measured", attainable=rates.attainable(cell.precision, cell.threads))
 
 
 JOBS = {
@@ -192,6 +178,7 @@ JOBS = {
     "trace": trace_job,
     "gradient_check": gradient_check,
     "describe": describe,
+    "machine": machine,
 }
 
 if __name__ == "__main__":

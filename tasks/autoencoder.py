@@ -35,7 +35,7 @@ from suite.contract import (
     Task,
     Tree,
 )
-from tasks import clustering
+from tasks import clustering, operations
 from tasks.datasets import fashion_mnist
 from tasks.initializers import he_normal, xavier_normal, zeros
 from tasks.spectral import normalized_similarity
@@ -171,6 +171,13 @@ class Autoencoder(Task):
         steps, batch = chunk["inputs"].shape[:2]
         return int(steps * batch)
 
+    def operations(self, chunk: Chunk) -> float:
+        """Per image 2 (2 w0 w1 + 3 w1 w2 + ...) with the layers' widths w. An update."""
+        c = self.config
+        widths = (c.inputs, *c.hidden, c.code, *reversed(c.hidden), c.inputs)
+        updates = len(chunk["inputs"]) * operations.update(self.optimizer, self.params)
+        return operations.dense(self.samples(chunk), widths) + updates
+
     def score(self, results: Iterable[tuple[Chunk, Tree]]) -> Mapping[str, float]:
         found = [(chunk["labels"], o["codes"], o["squared_error"]) for chunk, o in results]
         labels, codes, errors = (np.concatenate(parts) for parts in zip(*found, strict=True))
@@ -232,6 +239,14 @@ class JointAutoencoder(Autoencoder):
         else:
             centres = clustering.means(codes, self._assignment, self._centres)
         return self._with(centres, clustering.nearest(codes, centres))
+
+    def adapted(self) -> Tree:
+        if self._centres is None or self._assignment is None:
+            return {}
+        return {"centres": self._centres, "assignment": self._assignment}
+
+    def with_adapted(self, found: Tree) -> Task:
+        return self._with(found["centres"], found["assignment"]) if found else self
 
     def _training_codes(self, predict: Predict) -> Array:
         """(train_samples, code), predicted in chunks of the test chunk's shape: compiled once."""

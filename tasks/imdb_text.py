@@ -28,6 +28,7 @@ from suite.contract import (
     Task,
     Tree,
 )
+from tasks import operations
 from tasks.datasets import imdb
 from tasks.initializers import glorot_uniform, ones, uniform, zeros
 
@@ -251,6 +252,14 @@ class BagOfWords(_Reviews):
             reviews[step, :total] = np.repeat(np.arange(batch), lengths)
         return {"words": words, "offsets": offsets, "reviews": reviews}
 
+    def operations(self, chunk: Chunk) -> float:
+        """Per word (no padding) 2 h, per review 6 (h^2 + h), 4 per penalised weight; the update."""
+        h, updated = self.config.hidden, operations.update(self.optimizer, self.params)
+        penalty = 4.0 * h * (self.config.words + h) if self.config.l2 else 0.0
+        words = 2.0 * h * int(chunk["offsets"][:, -1].sum())
+        reviews = operations.product(self.samples(chunk), h, h + 1)
+        return words + reviews + len(chunk["labels"]) * (updated + penalty)
+
     def excerpt(self, batch: Tree) -> Tree:
         count = batch["offsets"][8]
         return {
@@ -308,6 +317,12 @@ class Embedding(_Reviews):
 
     def _inputs(self, split: str, rows: Array) -> Chunk:
         return {"words": self._words[split][rows]}
+
+    def operations(self, chunk: Chunk) -> float:
+        """Per word c comparisons, per review 6 (c h + h), with c channels. Mostly the update."""
+        c, updated = self.config, operations.update(self.optimizer, self.params)
+        reviews = operations.product(self.samples(chunk), c.channels + 1, c.hidden)
+        return chunk["words"].size * c.channels + reviews + len(chunk["labels"]) * updated
 
 
 def config(profile: str, variant: str) -> Config:

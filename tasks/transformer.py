@@ -26,7 +26,7 @@ from suite.contract import (
     Task,
     Tree,
 )
-from tasks import sentences, translation
+from tasks import operations, sentences, translation
 from tasks.datasets import multi30k
 from tasks.datasets.multi30k import BOS, EOS, PAD
 from tasks.initializers import glorot_uniform, normal, ones, zeros
@@ -103,6 +103,9 @@ TARGETS = {
 }
 
 
+VERIFICATION_SEEDS: Mapping[DataSource, int] = {"real": 3, "generated": 6}
+
+
 class Transformer(Task):
     """Numbers of words: 0 is padding, 1 begins a sentence, 2 ends it, 3 is any unknown word.
 
@@ -135,7 +138,7 @@ class Transformer(Task):
     # first step, with others later, and then moves Adam's memory of a hidden bias by a third.
     # Measured with seed 3 over 100 steps: first gradient 1e-6, loss below 1e-6 to step 10 and
     # 3e-4 to 100, state 3e-1.
-    verification_seed = 3
+    # With generated data, seed 3 has such an input within the step of the central differences.
     envelopes: Mapping[Precision, Envelope] = {
         "float64": Envelope(steps=100, loss=1e-12, gradient=1e-11, state=1e-9),
         "float32": Envelope(steps=100, loss=((10, 1e-6), (100, 1e-3)), gradient=1e-5, state=6e-1),
@@ -154,6 +157,7 @@ class Transformer(Task):
         self.optimizer = config.optimizer
         self.provenance = data.provenance
         self.targets = TARGETS[variant]
+        self.verification_seed = VERIFICATION_SEEDS[data.provenance.source]
         self.signatures = {"bleu": translation.bleu_signature()}
         self.params = dict(_params(config, *map(len, data.vocabularies)))
         self._data = data
@@ -215,6 +219,14 @@ class Transformer(Task):
 
     def samples(self, chunk: Chunk) -> int:
         return int((chunk["targets"] != PAD).sum())
+
+    def operations(self, chunk: Chunk) -> float:
+        """Of the real words, not the padding, see ``encoder_decoder``: it need not be computed."""
+        c, (source, target) = self.config, (chunk[n] != PAD for n in ("source", "targets"))
+        words = len(self._data.vocabularies[1])
+        return operations.encoder_decoder(
+            source.sum(-1), target.sum(-1), c.width, c.hidden, c.layers, words
+        ) + len(target) * operations.update(self.optimizer, self.params)
 
     def search(self, predict: Predict) -> Iterator[tuple[Chunk, Tree]]:
         """With a beam, translations of the test sentences by beam search."""

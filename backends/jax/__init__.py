@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
-from suite.contract import Precision, Unavailable
+from suite.contract import Array, Precision, Unavailable
 
 FRAMEWORK = "jax"
 MODES = ("jit",)
@@ -49,4 +49,13 @@ def describe() -> dict[str, Any]:
     tasks = Path("/proc/self/task")
     names = [(t / "comm").read_text().strip() for t in tasks.iterdir()] if tasks.is_dir() else []
     threads = {"NPROC": int(os.environ["NPROC"]), "eigen_pool": names.count("tf_XLAEigen")}
-    return {"devices": [str(d) for d in jax.devices()], "threads": threads}
+    precision = {"default_matmul_precision": jax.config.jax_default_matmul_precision}  # type: ignore[attr-defined]
+    devices = [str(d) for d in jax.devices()]
+    return {"devices": devices, "threads": threads, "precision": precision}
+
+
+def product(a: Array, b: Array) -> Array:
+    import jax
+    import numpy as np
+
+    return np.asarray(jax.jit(jax.numpy.matmul)(a, b))

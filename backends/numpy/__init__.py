@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Mapping
 from typing import Any
 
-from suite.contract import Precision, Unavailable
+from suite.contract import Array, Precision, Unavailable
 
 FRAMEWORK = "numpy"
 MODES = ("eager",)
@@ -30,4 +30,9 @@ def configure(device: str, threads: int, precision: Precision, mode: str = MODES
 
 
 def describe() -> dict[str, Any]:
-    return {"devices": ["cpu"], "threads": {}}
+    return {"devices": ["cpu"], "threads": {}, "precision": {}}
+
+
+def product(a: Array, b: Array) -> Array:
+    found: Array = a @ b
+    return found

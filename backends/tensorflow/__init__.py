@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from suite.contract import Precision, Unavailable
+from suite.contract import Array, Precision, Unavailable
 
 FRAMEWORK = "tensorflow"
 MODES = ("graph", "xla")
@@ -54,4 +54,18 @@ def describe() -> dict[str, Any]:
         "intra_op": tf.config.threading.get_intra_op_parallelism_threads(),
         "inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
     }
-    return {"devices": [d.name for d in tf.config.list_logical_devices()], "threads": threads}
+    tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
+    return {
+        "devices": [d.name for d in tf.config.list_logical_devices()],
+        "threads": threads,
+        "precision": {"tensor_float_32_execution": tf32},
+    }
+
+
+def product(a: Array, b: Array) -> Array:
+    import tensorflow as tf
+
+    # in a graph, as programs are: its threads are other ones than the caller's
+    matmul = tf.function(tf.linalg.matmul, jit_compile=mode == "xla" or None)
+    found: Array = matmul(tf.constant(a), tf.constant(b)).numpy()
+    return found

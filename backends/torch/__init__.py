@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Mapping
 from typing import Any
 
-from suite.contract import Precision, Unavailable
+from suite.contract import Array, Precision, Unavailable
 
 FRAMEWORK = "torch"
 MODES = ("eager", "compile")
@@ -72,4 +72,17 @@ def describe() -> dict[str, Any]:
 
     cuda = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
     threads = {"intra_op": torch.get_num_threads(), "inter_op": torch.get_num_interop_threads()}
-    return {"devices": ["cpu", *cuda], "threads": threads}
+    precision = {
+        "float32_matmul_precision": torch.get_float32_matmul_precision(),
+        "cuda.matmul.allow_tf32": torch.backends.cuda.matmul.allow_tf32,
+        "cudnn.allow_tf32": torch.backends.cudnn.allow_tf32,
+    }
+    return {"devices": ["cpu", *cuda], "threads": threads, "precision": precision}
+
+
+def product(a: Array, b: Array) -> Array:
+    import torch
+
+    x, y = (torch.from_numpy(factor).to(device) for factor in (a, b))
+    found: Array = (x @ y).cpu().numpy()
+    return found

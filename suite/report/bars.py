@@ -12,7 +12,7 @@ from suite.report import words
 from suite.report.charts import Chart, axis, chart, named_rows, short
 from suite.report.document import Section
 from suite.report.looks import PHASES, Look, look
-from suite.report.measures import Interval
+from suite.report.measures import Interval, Speed
 
 ROW = 34
 """Height of a horizontal bar with its share of the gaps [px]."""
@@ -89,12 +89,28 @@ def speed(section: Section) -> Iterator[Chart]:
     rates = [(name, seen, s.rate, words.rate(s.rate.median)) for name, seen, s in shown]
     yield _bars(f"Throughput, {section.unit}", rates, section.unit)
     ratios = [
-        (name, seen, s.ratio, f"{words.ratio(s.ratio.median)} ×")  # noqa: RUF001
+        (name, seen, s.ratio, f"{words.ratio(s.ratio.median)} ×{' *' if s.differing else ''}")  # noqa: RUF001
         for name, seen, s in shown
         if s.ratio
     ]
     if len(ratios) > 1:
         yield _bars("Speed as a multiple of NumPy's", ratios, "times as fast as NumPy", 1)
+    yield from _efficiency(shown)
+
+
+def _efficiency(shown: Sequence[tuple[str, Look, Speed]]) -> Iterator[Chart]:
+    """The fraction of the machine's rate of matrix products."""
+    bars = [
+        (name, seen, _percent(s.efficiency), words.percent(s.efficiency.median))
+        for name, seen, s in shown
+        if s.efficiency
+    ]
+    if bars:
+        yield _bars("Efficiency, % of the machine's matrix-multiply rate", bars, "%")
+
+
+def _percent(fraction: Interval) -> Interval:
+    return Interval(100 * fraction.median, 100 * fraction.low, 100 * fraction.high)
 
 
 def phases(section: Section) -> Chart | None:

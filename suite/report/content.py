@@ -8,6 +8,7 @@ from typing import Any
 import backends
 import tasks
 from suite.equivalence import verdict_from
+from suite.ledger import differences
 from suite.records import Record
 from suite.report import exhibits, ledger, measures, sentences, words
 from suite.report.document import Curve, Entry, Report, Section
@@ -67,7 +68,8 @@ def _section(number: int, group: Sequence[Record], timing: Timing | None) -> Sec
     by_backend: dict[tuple[str, str], list[Record]] = {}
     for record in group:
         by_backend.setdefault((record.cell.backend, record.cell.mode), []).append(record)
-    speeds = _speeds(by_backend, timing)
+    differing = differences(good)
+    speeds = measures.marked(_speeds(by_backend, timing), differing)
     targets = next((r.targets for r in group if r.targets), [])
     metrics = _metric_names(good)
     metric = targets[0]["metric"] if targets else next(iter(metrics), "train_loss")
@@ -90,7 +92,10 @@ def _section(number: int, group: Sequence[Record], timing: Timing | None) -> Sec
         entries=entries,
         speeds=speeds,
         interleaved=timing is not None,
+        machine=timing.machine if timing else {},
+        differing=differing,
         warnings=(
+            *sentences.differing(differing),
             *sentences.uneven(entries),
             *(timing.warnings if timing else sentences.unsteady(good)),
         ),

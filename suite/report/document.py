@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from suite.convergence import Comparison, Reading
 from suite.equivalence import Finding
+from suite.ledger import Difference
 from suite.records import Cell
 from suite.report.exhibits import Attention, Texts
 from suite.report.ledger import Ledger
@@ -77,6 +78,10 @@ class Section:
     entries: tuple[Entry, ...]
     speeds: tuple[Speed, ...]
     interleaved: bool
+    machine: dict[str, float]
+    """What the machine attains: ``matmul`` [operations/s], ``copy`` [bytes/s]; or nothing."""
+    differing: tuple[Difference, ...]
+    """What in the ledgers of the backends is not the same."""
     warnings: tuple[str, ...]
     curves: tuple[Curve, ...]
     texts: Texts | None

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from html import escape
 from typing import Any
 
-from suite.report import words
+from suite.report import sentences, words
 from suite.report.document import Entry, Report, Section
 from suite.report.measures import Interval
 
@@ -48,6 +48,8 @@ def _row(section: Section, entry: Entry) -> dict[str, Any]:
         "unit": section.unit,
         **_ends("throughput", speed.rate if speed else None),
         **_ends("times_numpy", speed.ratio if speed else None),
+        **_ends("efficiency", speed.efficiency if speed else None),
+        "differing": "; ".join(speed.differing) if speed else None,
         "interleaved": section.interleaved,
         "seconds_to_target": entry.time_to_target.median if entry.time_to_target else None,
         **{f"seconds_{phase}": seconds for phase, seconds in entry.phases.items()},
@@ -80,11 +82,15 @@ def _markdown(report: Report) -> Iterator[str]:
             f"seeds {words.ranges(section.seeds)}; timings {how}."
         )
         yield ""
-        headings = ("backend", section.metric, "target", section.unit, "times NumPy", "same model")
+        headings = (
+            *("backend", section.metric, "target", section.unit, "times NumPy"),
+            *("of matmul peak", "same model"),
+        )
         yield _line([_plain(heading) for heading in headings])
-        yield "|---|---:|---|---:|---:|---|"
+        yield "|---|---:|---|---:|---:|---:|---|"
         for entry in section.entries:
             yield _line(_markdown_row(entry))
+        yield from (f"\n{_plain(text)}" for text in sentences.differing(section.differing))
         for entry in section.entries:
             yield from (f"\n{_plain(entry.name)}: {_plain(text)}" for text in entry.failures)
             if entry.explanation:
@@ -99,7 +105,8 @@ def _markdown_row(entry: Entry) -> list[str]:
         spread(entry.quality),
         "not judged" if entry.missed is None else _plain(missed or "met"),
         words.rate(speed.rate.median if speed else None),
-        times(speed.ratio if speed else None),
+        times(speed.ratio if speed else None) + _plain(" *" if speed and speed.differing else ""),
+        words.percent(speed.efficiency.median if speed and speed.efficiency else None),
         "yes" if entry.verified else "NO" if entry.seeds else words.NOTHING,
     ]
 

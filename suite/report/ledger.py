@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import backends
+from suite import ledger
 from suite.records import Cell, Record
 from suite.report import words
 
@@ -27,13 +28,13 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Pool:
-    """What workers saw of one thread pool: by backend, and whether it is other than asked for."""
+class Reading:
+    """What workers read of one fact, by backend."""
 
     name: str
     seen: dict[str, str]
     surprising: tuple[str, ...]
-    """The backends in which it is."""
+    """The backends in which it is other than asked for or than elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Ledger:
     facts: dict[str, str]
     """What is the same in all cells."""
     differences: tuple[Difference, ...]
-    pools: tuple[Pool, ...]
+    readings: tuple[Reading, ...]
     packages: dict[str, str]
     """All that are the same in all cells, the main ones excepted."""
     commands: tuple[str, ...]
@@ -70,7 +71,7 @@ def build(found: Sequence[Record]) -> Ledger:
         cells=len(found),
         facts=facts,
         differences=differences + others,
-        pools=_pools(found),
+        readings=_pools(found) + _further(found),
         packages=packages,
         commands=commands(found),
         data=_data(found),
@@ -127,7 +128,7 @@ def _cells_words(records: Sequence[Record]) -> str:
     )
 
 
-def _pools(found: Sequence[Record]) -> tuple[Pool, ...]:
+def _pools(found: Sequence[Record]) -> tuple[Reading, ...]:
     seen: dict[str, dict[str, dict[str, None]]] = {"devices": {}}
     surprising: dict[str, dict[str, None]] = {}
     for record in found:
@@ -139,13 +140,45 @@ def _pools(found: Sequence[Record]) -> tuple[Pool, ...]:
             if threads != record.cell.threads:
                 surprising.setdefault(pool, {})[name] = None
     return tuple(
-        Pool(
+        Reading(
             name if name == "devices" else f"threads, {name}",
             {backend: " / ".join(values) for backend, values in by_backend.items()},
             tuple(surprising.get(name, {})),
         )
         for name, by_backend in seen.items()
     )
+
+
+def _further(found: Sequence[Record]) -> tuple[Reading, ...]:
+    """What workers read besides devices and pools; marked where cells of a task differ in it."""
+    seen: dict[str, dict[str, dict[str, None]]] = {}
+    numbers: dict[str, dict[str, list[float]]] = {}
+    for record in found:
+        name, worker = words.name(record.cell.backend, record.cell.mode), record.worker
+        for fact, text in ledger.readings(worker).items():
+            seen.setdefault(fact, {}).setdefault(name, {})[text] = None
+        if (cores := worker.get("cores_used")) is not None:
+            numbers.setdefault("cores used in training", {}).setdefault(name, []).append(cores)
+        if isinstance(frequencies := worker.get("frequency_khz"), list):
+            own = numbers.setdefault("frequency, MHz", {}).setdefault(name, [])
+            own += [khz / 1000 for khz in frequencies]
+    differing = {difference.fact for difference in ledger.differences(found)}
+    return tuple(
+        Reading(fact, {b: _range(values) for b, values in by_backend.items()}, ())
+        for fact, by_backend in numbers.items()
+    ) + tuple(
+        Reading(
+            fact,
+            {backend: " / ".join(texts) for backend, texts in by_backend.items()},
+            tuple(by_backend) if fact in differing else (),
+        )
+        for fact, by_backend in seen.items()
+    )
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = words.ratio(min(values)), words.ratio(max(values))
+    return low if low == high else f"{low} to {high}"
 
 
 def _data(found: Sequence[Record]) -> tuple[Data, ...]:

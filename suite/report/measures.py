@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
+from suite.ledger import Difference
 from suite.records import Record
 from suite.statistics import median_interval, ratio_interval
 from suite.timings import Contestant, Timing
@@ -38,12 +39,18 @@ class Point:
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast one backend trains; ``ratio`` is to NumPy and None where there is no such base."""
+    """How fast one backend trains; ``ratio`` is to NumPy and None where there is no such base.
+
+    ``efficiency`` is the fraction of the machine's rate of matrix products, None where that was not
+    measured; ``differing`` what in the ledgers is another for it than for NumPy.
+    """
 
     backend: str
     mode: str
     rate: Interval
     ratio: Interval | None
+    efficiency: Interval | None = None
+    differing: tuple[str, ...] = ()
 
 
 def over_seeds(values: Sequence[float]) -> Interval:
@@ -133,9 +140,20 @@ def speeds_in_turns(timing: Timing, trusted: Mapping[tuple[str, str], bool]) -> 
             one.mode,
             Interval(*timing.throughput(one.name)),
             Interval(*timing.ratio(one.name, base.name)) if base else None,
+            Interval(*efficiency) if (efficiency := timing.efficiency(one.name)) else None,
         )
 
     return tuple(map(speed, there))
+
+
+def marked(speeds: Sequence[Speed], differing: Sequence[Difference]) -> tuple[Speed, ...]:
+    """Speeds with what differs from NumPy's ledger."""
+    names = {speed: f"{speed.backend}:{speed.mode}" for speed in speeds}
+    base = next((name for speed, name in names.items() if speed.backend == BASE), "")
+    return tuple(
+        replace(speed, differing=tuple(d.fact for d in differing if d.parts(name, base)))
+        for speed, name in names.items()
+    )
 
 
 def speeds_of_chunks(groups: Mapping[tuple[str, str], Sequence[Record]]) -> tuple[Speed, ...]:

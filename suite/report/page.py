@@ -43,8 +43,8 @@ def render(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        **{f.__name__: f for f in (words.figure, words.rate, words.seconds, words.megabytes)},
-        **{f.__name__: f for f in (words.error, words.backend, words.ranges)},
+        **{f.__name__: f for f in (words.figure, words.rate, words.percent, words.seconds)},
+        **{f.__name__: f for f in (words.megabytes, words.error, words.backend, words.ranges)},
         **{f.__name__: f for f in (exports.spread, exports.times, words.listed)},
     }
     return environment.get_template("template.html.jinja").render(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from suite.ledger import Difference
 from suite.records import Record
 from suite.report import measures, words
 from suite.report.document import Entry
@@ -36,6 +37,11 @@ def uneven(entries: Sequence[Entry]) -> list[str]:
         return []
     have = (f"{words.listed(names)} {words.ranges(seeds)}" for seeds, names in by_seeds.items())
     return [f"Not the same seeds in all backends, so compare with care: {'; '.join(have)}."]
+
+
+def differing(found: Sequence[Difference]) -> list[str]:
+    """A warning of each fact on which speed depends and that is not the same for all."""
+    return [f"Not the same for all, so compare speeds with care: {one}." for one in found]
 
 
 def unsteady(good: Sequence[Record]) -> list[str]:

@@ -52,6 +52,11 @@ def ratio(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.2f}"
 
 
+def percent(value: float | None) -> str:
+    """A fraction: ``42%``, ``4.2%``, ``0.042%``."""
+    return NOTHING if value is None else f"{100 * value:.2g}%" if value < 0.995 else f"{value:.0%}"
+
+
 def seconds(value: float | None) -> str:
     """A duration, finer where it is short."""
     if value is None:

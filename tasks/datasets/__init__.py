@@ -7,49 +7,23 @@ read is checked against its SHA-256 first.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import os
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import platformdirs
 
 from suite.contract import DataSource, RequestError
+from tasks.datasets.downloads import download
+from tasks.datasets.sources import SOURCES, File, Source
 
-NAMES = ("fashion_mnist", "imdb", "omniglot", "tiny_shakespeare", "multi30k")
-
-
-@dataclass(frozen=True)
-class Source:
-    """A data set's files (name to SHA-256), the addresses that serve them, licence and citation."""
-
-    name: str
-    files: Mapping[str, str]
-    addresses: tuple[str, ...]
-    """Official address first, then mirrors; a file's name follows the address."""
-    licence: str
-    citation: str
-    substitutes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """By file, others (name to SHA-256) that serve in its place: they hold all that is read of it.
-    They are used where they are already, never fetched."""
-    folders: Mapping[str, str] = field(default_factory=dict)
-    """By file, what stands between address and name, such as ``folder/``."""
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over the digests of all files."""
-        lines = "".join(f"{digest}  {file}\n" for file, digest in sorted(self.files.items()))
-        return hashlib.sha256(lines.encode()).hexdigest()
+NAMES = tuple(SOURCES)
 
 
 def source(name: str) -> Source:
     """The source of data set ``name``; RequestError if there is none of that name."""
     if name not in NAMES:
         raise RequestError(f"there is no data set {name!r}; the data sets are: {', '.join(NAMES)}")
-    found: Source = importlib.import_module(f"tasks.datasets.{name}").SOURCE
-    return found
+    return SOURCES[name]
 
 
 def data_directory() -> Path:
@@ -62,11 +36,11 @@ def path(source: Source, file: str) -> Path:
     return data_directory() / source.name / file
 
 
-def serving(source: Source, file: str) -> tuple[Path, str]:
-    """What is read for ``file``, and its SHA-256: a substitute if only that is there."""
-    for name, digest in source.substitutes.get(file, {}).items():
+def serving(source: Source, file: str) -> tuple[Path, File]:
+    """What is read for ``file``, and what is known of it: a substitute if only that is there."""
+    for name, known in source.substitutes.get(file, {}).items():
         if path(source, name).is_file() and not path(source, file).is_file():
-            return path(source, name), digest
+            return path(source, name), known
     return path(source, file), source.files[file]
 
 
@@ -86,9 +60,10 @@ def read(source: Source, file: str) -> bytes:
     except OSError as error:
         raise RequestError(f"{where} cannot be read ({error.strerror}); {remedy}") from None
     found = hashlib.sha256(content).hexdigest()
-    if found != expected:
+    if found != expected.sha256:
         raise RequestError(
-            f"{where} is damaged: its SHA-256 is {found}, the official file's is {expected}; "
+            f"{where} is damaged: it has {len(content)} bytes and the SHA-256 {found}, the "
+            f"official file has {expected.size} and {expected.sha256}; "
             f"run `tetragrad data fetch {source.name}`, which replaces it"
         )
     return content
@@ -106,13 +81,13 @@ def fetch(source: Source, timeout: float = 10) -> None:
     Files appear whole and checked, or not at all. ``timeout`` [s] bounds connecting and each wait
     for data. RequestError when no address serves a file, or the folder cannot be written.
     """
-    for file, digest in source.files.items():
+    for file, known in source.files.items():
         if _substituted(source, file):
             continue
         failures: list[str] = []
         for address in source.addresses:
             url = address + source.folders.get(file, "") + file
-            failure = _download(url, digest, path(source, file), timeout)
+            failure = download(url, known, path(source, file), timeout)
             if failure is None:
                 break
             failures.append(failure)
@@ -132,29 +107,6 @@ def _substituted(source: Source, file: str) -> bool:
     except RequestError:
         return False
     return True
-
-
-def _download(url: str, digest: str, target: Path, timeout: float) -> str | None:
-    """Brings one file, if it is not there yet; returns why it could not be."""
-    import pooch  # slow to import, rarely needed
-    import requests
-
-    pooch.get_logger().setLevel("WARNING")
-    downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=timeout)
-    try:
-        pooch.retrieve(
-            url, f"sha256:{digest}", fname=target.name, path=target.parent, downloader=downloader
-        )
-    except requests.RequestException as error:
-        return f"{url}: {type(error).__name__}"
-    except ValueError:  # the digest differs: pooch has already deleted what came
-        return f"{url}: what it serves is not the official file (SHA-256 differs)"
-    except OSError as error:
-        raise RequestError(
-            f"{target} cannot be written ({error.strerror}); "
-            "point TETRAGRAD_DATA to a folder that can"
-        ) from None
-    return None
 
 
 def resolve(name: str, wanted: str) -> tuple[DataSource, str | None]:

@@ -10,15 +10,19 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import platformdirs
+from filelock import FileLock
 
 from suite.contract import Array
 
 MANIFEST = "sha256.json"
+PATIENCE = 600.0
+"""Seconds to wait for another process that makes the same entry; then both do."""
 
 
 def cache_directory() -> Path:
@@ -31,17 +35,37 @@ def cached(name: str, key: str, make: Callable[[], Mapping[str, Array]]) -> dict
     """The arrays of ``make()``, read-only, from the cache if it holds them for this ``key``.
 
     ``name`` is the data set's; ``key`` says all that the arrays depend on: the digest of the files,
-    a version of the decoding. Several processes may ask at once: each entry appears whole or not
-    at all, and the last to finish merely did the work for nothing.
+    a version of the decoding. Several processes may ask at once: one does the work, the others wait
+    for it, and an entry appears whole or not at all.
     """
     folder = cache_directory() / name / hashlib.sha256(key.encode()).hexdigest()[:32]
     found = _read(folder)
     if found is not None:
         return found
-    made = make()
-    _write(folder, made)
+    with _alone(folder):
+        found = _read(folder)  # another process may have made it meanwhile
+        if found is not None:
+            return found
+        made = make()
+        _write(folder, made)
     found = _read(folder)
     return dict(made) if found is None else found
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """A block that one process at a time enters for an entry, where the file system can lock."""
+    locks = cache_directory() / "locks"
+    lock = FileLock(locks / f"{folder.name}.lock", timeout=PATIENCE, fallback_to_soft=False)
+    try:
+        locks.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except (OSError, NotImplementedError):  # it cannot lock, or the other one hangs
+        pass
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _read(folder: Path) -> dict[str, Array] | None:

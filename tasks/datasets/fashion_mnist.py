@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import struct
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,34 +11,19 @@ import numpy as np
 
 from suite.contract import Array, DataSource, Provenance, RequestError
 from tasks import datasets
+from tasks.datasets.cache import cached
+from tasks.datasets.sources import SOURCES
+from tasks.datasets.unpacking import gunzip
 
-SOURCE = datasets.Source(
-    name="fashion_mnist",
-    files={
-        "train-images-idx3-ubyte.gz": (
-            "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"
-        ),
-        "train-labels-idx1-ubyte.gz": (
-            "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"
-        ),
-        "t10k-images-idx3-ubyte.gz": (
-            "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"
-        ),
-        "t10k-labels-idx1-ubyte.gz": (
-            "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"
-        ),
-    },
-    addresses=(
-        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-        "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
-    ),
-    licence="MIT",
-    citation="Xiao, Rasul & Vollgraf, Fashion-MNIST, 2017, arXiv:1708.07747",
-)
+SOURCE = SOURCES["fashion_mnist"]
 CLASSES = 10
 SIDE = 28
 PREFIX = {"train": "train", "test": "t10k"}
 SAMPLES = {"train": 60_000, "test": 10_000}
+DECODING = "1"
+"""Changes whenever ``decode`` gives other arrays: what was cached before is then not used."""
+LARGEST = 1 << 26
+"""Bytes of an unpacked file; the largest one has 47,040,016."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +41,32 @@ def load(source: DataSource) -> FashionMNIST:
 
 
 def _real() -> FashionMNIST:
-    images, labels = {}, {}
-    for split, prefix in PREFIX.items():
-        images[split] = decode_idx(datasets.read(SOURCE, f"{prefix}-images-idx3-ubyte.gz"), 3)
-        labels[split] = decode_idx(datasets.read(SOURCE, f"{prefix}-labels-idx1-ubyte.gz"), 1)
+    contents = {file: datasets.read(SOURCE, file) for file in SOURCE.files}
+    arrays = cached(SOURCE.name, f"{SOURCE.digest} {DECODING}", lambda: decode(contents))
+    images, labels = ({s: arrays[f"{s}_{part}"] for s in PREFIX} for part in ("images", "labels"))
     return FashionMNIST(images, labels, Provenance(SOURCE.name, "real", SOURCE.digest))
+
+
+def decode(contents: Mapping[str, bytes]) -> dict[str, Array]:
+    """``<split>_images`` and ``<split>_labels`` of the four official files, by their names.
+
+    RequestError if they are no idx files, have other shapes, or do not belong together.
+    """
+    arrays = {}
+    for split, prefix in PREFIX.items():
+        images = decode_idx(contents[f"{prefix}-images-idx3-ubyte.gz"], 3)
+        labels = decode_idx(contents[f"{prefix}-labels-idx1-ubyte.gz"], 1)
+        if images.shape != (len(labels), SIDE, SIDE):
+            raise RequestError(
+                f"the {split} images are {images.shape}, not {(len(labels), SIDE, SIDE)} as their "
+                "labels; fetch them anew"
+            )
+        if labels.max(initial=0) >= CLASSES:
+            raise RequestError(
+                f"a {split} label is {labels.max()}, not below {CLASSES}; fetch them anew"
+            )
+        arrays[f"{split}_images"], arrays[f"{split}_labels"] = images, labels
+    return arrays
 
 
 def decode_idx(content: bytes, axes: int) -> Array:
@@ -70,12 +74,9 @@ def decode_idx(content: bytes, axes: int) -> Array:
 
     The format: two zero bytes, 8 for unsigned byte, the number of axes, then each length as a
     big-endian 32-bit integer, then the values (Y. LeCun, the MNIST database). RequestError if the
-    content is anything else.
+    content is anything else, or larger than any such file is.
     """
-    try:
-        raw = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise RequestError(f"not a whole gzip file ({error}); fetch it anew") from None
+    raw = gunzip(content, LARGEST)
     header = 4 * (axes + 1)
     if len(raw) < header or raw[:4] != bytes((0, 0, 8, axes)):
         raise RequestError(f"not an idx file of bytes with {axes} axes: it begins {raw[:4]!r}")

@@ -7,12 +7,9 @@ frequent words are in alphabetical order.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
 import re
 import tarfile
-import zlib
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,24 +19,11 @@ import numpy as np
 from suite.contract import Array, DataSource, Provenance, RequestError
 from tasks import datasets
 from tasks.datasets.cache import cached
+from tasks.datasets.sources import SOURCES
+from tasks.datasets.unpacking import UNPACKING_ERRORS, BoundedGzip
 
 ARCHIVE = "aclImdb_v1.tar.gz"
-SOURCE = datasets.Source(
-    name="imdb",
-    files={ARCHIVE: "c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe"},
-    addresses=("https://ai.stanford.edu/~amaas/data/sentiment/",),
-    licence="none stated; for research",
-    citation="Maas, Daly, Pham, Huang, Ng & Potts, Learning Word Vectors for Sentiment Analysis, "
-    "2011, aclanthology.org/P11-1015",
-    # the same reviews under the same paths, without the 50,000 unlabelled ones: a third of the size
-    substitutes={
-        ARCHIVE: {
-            "aclImdb_labelled.tar.gz": (
-                "e6f98bcd1caa39fe9c17e40b6799dfb0c146549ac0b94dfef6e45caae833c498"
-            )
-        }
-    },
-)
+SOURCE = SOURCES["imdb"]
 SPLITS = ("train", "test")
 REVIEWS = {"train": 25_000, "test": 25_000}
 UNKNOWN = -1
@@ -49,6 +33,8 @@ DECODING = "1"
 MEMBER = re.compile(r"aclImdb/(train|test)/(pos|neg)/\d+_\d+\.txt")
 LARGEST = 1 << 20
 """Bytes of a review; the longest one has 14 kB."""
+UNPACKED = 1 << 30
+"""Bytes of an unpacked archive; the official one has about half of it."""
 WORD = re.compile(r"[a-z0-9']+")
 
 
@@ -74,7 +60,9 @@ def load(source: DataSource) -> IMDB:
 def _real() -> IMDB:
     content = datasets.read(SOURCE, ARCHIVE)
     _, archive = datasets.serving(SOURCE, ARCHIVE)
-    return _from_arrays(cached(SOURCE.name, f"{archive} {DECODING}", lambda: decode(content)))
+    return _from_arrays(
+        cached(SOURCE.name, f"{archive.sha256} {DECODING}", lambda: decode(content))
+    )
 
 
 def _from_arrays(arrays: Mapping[str, Array]) -> IMDB:
@@ -89,14 +77,17 @@ def decode(content: bytes) -> dict[str, Array]:
     """``<split>_words``, ``_offsets`` and ``_labels`` of an archive, and ``digest``, their SHA-256.
 
     The digest is the same whichever archive the reviews came from. RequestError if the content is
-    no gzipped tar archive, or holds no labelled reviews for both splits.
+    no gzipped tar archive, holds no labelled reviews for both splits, or more than there are.
     """
     provisional: dict[str, int] = {}
     reviews: dict[str, dict[str, array[int]]] = {split: {} for split in SPLITS}
     for path, text in _members(content):
+        own = reviews[path.split("/")[1]]
         found = WORD.findall(text.replace("<br />", " ").lower())
         ids = array("i", (provisional.setdefault(word, len(provisional)) for word in found))
-        reviews[path.split("/")[1]][path] = ids
+        own[path] = ids
+        if len(own) > max(REVIEWS.values()):
+            raise RequestError(f"the archive has more than {len(own) - 1} reviews of a split")
     arrays: dict[str, Array] = {}
     for split in SPLITS:
         if not reviews[split]:
@@ -115,7 +106,8 @@ def decode(content: bytes) -> dict[str, Array]:
 def _members(content: bytes) -> Iterator[tuple[str, str]]:
     """Path and text of every labelled review of an archive, which is never unpacked to disk."""
     try:
-        with tarfile.open(fileobj=io.BytesIO(content), mode="r|gz") as archive:
+        unpacked = BoundedGzip(content, UNPACKED)
+        with tarfile.open(fileobj=unpacked, mode="r|") as archive:
             for member in archive:
                 archive.members = []  # type: ignore[attr-defined]  # else it keeps them all
                 if not member.isfile() or not MEMBER.fullmatch(member.name):
@@ -125,7 +117,7 @@ def _members(content: bytes) -> Iterator[tuple[str, str]]:
                 file = archive.extractfile(member)
                 assert file
                 yield member.name, file.read().decode()
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, UnicodeDecodeError) as error:
+    except (tarfile.TarError, *UNPACKING_ERRORS, ValueError) as error:  # not UTF-8, or a bad header
         raise RequestError(f"not the archive of reviews ({error}); fetch it anew") from None
 
 

@@ -7,10 +7,8 @@ frequent ones in alphabetical order.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import re
-import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,27 +17,13 @@ import numpy as np
 
 from suite.contract import Array, DataSource, Provenance, RequestError
 from tasks import datasets
+from tasks.datasets.cache import cached
+from tasks.datasets.sources import SOURCES
+from tasks.datasets.unpacking import gunzip
 
 SPLITS = {"train": "train", "val": "val", "test": "test_2016_flickr"}
 """The splits, and what their files are called."""
-SOURCE = datasets.Source(
-    name="multi30k",
-    files={
-        "train.de.gz": "726e39b2fa9eb9ffb6dc763fb35a179f80fae06ffc5d28b6ace5faa883de28a6",
-        "train.en.gz": "d79cfa999dd4c51d2cb42499b6796d5a882c3a8a961923c25a898c90f8bbd56f",
-        "val.de.gz": "f0cba2f995189cf5770f29a8a9a537a3ad3f51657ad873405082ff6863a5e75a",
-        "val.en.gz": "14f7d25ddd868909a9213e361768460edcacdd6ab9d1e77b92560dc10c10dc28",
-        "test_2016_flickr.de.gz": (
-            "9204244e408ccb38d2a55cfcd344df15005fc42a07a6e55ca6c52b6ababb8cc8"
-        ),
-        "test_2016_flickr.en.gz": (
-            "611d361c6334bc7246101d48097c13cf5c4413c5befc793cc629934359d532d9"
-        ),
-    },
-    addresses=("https://github.com/multi30k/dataset/raw/master/data/task1/raw/",),
-    licence="CC BY-NC-SA 4.0",
-    citation="Elliott, Frank, Sima'an & Specia, Multi30K, 2016, aclanthology.org/W16-3210",
-)
+SOURCE = SOURCES["multi30k"]
 PAD, BOS, EOS, UNKNOWN = range(4)
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
 """What the first numbers of both vocabularies stand for: padding, begin and end of a sentence, any
@@ -49,6 +33,8 @@ SEEN = 2
 """How often training must have a word for the vocabulary to have it."""
 LONGEST = 1 << 24
 """Bytes of an unpacked file; the longest one has 2 MB."""
+DECODING = "1"
+"""Changes whenever ``arrays`` gives others: what was cached before is then not used."""
 
 
 @dataclass(frozen=True)
@@ -73,35 +59,56 @@ def load(source: DataSource) -> Multi30k:
 
 
 def _real() -> Multi30k:
+    contents = {file: datasets.read(SOURCE, file) for file in SOURCE.files}
+    found = cached(SOURCE.name, f"{SOURCE.digest} {DECODING}", lambda: arrays(contents))
+    german, english = ({s: found[f"{s}_{language}"] for s in SPLITS} for language in ("de", "en"))
+    return Multi30k(
+        german,
+        english,
+        (_lines(found["words_de"]), _lines(found["words_en"])),
+        _lines(found["references"]),
+        Provenance(SOURCE.name, "real", SOURCE.digest),
+    )
+
+
+def arrays(contents: Mapping[str, bytes]) -> dict[str, Array]:
+    """``<split>_de``, ``<split>_en``, ``words_de``, ``words_en`` and ``references`` of the files.
+
+    The first are those of ``Multi30k``, the last three texts as bytes of UTF-8, line by line.
+    RequestError if the files are no texts of as many sentences.
+    """
+    made: dict[str, Array] = {}
     lines = {
-        (split, language): decode(datasets.read(SOURCE, f"{file}.{language}.gz"))
+        (split, language): decode(contents[f"{file}.{language}.gz"])
         for split, file in SPLITS.items()
         for language in ("de", "en")
     }
     for split in SPLITS:
         if len(lines[split, "de"]) != len(lines[split, "en"]):
-            raise RequestError(f"the sentences of {split} do not come in pairs")
-    words = {key: [tokens(line) for line in found] for key, found in lines.items()}
-    german, english = (vocabulary(words["train", language]) for language in ("de", "en"))
-    return Multi30k(
-        {split: encode(words[split, "de"], german) for split in SPLITS},
-        {split: encode(words[split, "en"], english) for split in SPLITS},
-        (german, english),
-        tuple(lines["test", "en"]),
-        Provenance(SOURCE.name, "real", SOURCE.digest),
-    )
+            raise RequestError(f"the sentences of {split} do not come in pairs; fetch them anew")
+    for language in ("de", "en"):
+        words = {split: [tokens(line) for line in lines[split, language]] for split in SPLITS}
+        known = vocabulary(words["train"])
+        made[f"words_{language}"] = _text(known)
+        made |= {f"{split}_{language}": encode(words[split], known) for split in SPLITS}
+    return {**made, "references": _text(lines["test", "en"])}
+
+
+def _text(lines: Sequence[str]) -> Array:
+    """Lines as bytes of UTF-8."""
+    return np.frombuffer("\n".join(lines).encode(), np.uint8)
+
+
+def _lines(text: Array) -> tuple[str, ...]:
+    return tuple(text.tobytes().decode().split("\n"))
 
 
 def decode(content: bytes) -> list[str]:
     """The lines of a gzipped UTF-8 text; RequestError if it is none, or absurdly long."""
-    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
     try:
-        unpacked = unpacker.decompress(content, LONGEST)
-        if not unpacker.eof:
-            raise RequestError("a file of sentences is cut off, or absurdly long; fetch it anew")
-        return unpacked.decode().removesuffix("\n").split("\n")
-    except (zlib.error, gzip.BadGzipFile, UnicodeDecodeError) as error:
-        raise RequestError(f"not a gzipped text of sentences ({error}); fetch it anew") from None
+        return gunzip(content, LONGEST).decode().removesuffix("\n").split("\n")
+    except UnicodeDecodeError as error:
+        raise RequestError(f"not a text of sentences ({error}); fetch it anew") from None
 
 
 def tokens(sentence: str) -> list[str]:

@@ -8,8 +8,11 @@ alphabet that is in neither, once each, and asks which of them 20 further drawin
 from __future__ import annotations
 
 import io
+import lzma
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -18,23 +21,10 @@ from PIL import Image
 
 from suite.contract import Array, DataSource, RequestError
 from tasks import datasets
+from tasks.datasets.cache import cached
+from tasks.datasets.sources import SOURCES
 
-SOURCE = datasets.Source(
-    name="omniglot",
-    files={
-        "images_background_small1.zip": (
-            "f38eb80f801274ac2b4dff5b24289016bfaba4a7d5bb50deebf27104ad6cb8a4"
-        ),
-        "images_background_small2.zip": (
-            "3ccaa407515a8778e5d0861875af38b17e418f301ad5bb3b5a6b65d901a41c7f"
-        ),
-        "all_runs.zip": "437c1eeab0af8484112e1b4cc0f3d541ec727f7c47b9b202da738af9dfd6c325",
-    },
-    addresses=("https://github.com/brendenlake/omniglot/raw/master/python/",),
-    folders={"all_runs.zip": "one-shot-classification/"},
-    licence="MIT",
-    citation="Lake, Salakhutdinov & Tenenbaum, Science 350, 2015, doi:10.1126/science.aab3050",
-)
+SOURCE = SOURCES["omniglot"]
 SIDE = 105
 DRAWINGS = 20
 RUNS, RUN_CHARACTERS = 20, 20
@@ -51,6 +41,8 @@ CHARACTERS = {
 """How many characters each alphabet has."""
 MEMBER_LIMIT = 10_000
 """Bytes. The largest file in the archives has 980."""
+DECODING = "1"
+"""Changes whenever ``decode`` gives other arrays: what was cached before is then not used."""
 
 
 @dataclass(frozen=True)
@@ -73,14 +65,25 @@ def load(source: DataSource) -> Omniglot:
 
 
 def _real() -> Omniglot:
+    contents = {file: datasets.read(SOURCE, file) for file in SOURCE.files}
+    arrays = cached(SOURCE.name, f"{SOURCE.digest} {DECODING}", lambda: decode(contents))
+    alphabets = {name: arrays[name] for name in CHARACTERS}
+    return Omniglot(alphabets, arrays["shown"], arrays["asked"], arrays["answers"])
+
+
+def decode(contents: Mapping[str, bytes]) -> dict[str, Array]:
+    """The arrays of ``Omniglot``, alphabets by their names, of the official files by theirs.
+
+    RequestError if they are no zip archives of drawings, or hold other characters.
+    """
     alphabets: dict[str, Array] = {}
     for archive in ("images_background_small1", "images_background_small2"):
-        alphabets |= decode_background(datasets.read(SOURCE, f"{archive}.zip"), archive)
+        alphabets |= decode_background(contents[f"{archive}.zip"], archive)
     found = {name: len(a) for name, a in alphabets.items()}
     if found != CHARACTERS:
         raise RequestError(f"the archives hold {found} characters, not {CHARACTERS}")
-    shown, asked, answers = decode_runs(datasets.read(SOURCE, "all_runs.zip"))
-    return Omniglot({name: alphabets[name] for name in CHARACTERS}, shown, asked, answers)
+    shown, asked, answers = decode_runs(contents["all_runs.zip"])
+    return {**alphabets, "shown": shown, "asked": asked, "answers": answers}
 
 
 def decode_background(content: bytes, archive: str) -> dict[str, Array]:
@@ -123,6 +126,18 @@ def decode_runs(content: bytes) -> tuple[Array, Array, Array]:
     return shown, _grid(images["test/item"], grid, "all_runs/test"), answers
 
 
+PNG_ERRORS = (
+    *(OSError, SyntaxError, ValueError, struct.error, zlib.error),
+    *(Image.DecompressionBombError, Image.DecompressionBombWarning),
+)
+"""What Pillow raises for a PNG that is broken inside, or says it is absurdly large."""
+ZIP_ERRORS = (
+    *(zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, struct.error),
+    *(NotImplementedError, RuntimeError, lzma.LZMAError),
+)
+"""What ``zipfile`` raises for archives that are damaged, encrypted or packed in some other way."""
+
+
 def _members(content: bytes) -> Iterable[tuple[str, bytes]]:
     """Name and content of every file in a zip archive, none of them larger than the limit."""
     try:
@@ -131,7 +146,7 @@ def _members(content: bytes) -> Iterable[tuple[str, bytes]]:
                 if info.file_size > MEMBER_LIMIT:
                     raise RequestError(f"{info.filename} has {info.file_size} bytes; fetch it anew")
                 yield info.filename, archive.read(info)
-    except zipfile.BadZipFile as error:
+    except ZIP_ERRORS as error:
         raise RequestError(f"not a whole zip archive ({error}); fetch it anew") from None
 
 
@@ -150,7 +165,7 @@ def decode_png(content: bytes) -> Array:
             if (image.mode, image.size) != ("1", (SIDE, SIDE)):
                 raise RequestError(f"a picture is {image.mode} {image.size}, not 1 {SIDE, SIDE}")
             return ~np.asarray(image)
-    except (OSError, SyntaxError) as error:  # Pillow's for a PNG that is broken inside
+    except PNG_ERRORS as error:
         raise RequestError(f"not a whole PNG file ({error}); fetch it anew") from None
 
 

@@ -36,13 +36,38 @@ def example_record(session: str = "20260101-000000-abcd") -> Record:
         packages={"numpy": "2.4.6"},
         git={"commit": "0" * 40, "dirty": False},
         machine={"cpu": "a processor", "python": "3.11"},
+        attainable={"matmul": 1e10, "copy": 1e10},
         worker={"devices": ["cpu"], "threads": {"blas": 1}},
         phases={"import": 0.1, "data": 0.1, "build": 0.1, "compile": 0.0, "train": 0.5},
         chunks=[
-            {"epoch": 1, "samples": 100, "seconds": 0.2, "losses": [2.0, 1.5, 1.0]},
-            {"epoch": 1, "samples": 100, "seconds": 0.1, "losses": [0.9, 0.8, 0.7]},
-            {"epoch": 2, "samples": 100, "seconds": 0.1, "losses": [0.6, 0.5, 0.4]},
-            {"epoch": 2, "samples": 100, "seconds": 0.05, "losses": [0.4, 0.3, 0.2]},
+            {
+                "epoch": 1,
+                "samples": 100,
+                "operations": 4e8,
+                "seconds": 0.2,
+                "losses": [2.0, 1.5, 1.0],
+            },
+            {
+                "epoch": 1,
+                "samples": 100,
+                "operations": 4e8,
+                "seconds": 0.1,
+                "losses": [0.9, 0.8, 0.7],
+            },
+            {
+                "epoch": 2,
+                "samples": 100,
+                "operations": 4e8,
+                "seconds": 0.1,
+                "losses": [0.6, 0.5, 0.4],
+            },
+            {
+                "epoch": 2,
+                "samples": 100,
+                "operations": 4e8,
+                "seconds": 0.05,
+                "losses": [0.4, 0.3, 0.2],
+            },
         ],
         epochs=[
             {

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 import backends
-from suite import records
+from suite import records, timings
 from suite.equivalence import verdict_from
 from tests.suite.command import assert_refused, start, tetragrad
 from tests.suite.test_records import unwritable
@@ -71,6 +71,16 @@ class TestRun:
             assert cell["mlflow_run"]
             assert (folder / cell["record"]).is_file()
 
+    def test_speeds_have_an_efficiency_and_no_mark(self, smoke: tuple[Path, Any]) -> None:
+        folder, done = smoke
+        timing = json.loads(done.stdout)["timings"]["fashion_mlp"]
+        assert timing["differing"] == []
+        assert timing["machine"]["matmul"] > timing["machine"]["copy"] / 8 > 0
+        for contestant in timing["contestants"].values():
+            assert 0 < contestant["efficiency"]["low"] <= contestant["efficiency"]["median"] < 1.5
+        (kept,) = (timings.read(p) for p in (folder / "results").glob("timings/*/*.json"))
+        assert (kept.machine, len(kept.operations)) == (timing["machine"], timing["rounds"])
+
     def test_the_record_says_where_how_and_on_what(self, smoke: tuple[Path, Any]) -> None:
         folder, _ = smoke
         for path in records.all_paths(folder / "results"):
@@ -84,6 +94,10 @@ class TestRun:
             assert record.machine["cpu"]
             assert record.memory["peak"] >= record.memory["after_import"] > 10**7
             assert set(record.worker["threads"].values()) == {1}
+            assert record.worker["products"] == "all digits"
+            assert record.worker["denormals"] in ("kept", "flushed to zero")
+            assert 0 < record.worker["cores_used"] < 1.2
+            assert sum(record.worker["running_threads"].values()) > 0
             assert len(record.chunks) == 8
             assert len(record.epochs) == 2
             assert record.equivalence
@@ -182,20 +196,8 @@ class TestRun:
         (tmp_path / "nothing").mkdir()
         done = tetragrad(
             folder,
-            *(
-                "run",
-                *FASHION,
-                "--profile",
-                "smoke",
-                "--backend",
-                "jax",
-                "--backend",
-                "numpy",
-                "--backend",
-                "torch:compile",
-                "--json",
-            ),
-            *GENERATED,
+            *("run", *FASHION, "--profile", "smoke", "--json", *GENERATED),
+            *("--backend", "jax", "--backend", "numpy", "--backend", "torch:compile"),
             PYTHONPATH=str(tmp_path),
             PATH=str(tmp_path / "nothing"),
             CXX="g++",
@@ -318,10 +320,13 @@ class TestOtherCommands:
         assert "softmax_cross_entropy_backward" in done.stdout
         assert_refused(tetragrad(tmp_path, "show", "nothing"), "no task 'nothing'")
 
-    def test_data_path_and_verify(self, tmp_path: Path) -> None:
+    def test_data_path_list_and_verify(self, tmp_path: Path) -> None:
         where = {"TETRAGRAD_DATA": str(tmp_path)}
         done = tetragrad(tmp_path, "data", "path", "fashion_mnist", **where)
         assert done.stdout.strip() == str(tmp_path / "fashion_mnist")
+        listed = tetragrad(tmp_path, "data", "list", **where, COLUMNS="300").stdout
+        for name in ("imdb", "84.1", "no", "ai.stanford.edu", "d2l-data", "Maas"):
+            assert name in listed
         assert_refused(tetragrad(tmp_path, "data", "verify", **where), "missing", "data fetch")
         assert_refused(tetragrad(tmp_path, "data", "verify", "x", **where), "no data set 'x'")
 
@@ -335,7 +340,7 @@ class TestOtherCommands:
             assert process.stdout
             line = process.stdout.readline()
             assert line.startswith(f"fashion_mlp: http://127.0.0.1:{port}/#/experiments/1/runs")
-            for _ in range(120):
+            for _ in range(360):
                 try:
                     page = urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5)
                     break

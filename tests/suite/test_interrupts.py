@@ -29,8 +29,10 @@ def test_the_first_ends_the_work_at_hand(number: signal.Signals) -> None:
 
 def test_the_second_always_raises_and_the_handlers_are_put_back() -> None:
     before = [signal.getsignal(number) for number in SIGNALS]
-    with Interrupts():
+    with Interrupts() as interrupts:
         os.kill(os.getpid(), signal.SIGINT)
+        assert not interrupts.again
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
+        assert interrupts.again
     assert [signal.getsignal(number) for number in SIGNALS] == before

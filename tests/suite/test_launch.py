@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
@@ -14,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from suite.launch import Ending, Event, launch
+from suite.launch import Ending, Event, Worker, launch
 from tests.suite.examples import CELL
 
 SCRIPT = """
@@ -23,6 +24,13 @@ channel = os.fdopen(int(sys.argv[1]), "w", buffering=1)
 def send(**event): channel.write(json.dumps(event) + "\\n")
 job = json.loads(sys.stdin.readline())
 """
+
+
+def worker_that(tmp_path: Path, body: str) -> Worker:
+    """A worker that does ``body``, turn by turn."""
+    script = tmp_path / "worker.py"
+    script.write_text(SCRIPT + body)
+    return Worker(CELL, "train", command=(sys.executable, str(script)))
 
 
 def run(tmp_path: Path, body: str, **options: Any) -> tuple[Ending, list[Event]]:
@@ -173,6 +181,24 @@ suite.worker.main()
 """
     ending, _ = run(tmp_path, body)
     assert ending.outcome == "out-of-memory", ending
+
+
+def test_a_loss_that_is_no_number_has_its_outcome_and_step(tmp_path: Path) -> None:
+    """The real worker, on a task whose learning rate is absurd."""
+    body = """
+import dataclasses, io, tasks.fashion_mlp, suite.worker
+profiles = tasks.fashion_mlp.PROFILES
+absurd = dataclasses.replace(profiles["smoke"].optimizer, learning_rate=1e30)
+profiles["quick"] = dataclasses.replace(profiles["smoke"], optimizer=absurd)
+sys.stdin = io.StringIO(json.dumps(job) + "\\ngo" * 9)
+suite.worker.main()
+"""
+    with worker_that(tmp_path, body) as worker:
+        while worker.turn():
+            pass
+    assert worker.ending
+    assert worker.ending.outcome == "diverged", worker.ending
+    assert re.fullmatch(r"the loss is (nan|inf) at step [2-9]", str(worker.ending.reason))
 
 
 def test_the_peak_of_memory_is_the_workers_own_however_large_its_parent_is(tmp_path: Path) -> None:

@@ -53,6 +53,13 @@ def test_the_clock_keeps_phases_apart_and_counts_what_fails() -> None:
     assert lap.seconds >= 0.02
     assert clock.seconds["train"] == lap.seconds
     assert clock.seconds["evaluate"] > 0
+    assert clock.processor_seconds["train"] < 0.015  # it slept
+    with clock.phase("evaluate"):
+        busy = time.process_time() + 0.02
+        while time.process_time() < busy:
+            pass
+    assert clock.processor_seconds["evaluate"] >= 0.02
+    assert clock.processor_seconds["train"] < 0.015
     assert set(clock.seconds) == set(PHASES)
 
 
@@ -205,7 +212,10 @@ def test_it_takes_a_turn_for_every_chunk_and_goes_on_while_there_are_more() -> N
     training.go_on()
     assert left == [-1]
     assert [event for event, _ in events[before:]] == [*["turn", "further"] * 5, "turn"]
-    assert events[-2][1]["samples"] == task.samples(next(task.chunks("train")))
+    chunk = next(task.chunks("train"))
+    for said in (next(f for event, f in events if event == "chunk"), events[-2][1]):
+        assert said["samples"] == task.samples(chunk)
+        assert said["operations"] == task.operations(chunk)
 
 
 class Scripted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -184,15 +185,9 @@ class TestModes:
     def test_timings_are_theirs_alone(self, tmp_path: Path) -> None:
         rounds = [("numpy", "eager", [1.0]), ("torch", "eager", [0.5]), ("torch", "compile", [0.2])]
         found = [record("numpy"), reported.unverified("torch"), record("torch", mode="compile")]
-        built = content.build(
-            found,
-            [
-                *timings.of_session(
-                    reported.write(tmp_path, found, reported.timing(*rounds)), reported.SESSION
-                ).values()
-            ],
-        )
-        (section,) = built.sections
+        results = reported.write(tmp_path, found, reported.timing(*rounds))
+        timed = timings.of_session(results, reported.SESSION)
+        (section,) = content.build(found, list(timed.values())).sections
         assert [(s.mode, s.ratio and s.ratio.median) for s in section.speeds] == [
             *(("eager", 1), ("compile", 5))
         ]
@@ -202,8 +197,8 @@ class TestModes:
         assert [(e.name, e.order) for e in section.entries] == [("PyTorch (compile)", 1)]
         two = {"devices": ["cpu"], "threads": {"blas": 2}}
         found = ledger.build([record("torch"), record("torch", mode="compile", worker=two)])
-        assert found.pools[1].seen == {"PyTorch": "1", "PyTorch (compile)": "2"}
-        assert found.pools[1].surprising == ("PyTorch (compile)",)
+        assert found.readings[1].seen == {"PyTorch": "1", "PyTorch (compile)": "2"}
+        assert found.readings[1].surprising == ("PyTorch (compile)",)
 
     def test_the_commands_ask_for_them(self) -> None:
         found = [record("torch", mode="compile"), record("torch"), record("numpy")]
@@ -224,6 +219,31 @@ class TestTimings:
         assert jax["speed"]["rate"]["median"] == 1000
         assert numpy["speed"]["ratio"]["median"] == 1
         assert torch["speed"] is None  # it was not there
+
+    def test_efficiency_and_what_differs_are_told_everywhere(self, tmp_path: Path) -> None:
+        rounds = {"numpy": [1.0, 2.0], "jax": [0.5, 1.0]}
+        timed = reported.timing(*((b, MODES[b], s) for b, s in rounds.items()))
+        timed |= {"operations": [1e9, 2e9], "machine": {"matmul": 4e9, "copy": 5e9}}
+        worker = {"threads": {"pool": 2}}
+        results = reported.write(tmp_path, [record("numpy"), record("jax", worker=worker)], timed)
+        files = report.write(results, [record("numpy"), record("jax", worker=worker)])
+        (section,) = json.loads(files.json.read_text())["sections"]
+        numpy, jax = section["entries"]
+        assert numpy["speed"]["efficiency"]["median"] == 0.25
+        assert jax["speed"]["efficiency"]["median"] == 0.5
+        assert (numpy["speed"]["differing"], jax["speed"]["differing"]) == ([], ["threads"])
+        told = "threads: 1 (numpy:eager); pool 2 (jax:jit)"
+        assert told in section["warnings"][0]
+        markdown, html = files.markdown.read_text(), files.html.read_text()
+        assert told in markdown
+        assert "| 2.00\\* | 50% | yes |" in markdown
+        assert "| 1.00 | 25% | yes |" in markdown
+        assert "Efficiency, % of the machine" in html
+        assert "attained 4 GFLOP/s" in html
+        assert html.count('s: threads">*</abbr>') == 2  # in the summary and in the table
+        (row, other) = csv.DictReader(files.csv.read_text().splitlines())
+        assert (row["efficiency_median"], row["differing"]) == ("0.25", "")
+        assert (other["efficiency_median"], other["differing"]) == ("0.5", "threads")
 
     def test_a_timing_of_another_run_is_not_used(self, tmp_path: Path) -> None:
         timed = reported.timing(("numpy", "eager", [1.0]), threads=2)
@@ -257,10 +277,24 @@ class TestLedger:
     def test_a_pool_with_another_number_of_threads_is_marked(self) -> None:
         two = {"devices": ["cpu"], "threads": {"blas": 2}}
         found = ledger.build([record("numpy"), record("jax", worker=two)])
-        assert [(p.name, p.surprising) for p in found.pools] == [
+        assert [(p.name, p.surprising) for p in found.readings] == [
             ("devices", ()),
             ("threads, blas", ("JAX",)),
         ]
+
+    def test_facts_are_shown_by_backend_and_those_that_differ_are_marked(self) -> None:
+        usual = {"affinity": [0, 1], "cpu_quota": "none", "cores_used": 0.95}
+        usual |= {"precision": {"allow_tf32": False}}
+        pinned = {**usual, "affinity": [0]}
+        found = [record("numpy", worker=usual), record("jax", worker=pinned)]
+        found.append(record("jax", 1, worker={**pinned, "cores_used": 1.05}))
+        readings = {r.name: r for r in ledger.build(found).readings}
+        assert readings["CPU affinity"].seen == {"NumPy": "0, 1", "JAX": "0"}
+        assert readings["CPU affinity"].surprising == ("NumPy", "JAX")
+        assert readings["CPU quota"].surprising == ()
+        assert readings["cores used in training"].seen == {"NumPy": "0.95", "JAX": "0.95 to 1.05"}
+        assert readings["precision, allow_tf32"].seen == {"NumPy": "False", "JAX": "False"}
+        assert "huge pages" not in readings
 
     def test_the_commands_make_the_same_cells(self) -> None:
         found = [record(backend, seed) for backend in MODES for seed in (3, 4)]

@@ -13,6 +13,7 @@ from rich.console import Console
 from suite import summary
 from suite.records import Record
 from suite.runner import Session
+from suite.timings import Contestant, Timing
 from tests.suite.examples import CELL, example_record
 
 ACCURACY = {"numpy": [0.861, 0.868, 0.872], "torch": [0.862, 0.867, 0.872]}
@@ -40,8 +41,8 @@ def session(accuracies: dict[str, list[float]] = ACCURACY) -> Session:
     return Session("s", Path("results"), found, {})
 
 
-def printed(found: Session) -> list[str]:
-    console = Console(file=io.StringIO(), width=300)
+def printed(found: Session, width: int = 300) -> list[str]:
+    console = Console(file=io.StringIO(), width=width)
     summary.print_tables(found, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
@@ -104,6 +105,70 @@ def test_it_says_where_training_ended_and_what_it_went_back_to() -> None:
     (line,) = (line for line in printed(found) if "ended at" in line)
     assert line.startswith("numpy:eager seed 0: still learning")
     assert line.endswith("; ended at epoch 4, back to epoch 2")
+
+
+def timed(**changes: Any) -> Session:
+    """PyTorch twice as fast as NumPy, in workers of which one may be ``changes`` apart."""
+    contestants = (
+        Contestant("numpy:eager", "numpy", "eager", True, (0.2,) * 5, 0.0),
+        Contestant("torch:eager", "torch", "eager", True, (0.1,) * 5, 0.0),
+    )
+    timing = Timing(
+        *("s", "fashion_mlp", None, "quick", "real", "cpu", "float32", 1, "", "samples/s"),
+        samples=(100,) * 5,
+        contestants=contestants,
+        operations=(1e9,) * 5,
+        machine={"matmul": 4e10, "copy": 1e10},
+    )
+    found = session({"numpy": [0.86], "torch": [0.86]})
+    found.timings["fashion_mlp"] = timing
+    found.records[1].worker = {**found.records[1].worker, **changes}
+    return found
+
+
+def test_ratios_of_unequal_conditions_are_marked_with_what_differs() -> None:
+    found = timed(affinity=[0])
+    found.records[0].worker = {"affinity": [0, 1]}
+    timing = summary.document(found)["timings"]["fashion_mlp"]
+    values = {"numpy:eager": "0, 1", "torch:eager": "0"}
+    assert timing["differing"] == [{"fact": "CPU affinity", "values": values}]
+    assert timing["contestants"]["torch:eager"]["differing"] == ["CPU affinity"]
+    assert timing["contestants"]["numpy:eager"]["differing"] == []
+    lines = printed(found)
+    assert any("2.00 ±0.00*" in line for line in lines)
+    told = "CPU affinity: 0, 1 (numpy:eager); 0 (torch:eager)"
+    assert f"* not the same for all, so compare with care: {told}" in lines
+
+
+def test_equal_conditions_are_not_marked() -> None:
+    assert not any("*" in line for line in printed(timed()))
+    assert summary.document(timed())["timings"]["fashion_mlp"]["differing"] == []
+
+
+def test_efficiency_is_shown_where_it_is_known_and_counts() -> None:
+    found = timed()
+    torch = summary.document(found)["timings"]["fashion_mlp"]["contestants"]["torch:eager"]
+    assert torch["efficiency"] == {"median": 0.25, "low": 0.25, "high": 0.25}
+    (line,) = (line for line in printed(found) if line.startswith(" torch:eager"))
+    assert line.split()[-2:] == ["25%", "yes"]
+    assert any("the peak: 40 GFLOP/s in matrix products" in line for line in printed(found))
+    found.timings["fashion_mlp"] = replace(found.timings["fashion_mlp"], machine={})
+    (line,) = (line for line in printed(found) if line.startswith(" torch:eager"))
+    assert line.split()[-2:] == ["-", "yes"]
+    found = timed()
+    found.records[1].verified = False
+    (line,) = (line for line in printed(found) if line.startswith(" torch:eager"))
+    assert line.split()[-2:] == ["-", "NO"]
+
+
+def test_the_table_fits_80_columns() -> None:
+    found = timed()
+    found.records.append(record("tensorflow", 0, 0.86))
+    lines = printed(found, width=80)
+    head = [line for line in lines[:8] if "same" in line or "model" in line]
+    assert head[-1].split()[-1] == "model"
+    (line,) = (line for line in lines if line.startswith(" torch:eager"))
+    assert line.split()[-1] == "yes"
 
 
 def test_what_the_target_took_is_told_over_seeds() -> None:

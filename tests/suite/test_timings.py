@@ -102,8 +102,26 @@ def test_rounds_of_several_seeds_are_joined() -> None:
     assert (both.samples, both.warnings, both.warm_up_rounds) == ((100, 100), ("a",), 1)
 
 
+def test_efficiency_is_the_fraction_of_the_attainable_rate() -> None:
+    found = timing([1.0, 2.0, 4.0], [0.5, 1.0, 2.0])
+    assert found.efficiency("torch:eager") is None
+    found = replace(found, operations=(1e9, 2e9, 4e9), machine={"matmul": 8e9, "copy": 1e9})
+    assert found.efficiency("numpy:eager") == (0.125, 0.125, 0.125)
+    assert found.efficiency("torch:eager") == (0.25, 0.25, 0.25)
+    assert replace(found, machine={}).efficiency("torch:eager") is None
+
+
+def test_operations_go_with_their_rounds() -> None:
+    cold = [5.0, 3.0, *[1.0] * 8]
+    counts = tuple(map(float, range(10)))
+    found = timings.trimmed(replace(timing([1.0] * 10, cold), operations=counts))
+    assert found.operations == counts[2:]
+    assert timings.joined(found, found).operations == counts[2:] * 2
+
+
 def test_a_timing_round_trips_and_what_is_none_is_refused(tmp_path: Path) -> None:
     found = timing([1.0, 2.0], [0.5, 1.0])
+    found = replace(found, operations=(1.0, 2.0), machine={"matmul": 1e9})
     path = timings.path_of(tmp_path, found)
     assert path.relative_to(tmp_path).parts == (
         *("timings", "20260101-000000-abcd", "fewshot-triplet.json"),

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
+from filelock import FileLock
 from mlflow import MlflowClient
 
 from suite import records, tracking
@@ -17,13 +29,14 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, not ours
 
 
 @pytest.fixture
-def results(tmp_path: Path) -> Path:
+def results(tmp_path: Path, empty_store: Path) -> Path:
+    (tmp_path / "results").mkdir()
+    shutil.copy(empty_store, tmp_path / "results")
     return tmp_path / "results"
 
 
 @pytest.fixture
 def tracker(results: Path) -> Tracker:
-    results.mkdir()
     return Tracker(tracking.default_uri(results), results)
 
 
@@ -60,6 +73,7 @@ def test_a_record_arrives_whole(tracker: Tracker, results: Path) -> None:
     assert run.data.metrics["test_accuracy"] == 0.8
     assert run.data.metrics["samples_per_second"] == 1000.0
     assert run.data.metrics["phase_seconds/train"] == 0.5
+    assert run.data.metrics["efficiency"] == pytest.approx(0.4)
     by_epoch = store.get_metric_history(run_id, "test_accuracy")
     assert [(m.step, m.value) for m in by_epoch] == [(1, 0.7), (2, 0.8)]
     by_time = store.get_metric_history(run_id, "by_train_ms/test_accuracy")
@@ -71,6 +85,15 @@ def test_a_record_arrives_whole(tracker: Tracker, results: Path) -> None:
     assert set(artifacts) == {path.name, "curves.png"}
     assert (artifacts["curves.png"] or 0) > 10_000
     assert (results / "mlartifacts").is_dir()
+
+
+def test_without_a_rate_or_a_proof_there_is_no_efficiency() -> None:
+    record = example_record()
+    assert tracking._summary(record)["efficiency"] == pytest.approx(0.4)
+    assert "efficiency" not in tracking._summary(replace(record, attainable={}))
+    assert "efficiency" not in tracking._summary(replace(record, verified=False))
+    before = [{k: v for k, v in c.items() if k != "operations"} for c in record.chunks]
+    assert "efficiency" not in tracking._summary(replace(record, chunks=before))
 
 
 def test_cells_of_a_session_are_nested_in_one_parent(tracker: Tracker, results: Path) -> None:
@@ -140,8 +163,110 @@ def test_a_store_that_fails_costs_nothing_and_is_told_once(
     ("text", "shown"),
     [
         ("http://user:pass@host/x and https://t@h", "http://***@host/x and https://***@h"),
+        ("mysql://me:p@ss@host/db?password=secret&x=1", "mysql://***@host/db?password=***&x=***"),
+        ("(url: http://host/api?token=secret)", "(url: http://host/api?token=***)"),
         ("sqlite:////home/me/mlflow.db", "sqlite:////home/me/mlflow.db"),
     ],
 )
 def test_secrets_in_addresses_are_struck_out(text: str, shown: str) -> None:
     assert tracking.without_secrets(text) == shown
+
+
+class TestServer:
+    """MLflow's own server, which hangs, goes on, and is lost."""
+
+    @pytest.fixture
+    def server(self, results: Path) -> Iterator[tuple[str, psutil.Process]]:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = str(probe.getsockname()[1])
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", port]
+        store = ["--backend-store-uri", tracking.default_uri(results)]
+        # artifacts past the server: those of the store alone would not find them otherwise
+        artifacts = ["--default-artifact-root", str(results / "artifacts"), "--no-serve-artifacts"]
+        process = psutil.Popen(
+            [*command, *store, *artifacts, "--workers", "1"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.25)
+        try:
+            yield f"http://me:hunter2@127.0.0.1:{port}", process
+        finally:
+            signal_all(process, signal.SIGKILL)
+            process.wait()
+
+    def test_what_it_does_not_take_is_sent_later(
+        self,
+        server: tuple[str, psutil.Process],
+        results: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capfd: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")
+        address, process = server
+        said: list[str] = []
+        session = Tracker(address, results)
+        assert session.try_log(*keep(results, seed=0), said.append)
+        signal_all(process, signal.SIGSTOP)
+        begin = time.monotonic()
+        assert session.try_log(*keep(results, seed=1), said.append) is None
+        assert session.try_log(*keep(results, seed=2), said.append) is None
+        assert time.monotonic() - begin < 10
+        (message,) = said
+        assert "tetragrad sync" in message
+        signal_all(process, signal.SIGCONT)
+        assert tracking.sync(results, Tracker(address, results), said.append) == (2, 1)
+        session = Tracker(address, results)
+        assert session.try_log(*keep(results, seed=0), said.append)
+        signal_all(process, signal.SIGKILL)
+        process.wait()
+        assert session.try_log(*keep(results, seed=3), said.append) is None
+        here = Tracker(tracking.default_uri(results), results)
+        assert tracking.sync(results, here, said.append) == (1, 3)
+        assert len(cell_runs(results)) == 4
+        printed, errors = capfd.readouterr()
+        assert printed == ""  # there, `run --json` has its document alone
+        assert "hunter2" not in errors + "".join(said)
+
+
+def signal_all(process: psutil.Process, number: signal.Signals) -> None:
+    """A process and all that it began."""
+    with suppress(psutil.NoSuchProcess):
+        for one in (*process.children(recursive=True), process):
+            one.send_signal(number)
+
+
+def test_a_store_that_another_session_has_locked_is_sent_to_later(
+    tracker: Tracker, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker.log(*keep(results, seed=0))
+    said: list[str] = []
+    tracker = Tracker(f"{tracking.default_uri(results)}?timeout=0.2", results)
+    with closing(sqlite3.connect(results / "mlflow.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert tracker.try_log(*keep(results, seed=1), said.append) is None
+    (message,) = said
+    assert "locked" in message
+    with FileLock(results / "tracking.lock"):
+        monkeypatch.setattr(tracking, "PATIENCE", 0.1)
+        with pytest.raises(TrackingError, match=r"tracking\.lock"):
+            tracking.sync(results, Tracker(tracking.default_uri(results), results), said.append)
+    assert tracking.sync(results, Tracker(tracking.default_uri(results), results), print) == (1, 1)
+    assert len(cell_runs(results)) == 2
+
+
+def test_a_cell_that_was_run_again_replaces_its_run(tracker: Tracker, results: Path) -> None:
+    before, _ = tracker.log(*keep(results))
+    record = replace(example_record("s1"), created="2026-01-02T00:00:00.000+00:00")
+    record = replace(record, cell=replace(CELL, seed=0))
+    after, sent = tracker.log(record, records.write(results, record))
+    assert sent
+    assert cell_runs(results) == [after] != [before]
+    assert tracker.log(record, records.path_of(results, record)) == (after, False)

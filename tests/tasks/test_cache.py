@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,19 +11,22 @@ import numpy as np
 import pytest
 
 from suite.contract import Array
+from tasks.datasets import cache
 from tasks.datasets.cache import cached
 
 ARRAYS = {"ids": np.arange(1000, dtype=np.int32), "labels": np.array([[0.5, 1]])}
 
 
 class Maker:
-    """Counts how often it was needed."""
+    """Counts how often it was needed, and takes some seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = 0.0) -> None:
         self.calls = 0
+        self._seconds = seconds
 
     def __call__(self) -> Mapping[str, Array]:
         self.calls += 1
+        time.sleep(self._seconds)
         return ARRAYS
 
 
@@ -84,14 +88,14 @@ def test_where_it_cannot_be_written_it_is_made_each_time(
     assert make.calls == 2
 
 
-def test_several_may_ask_at_once(folder: Path) -> None:
-    start, found = threading.Barrier(4), []
+def test_of_several_that_ask_at_once_one_does_the_work(folder: Path) -> None:
+    start, found, makers = threading.Barrier(4), [], [Maker(0.1) for _ in range(4)]
 
-    def ask() -> None:
+    def ask(make: Maker) -> None:
         start.wait()
-        found.append(cached("example", "key", Maker()))
+        found.append(cached("example", "key", make))
 
-    threads = [threading.Thread(target=ask) for _ in range(4)]
+    threads = [threading.Thread(target=ask, args=(make,)) for make in makers]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -99,4 +103,26 @@ def test_several_may_ask_at_once(folder: Path) -> None:
     assert len(found) == 4
     for arrays in found:
         same(arrays)
+    assert sum(make.calls for make in makers) == 1
     assert len(list((folder / "example").iterdir())) == 1
+
+
+def test_one_that_hangs_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "PATIENCE", 0.1)
+    hangs, go_on = threading.Event(), threading.Event()
+
+    def hang() -> Mapping[str, Array]:
+        hangs.set()
+        go_on.wait()
+        return ARRAYS
+
+    thread = threading.Thread(target=cached, args=("example", "key", hang))
+    thread.start()
+    hangs.wait()
+    same(cached("example", "key", Maker()))
+    go_on.set()
+    thread.join()
+
+
+def test_making_an_entry_may_ask_for_another() -> None:
+    same(cached("example", "outer", lambda: cached("example", "inner", Maker())))

@@ -1,0 +1,288 @@
+"""The ledger: what a worker's speed depends on besides its program, read inside the worker.
+
+A reading goes before a claim: whether products are rounded and small numbers flushed to zero is
+found by computing with them, how many cores are used by the processor time that training takes.
+What cannot be read is said to be so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import threadpoolctl
+
+from suite.contract import Array, Backend, Precision, State
+from suite.records import Record
+
+NOT_READABLE = "not readable"
+NONE = "none"
+ALLOCATOR = ("MALLOC_", "GLIBC_TUNABLES")
+"""How the variables begin that steer glibc's allocator."""
+SIDE = 64
+"""Rows and columns of the matrices whose product is looked at."""
+OVER = 1.2
+"""More processor seconds per second than this times the threads asked for are too many. A little
+more can be: the thread that hands over work runs on while the others begin."""
+FEW = 1e-3
+"""Fewer denormals than this fraction cannot matter: at 100 cycles each, where other numbers take
+about one, they make an update a tenth longer, and updates are a small part of training."""
+
+Worker = Mapping[str, Any]
+"""A record's ``worker``."""
+
+
+def facts(backend: Backend, precision: Precision) -> dict[str, Any]:
+    """What is in force now, after ``configure``: threads, rounding, denormals, the system's part.
+
+    ``precision`` is what the framework says of itself, ``products`` and ``denormals`` what was
+    found.
+    """
+    described = backend.describe()
+    return {
+        **described,
+        "threads": {**described["threads"], **_pools()},
+        "allocator": {k: v for k, v in os.environ.items() if k.startswith(ALLOCATOR)},
+        "products": _products(backend.product, precision),
+        "denormals": _denormals(backend.product, precision),
+        **system(),
+    }
+
+
+def after_training(state: State, processor_seconds: float, seconds: float) -> dict[str, Any]:
+    """What shows only in training: cores used by it, the process's threads, denormals it left.
+
+    These are counted in parameters and the optimiser's memory, as a fraction of all their entries.
+    """
+    arrays = [a for tree in (state.params, *state.slots.values()) for a in tree.values()]
+    return {
+        "cores_used": round(processor_seconds / seconds, 3) if seconds else None,
+        "running_threads": _running_threads(),
+        "denormals_left": sum(map(_count_denormals, arrays)) / sum(a.size for a in arrays),
+    }
+
+
+def _pools() -> dict[str, int]:
+    """The threads of the pools of BLAS and OpenMP; of a library that is there twice, of both."""
+    found: dict[str, int] = {}
+    seen: Counter[str] = Counter()
+    for pool in threadpoolctl.threadpool_info():
+        name = f"{pool['user_api']}:{pool['internal_api']}"
+        seen[name] += 1
+        found[name if seen[name] == 1 else f"{name}#{seen[name]}"] = pool["num_threads"]
+    return found
+
+
+def _products(product: Callable[[Array, Array], Array], precision: Precision) -> str:
+    """Whether a product keeps all digits of its factors, or rounds them first as TF32 does."""
+    one = np.ones((SIDE, SIDE), precision)
+    finest = one + np.finfo(precision).eps
+    found = product(finest, np.eye(SIDE, dtype=precision))
+    return "all digits" if np.array_equal(found, finest) else "rounded"
+
+
+def _denormals(product: Callable[[Array, Array], Array], precision: Precision) -> str:
+    """Whether a product that is smaller than the smallest normal number becomes 0."""
+    small = np.sqrt(np.finfo(precision).tiny) / 16
+    factor = np.full((SIDE, SIDE), small, precision)
+    found = product(factor, np.eye(SIDE, dtype=precision) * small.astype(precision))
+    kept = _count_denormals(found)
+    return {0: "flushed to zero", found.size: "kept"}.get(kept, "partly flushed to zero")
+
+
+def _count_denormals(array: Array) -> int:
+    """How many there are. By their bits: a processor that flushes them takes them for 0."""
+    kind = np.dtype(f"u{array.dtype.itemsize}")
+    bits = np.ascontiguousarray(array).view(kind)
+    info = np.finfo(array.dtype)
+    magnitude = bits & kind.type(2 ** (8 * array.dtype.itemsize - 1) - 1)
+    return int(((magnitude > 0) & (magnitude < kind.type(2**info.nmant))).sum())
+
+
+def _running_threads() -> dict[str, int] | str:
+    """The threads of this process by name (Linux)."""
+    tasks = Path("/proc/self/task")
+    if not tasks.is_dir():
+        return NOT_READABLE
+    return dict(Counter((task / "comm").read_text().strip() for task in tasks.iterdir()))
+
+
+def system(root: Path = Path("/")) -> dict[str, Any]:
+    """The system's part, of which ``root`` has the folders /sys and /proc."""
+    cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    devices = root / "sys/devices/system/cpu"
+    return {
+        "affinity": cpus or NOT_READABLE,
+        "cpu_quota": _quota(root),
+        "governor": ", ".join(_governors(devices, cpus)) or NOT_READABLE,
+        "boost": _boost(devices),
+        "frequency_khz": _frequencies(devices, cpus),
+        "huge_pages": _huge_pages(root),
+    }
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text().strip() or None
+    except OSError:
+        return None
+
+
+def _governors(devices: Path, cpus: Sequence[int]) -> Mapping[str, None]:
+    found = (_text(devices / f"cpu{cpu}/cpufreq/scaling_governor") for cpu in cpus)
+    return dict.fromkeys(name for name in found if name)
+
+
+def _frequencies(devices: Path, cpus: Sequence[int]) -> list[int] | str:
+    """Of every processor that may be used, at this moment."""
+    found = (_text(devices / f"cpu{cpu}/cpufreq/scaling_cur_freq") for cpu in cpus)
+    return [int(text) for text in found if text] or NOT_READABLE
+
+
+def _boost(devices: Path) -> str:
+    boost, no_turbo = _text(devices / "cpufreq/boost"), _text(devices / "intel_pstate/no_turbo")
+    if boost is None and no_turbo is None:
+        return NOT_READABLE
+    return "on" if boost == "1" or no_turbo == "0" else "off"
+
+
+def _huge_pages(root: Path) -> str:
+    """``[madvise]`` of ``always [madvise] never``."""
+    text = _text(root / "sys/kernel/mm/transparent_hugepage/enabled") or ""
+    return text.partition("[")[2].partition("]")[0] or NOT_READABLE
+
+
+def _quota(root: Path) -> float | str:
+    """The CPUs that the control groups allow, the fewest of the group's own and its parents'."""
+    found: list[float] = []
+    readable = False
+    for line in (_text(root / "proc/self/cgroup") or "").splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        top = root / "sys/fs/cgroup" / controllers
+        for folder in (top / group.lstrip("/"), *(top / group.lstrip("/")).parents):
+            limit = _limit(folder)
+            readable |= limit is not None
+            found += [limit] if limit else []
+            if folder == top:
+                break
+    return min(found) if found else NONE if readable else NOT_READABLE
+
+
+def _limit(folder: Path) -> float | None:
+    """The CPUs that one group allows, 0 where it sets no limit; None where it does not say."""
+    both = (_text(folder / "cpu.max") or "").split()  # version 2
+    if not both:  # version 1
+        names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        both = [text for name in names if (text := _text(folder / name))]
+    if len(both) != 2:
+        return None
+    quota, period = both
+    return 0.0 if quota in ("max", "-1") else int(quota) / int(period)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A fact on which speed depends and that is not the same for all: its value by contestant."""
+
+    fact: str
+    values: dict[str, str]
+
+    def parts(self, one: str, other: str) -> bool:
+        """Whether it is another for the one than for the other."""
+        return {one, other} <= self.values.keys() and self.values[one] != self.values[other]
+
+    def __str__(self) -> str:
+        named: dict[str, list[str]] = {}
+        for name, value in self.values.items():
+            named.setdefault(value, []).append(name)
+        said = (f"{value} ({', '.join(names)})" for value, names in named.items())
+        return f"{self.fact}: {'; '.join(said)}"
+
+
+def differences(found: Sequence[Record]) -> tuple[Difference, ...]:
+    """What on which speed depends is not the same in the records, by ``backend:mode``.
+
+    What a worker did not say, and what only one framework has, is no difference.
+    """
+    seen: dict[str, dict[str, dict[str, None]]] = {fact: {} for fact in _COMPARED}
+    for record in found:
+        name = record.cell.backend_label
+        for fact, read in _COMPARED.items():
+            if record.worker and (value := read(record.worker, record.cell.threads)) is not None:
+                seen[fact].setdefault(name, {})[value] = None
+    return tuple(
+        Difference(fact, {name: " / ".join(values) for name, values in by_name.items()})
+        for fact, by_name in seen.items()
+        if len({value for values in by_name.values() for value in values}) > 1
+    )
+
+
+def _threads(worker: Worker, asked: int) -> str | None:
+    """The number that all pools have, or which have another than was asked for."""
+    pools: Mapping[str, int] = worker.get("threads", {})
+    others = [f"{name} {count}" for name, count in pools.items() if count != asked]
+    return ", ".join(others) or (str(asked) if pools else None)
+
+
+def _cores(worker: Worker, asked: int) -> str | None:
+    cores = worker.get("cores_used")
+    if cores is None:
+        return None
+    return f"{cores:.1f}, {asked} asked for" if cores > OVER * asked else "as asked for"
+
+
+def _denormals_met(worker: Worker, asked: int) -> str | None:
+    """As long as hardly any comes up, it does not matter what would become of it."""
+    if worker.get("denormals") == "kept":
+        return "kept, and met in training" if worker.get("denormals_left", 0) > FEW else None
+    return worker.get("denormals")
+
+
+def readings(worker: Worker) -> dict[str, str]:
+    """What the worker read, besides threads, devices and numbers that vary, as texts by name."""
+    said = {name: words(worker[key]) for name, key in _READ.items() if key in worker}
+    if worker.get("denormals_left", 0) > FEW:
+        said["denormals"] += ", and met in training"
+    return {**{f"precision, {k}": str(v) for k, v in worker.get("precision", {}).items()}, **said}
+
+
+def _said(name: str) -> Callable[[Worker, int], str | None]:
+    def said(worker: Worker, asked: int) -> str | None:
+        value = worker.get(name)
+        return None if value is None else words(value)
+
+    return said
+
+
+def words(value: Any) -> str:
+    """A fact as a text."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {v}" for k, v in value.items()) or NONE
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+_READ = {
+    "factors of products": "products",
+    "denormals": "denormals",
+    "CPU affinity": "affinity",
+    "CPU quota": "cpu_quota",
+    "governor": "governor",
+    "boost": "boost",
+    "huge pages": "huge_pages",
+}
+"""Facts by the names that people read, with those in a record."""
+_COMPARED: Mapping[str, Callable[[Worker, int], str | None]] = {
+    **{name: _said(key) for name, key in _READ.items()},
+    "allocator": _said("allocator"),
+    "threads": _threads,
+    "cores used": _cores,
+    "denormals": _denormals_met,
+}
+"""What speed depends on, each with how it is read from a worker of so many threads asked for."""

@@ -1,0 +1,72 @@
+"""What the machine attains: the rate of matrix products, and of copying in memory.
+
+Efficiency is measured against the first. It is that of NumPy's BLAS, which is there whatever else
+is installed, so that it is one number for all and takes no framework's import. The frameworks' own
+are hardly faster: on a core of an AMD EPYC, in float32 and at the best of the sizes, NumPy's came
+to 101 to 104 GFLOP/s, PyTorch's to 102, TensorFlow's to 100 and JAX's to 96.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from suite.contract import Precision
+
+SIDES = (256, 384, 512, 768, 1024, 1536)
+"""Of the square matrices: which is fastest depends on the caches."""
+SECONDS = 0.2
+"""Of measuring at each size, and of copying."""
+LEAST_RUNS = 5
+COPIED = 256 << 20
+"""Bytes of the array that is copied, if four times the last-level cache are not more."""
+
+
+def attainable(precision: Precision, threads: int) -> dict[str, float]:
+    """``matmul`` [operations/s] and ``copy`` [bytes/s, read and written] of this process's threads.
+
+    NumPy's BLAS was given its threads before this process began.
+    """
+    return {"matmul": matmul_rate(precision), "copy": copy_rate(threads)}
+
+
+def matmul_rate(precision: Precision) -> float:
+    """Operations per second of a product, 2 n^3, at the size n at which it is highest."""
+    rates = []
+    for n in SIDES:
+        factor = np.random.default_rng(0).random((n, n)).astype(precision)
+        product = np.empty_like(factor)
+
+        def multiply(factor: np.ndarray = factor, product: np.ndarray = product) -> None:
+            np.matmul(factor, factor, out=product)
+
+        rates.append(2 * n**3 / _median_seconds(multiply))
+    return max(rates)
+
+
+def copy_rate(threads: int) -> float:
+    """Bytes read and written per second, each thread copying its part."""
+    names = getattr(os, "sysconf_names", {})
+    cache = os.sysconf("SC_LEVEL3_CACHE_SIZE") if "SC_LEVEL3_CACHE_SIZE" in names else 0
+    source = np.ones(max(COPIED, 4 * cache), np.uint8)
+    target = np.empty_like(source)
+    pairs = list(zip(np.array_split(target, threads), np.array_split(source, threads), strict=True))
+    with ThreadPoolExecutor(threads) as pool:
+        # copying lets the other threads go on
+        seconds = _median_seconds(lambda: list(pool.map(lambda pair: np.copyto(*pair), pairs)))
+    return 2 * source.nbytes / seconds
+
+
+def _median_seconds(work: Callable[[], object]) -> float:
+    """The median over runs of ``SECONDS`` in all, ``LEAST_RUNS`` at least, after a first one."""
+    work()
+    laps: list[float] = []
+    while sum(laps) < SECONDS or len(laps) < LEAST_RUNS:
+        begin = time.perf_counter()
+        work()
+        laps.append(time.perf_counter() - begin)
+    return float(np.median(laps))

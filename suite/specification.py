@@ -1,0 +1,42 @@
+"""What a task is, as a document: all its constants, its data, its targets."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+
+from suite.contract import Task
+
+
+def about(task: Task) -> dict[str, Any]:
+    """The fields of a record that the task alone decides."""
+
+    def bound(value: float) -> float | None:
+        return value if np.isfinite(value) else None
+
+    return {
+        "specification": {
+            **dataclasses.asdict(task.config),
+            "optimizer": _named(task.optimizer),
+            "parameters": sum(math.prod(leaf.shape) for leaf in task.params.values()),
+            **({"signatures": dict(task.signatures)} if task.signatures else {}),
+        },
+        "provenance": dataclasses.asdict(task.provenance),
+        "unit": task.unit,
+        "targets": [
+            {"metric": t.metric, "low": bound(t.low), "high": bound(t.high)} for t in task.targets
+        ],
+        "margin": task.margin,
+        "validation": task.validation,
+    }
+
+
+def _named(constants: Any) -> Any:
+    """A dataclass as a document that says its name: which optimiser, which schedule."""
+    if not dataclasses.is_dataclass(constants):
+        return constants
+    fields = {f.name: _named(getattr(constants, f.name)) for f in dataclasses.fields(constants)}
+    return {"name": type(constants).__name__, **fields}
