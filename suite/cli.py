@@ -42,6 +42,7 @@ from suite.options import (
     PatienceOption,
     ResultsOption,
     ResumeOption,
+    TaskOption,
     UriOption,
 )
 from suite.progress import Reporter
@@ -78,14 +79,6 @@ class PrecisionChoice(StrEnum):
     float64 = "float64"
 
 
-TaskOption = Annotated[
-    list[str],
-    typer.Option(
-        "--task",
-        help="task, task:variant, task:all or all; repeatable.",
-        show_default=False,
-    ),
-]
 DataOption = Annotated[
     Data,
     typer.Option(
@@ -130,8 +123,7 @@ def run(
 ) -> None:
     """Train and time tasks in every backend, after verifying that it is the same model.
 
-    Without --task: every task, in its default variant. Without --backend: every backend, in its
-    default mode.
+    Without --task: every task, in its default variant.
     """
     _require_possible(threads, timeout)
     limit = memory.parse(memory_limit)

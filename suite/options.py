@@ -7,11 +7,19 @@ from typing import Annotated
 
 import typer
 
+TaskOption = Annotated[
+    list[str],
+    typer.Option(
+        "--task",
+        help="task, task:variant, task:all or all; repeatable.",
+        show_default=False,
+    ),
+]
 BackendOption = Annotated[
     list[str],
     typer.Option(
         "--backend",
-        help="backend, backend:mode, backend:all or all; repeatable.",
+        help="backend, backend:mode, backend:all or all; repeatable. Default: every backend.",
         show_default=False,
     ),
 ]
