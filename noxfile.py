@@ -38,8 +38,8 @@ def environment(session: nox.Session) -> Path:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Verify, train and time every task in every backend; arguments go to `tetragrad run`."""
-    session.run(str(environment(session) / "tetragrad"), "run", *session.posargs)
+    """Verify, train and time every task in every backend, and report it; arguments go to `run`."""
+    session.run(str(environment(session) / "tetragrad"), "run", "--report", *session.posargs)
 
 
 @nox.session

@@ -41,8 +41,10 @@ def choices(wanted: str, mode: str | None = None) -> tuple[Choice, ...]:
     return ((name, asked),)
 
 
-def chosen(wanted: Sequence[str], mode: str | None = None) -> tuple[Choice, ...]:
-    """All that ``wanted`` asks for, once each; of nothing, every backend.
+def chosen(
+    wanted: Sequence[str], mode: str | None = None, repeated: bool = False
+) -> tuple[Choice, ...]:
+    """All that ``wanted`` asks for, once each unless ``repeated``; of nothing, every backend.
 
     ``mode`` is for those that are wanted without one. RequestError if none of them has it.
     """
@@ -55,4 +57,4 @@ def chosen(wanted: Sequence[str], mode: str | None = None) -> tuple[Choice, ...]
             f"--mode {mode} is no mode of what is chosen; "
             + (f"modes are: {there}" if there else "give a --backend without a mode of its own")
         )
-    return tuple(dict.fromkeys(found))
+    return found if repeated else tuple(dict.fromkeys(found))

@@ -1,4 +1,4 @@
-"""The command line: ``tetragrad run | verify | list | data | sync | show | report | browse``.
+"""The command line, ``tetragrad``.
 
 Exit codes: 0 all well; 1 the run found a failure; 2 the request was wrong; 130 interrupted.
 """
@@ -9,10 +9,9 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -24,10 +23,12 @@ from suite import (
     listing,
     memory,
     moving,
+    options,
     records,
     sessions,
     showing,
     summary,
+    time_cli,
     tracking,
     verification,
 )
@@ -36,18 +37,33 @@ from suite.contract import RequestError
 from suite.equivalence import PRECISIONS
 from suite.options import (
     BackendOption,
+    BaseOption,
     CheckpointOption,
+    ConstantsOption,
+    Data,
+    DataOption,
+    Device,
+    DeviceOption,
+    JsonOption,
     MemoryOption,
     ModeOption,
     PatienceOption,
+    PrecisionChoice,
+    ProfileOption,
     ResultsOption,
     ResumeOption,
     TaskOption,
+    ThreadsOption,
+    TimeoutOption,
     UriOption,
 )
+from suite.plan import Plan
 from suite.progress import Reporter
-from suite.runner import Plan, Runner, Session, exit_code
+from suite.runner import Runner, Session, exit_code
 from suite.tracking import Tracker, TrackingError
+
+if TYPE_CHECKING:
+    from suite import report as reports
 
 app = typer.Typer(
     help="Benchmarks four gradients of one model: NumPy, PyTorch, TensorFlow, JAX.",
@@ -55,36 +71,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data_cli.app, name="data")
+app.command()(time_cli.time)
 
 
-class Data(StrEnum):
-    """Which data to use."""
-
-    auto = "auto"
-    real = "real"
-    generated = "generated"
-
-
-class Device(StrEnum):
-    """Where to compute."""
-
-    cpu = "cpu"
-    cuda = "cuda"
-
-
-class PrecisionChoice(StrEnum):
-    """Precisions that can be verified."""
-
-    float32 = "float32"
-    float64 = "float64"
-
-
-DataOption = Annotated[
-    Data,
-    typer.Option(
-        help="auto: real if present or downloadable, else a generated stand-in, labelled."
-    ),
-]
 RESULTS = Path("results")
 
 
@@ -94,70 +83,68 @@ def run(
     task: TaskOption = [],  # noqa: B006  (typer copies it)
     backend: BackendOption = [],  # noqa: B006
     mode: ModeOption = None,
-    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.cpu,
-    profile: Annotated[
-        str, typer.Option(help=f"How much to train: {', '.join(tasks.PROFILES)}.")
-    ] = "quick",
+    device: DeviceOption = Device.cpu,
+    profile: ProfileOption = "quick",
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 1,
     first_seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of every backend.")] = 1,
+    threads: ThreadsOption = 1,
     data: DataOption = Data.auto,
     early_stopping: PatienceOption = None,
-    option: Annotated[
-        list[str],
-        typer.Option("--set", metavar="NAME=VALUE", help="Set an option of a task; repeatable."),
-    ] = [],  # noqa: B006
-    timeout: Annotated[float, typer.Option(help="Seconds that a cell may take.")] = 3600,
+    option: ConstantsOption = [],  # noqa: B006
+    timeout: TimeoutOption = 3600,
     timing_limit: Annotated[
         float,
         typer.Option(min=0, help="Seconds added for a task, at most, to know speed ratios to 2%."),
     ] = 20,
+    base: BaseOption = None,
     memory_limit: MemoryOption = None,
     checkpoint_every: CheckpointOption = 60,
     resume: ResumeOption = None,
     results: ResultsOption = RESULTS,
     tracking_uri: UriOption = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output.")
-    ] = False,
+    report: Annotated[bool, typer.Option("--report", help="Write the report at the end.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train and time tasks in every backend, after verifying that it is the same model.
 
     Without --task: every task, in its default variant.
     """
-    _require_possible(threads, timeout)
+    options.require_possible(threads, timeout)
     limit = memory.parse(memory_limit)
     if resume:
         values = (timeout, timing_limit, limit, checkpoint_every)
         plan = sessions.changed(context, sessions.read_plan(results, resume), values)
     else:
-        choices = _choices(task or tasks.NAMES)
+        choices = options.choices(task or tasks.NAMES)
+        chosen = backends.chosen(backend, mode)
         plan = Plan(
             choices=choices,
-            backends=backends.chosen(backend, mode),
+            backends=chosen,
             device=device.value,
-            profile=_chosen([profile], tasks.PROFILES, "profile")[0],
+            profile=options.chosen([profile], tasks.PROFILES, "profile")[0],
             seeds=range(first_seed, first_seed + seeds),
             threads=threads,
             data=data.value,
             timeout=timeout,
             timing_limit=timing_limit,
+            base=options.base(base, chosen),
             early_stopping=early_stopping,
-            options=_options(option, choices),
+            options=options.constants(option, choices),
             checkpoint_every=checkpoint_every,
             memory_limit=limit,
         )
     session = _run(plan, results, tracking_uri, resume)
-    _show(session, as_json)
-    raise typer.Exit(exit_code(session))
-
-
-def _show(session: Session, as_json: bool) -> None:
     if as_json:
         print(json.dumps(summary.document(session), indent=1))
-        return
-    summary.print_tables(session, output())
-    print(f"records: {session.results / 'records' / session.id}    browse them: tetragrad browse")
+    else:
+        summary.print_tables(session, output())
+    wanted = report and not (session.interrupted or session.not_written)
+    page = _report(results, [session.id], None, tracking_uri) if wanted else None
+    if not as_json:
+        print(f"records: {session.results / 'records' / session.id}")
+        print(f"report: {page.html}" if page else f"report: tetragrad report {session.id}")
+        print("browse: tetragrad browse")
+    raise typer.Exit(exit_code(session))
 
 
 def _run(plan: Plan, results: Path, uri: str | None, resumed: str | None) -> Session:
@@ -188,7 +175,7 @@ def verify(
     chosen = [p for p in PRECISIONS if not precision or p in precision]
     with Reporter() as reporter:
         verdicts = verification.verify_all(
-            _choices(task or [tasks.ALL]),
+            options.choices(task or [tasks.ALL]),
             backends.chosen(backend, mode),
             chosen,
             data.value,
@@ -208,7 +195,7 @@ def list_() -> None:
 @app.command()
 def show(task: str) -> None:
     """Show the four implementations of a task side by side."""
-    showing.show(_chosen([task], tasks.NAMES, "task")[0], output())
+    showing.show(options.chosen([task], tasks.NAMES, "task")[0], output())
 
 
 @app.command()
@@ -254,16 +241,25 @@ def report(
     tracking_uri: UriOption = None,
 ) -> None:
     """Write what sessions came to: one HTML page, with CSV, JSON and Markdown beside it."""
-    from suite import report as reports  # slow to import
-
-    found = reports.find(results, session or [])
-    files = reports.write(results, found, output_folder)
+    files = _report(results, session or [], output_folder, tracking_uri)
     for path in (files.html, files.markdown, files.csv, files.json):
         print(path)
-    uri = tracking_uri or tracking.default_uri(results)
-    tracker = Tracker(uri, results) if _has_store(uri, results) else None
-    say = partial(Console(stderr=True).print, markup=False, highlight=False, soft_wrap=True)
-    reports.track(tracker, found, files, say)
+
+
+def _report(
+    results: Path, wanted: Sequence[str], folder: Path | None, asked_uri: str | None
+) -> reports.Files:
+    """Writes the report and adds it to the sessions' MLflow runs."""
+    from suite import report as reports  # slow to import
+
+    found = reports.find(results, wanted)
+    files = reports.write(results, found, folder)
+    uri = asked_uri or tracking.default_uri(results)
+    if uri != tracking.NONE:
+        tracker = Tracker(uri, results) if _has_store(uri, results) else None
+        say = partial(Console(stderr=True).print, markup=False, highlight=False, soft_wrap=True)
+        reports.track(tracker, found, files, say)
+    return files
 
 
 @app.command()
@@ -290,44 +286,11 @@ def browse(
     os.execve(sys.executable, command, {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri})
 
 
-def _choices(wanted: Sequence[str]) -> tuple[tasks.Choice, ...]:
-    found = (choice for one in wanted for choice in tasks.choices(one))
-    return tuple(dict.fromkeys(found))
-
-
-def _options(wanted: Sequence[str], choices: Sequence[tasks.Choice]) -> dict[str, str]:
-    found = {}
-    for one in wanted:
-        name, equals, found[name] = one.partition("=")
-        owners = [task for task, _ in choices if name in tasks.OPTIONS.get(task, {})]
-        if not equals or not owners:
-            known = "; ".join(f"{task}: {', '.join(has)}" for task, has in tasks.OPTIONS.items())
-            raise RequestError(f"--set {one} is no option of what is run; options are: {known}")
-        for task in owners:
-            tasks.config(task, tasks.PROFILES[0], options={name: found[name]})
-    return found
-
-
-def _chosen(wanted: list[str], known: tuple[str, ...], kind: str) -> tuple[str, ...]:
-    for name in wanted:
-        if name not in known:
-            raise RequestError(f"there is no {kind} {name!r}; there are: {', '.join(known)}")
-    return tuple(dict.fromkeys(wanted)) or known
-
-
 def _has_store(uri: str, results: Path) -> bool:
     """Whether there may be a store; looking into a file that is not there would make one."""
     if uri == tracking.default_uri(results):
         return (results / "mlflow.db").exists()
     return uri != tracking.NONE
-
-
-def _require_possible(threads: int, timeout: float) -> None:
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if cpus and threads > cpus:
-        raise RequestError(f"--threads {threads} is more than the {cpus} CPUs that can be used")
-    if timeout <= 0:
-        raise RequestError(f"--timeout {timeout:g} leaves no time; give more than 0 seconds")
 
 
 def main() -> None:

@@ -1,11 +1,41 @@
-"""Types of options of the command line."""
+"""Options of the command line: their types, and what is made of what they are given."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+import backends
+import tasks
+from suite.contract import RequestError
+
+
+class Data(StrEnum):
+    """Which data to use."""
+
+    auto = "auto"
+    real = "real"
+    generated = "generated"
+
+
+class Device(StrEnum):
+    """Where to compute."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class PrecisionChoice(StrEnum):
+    """Precisions that can be verified."""
+
+    float32 = "float32"
+    float64 = "float64"
+
 
 TaskOption = Annotated[
     list[str],
@@ -58,3 +88,72 @@ PatienceOption = Annotated[
         help="End after so many epochs without a lower validation metric; keep the best.",
     ),
 ]
+DataOption = Annotated[
+    Data,
+    typer.Option(
+        help="auto: real if present or downloadable, else a generated stand-in, labelled."
+    ),
+]
+DeviceOption = Annotated[Device, typer.Option(help="Where to compute.")]
+ProfileOption = Annotated[
+    str, typer.Option(help=f"How much to train: {', '.join(tasks.PROFILES)}.")
+]
+ThreadsOption = Annotated[int, typer.Option(min=1, help="Threads of every backend.")]
+ConstantsOption = Annotated[
+    list[str],
+    typer.Option("--set", metavar="NAME=VALUE", help="Set an option of a task; repeatable."),
+]
+TimeoutOption = Annotated[float, typer.Option(help="Seconds that a cell may take.")]
+BaseOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BACKEND",
+        help="backend or backend:mode that speeds are a multiple of. Default: NumPy.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+
+
+def choices(wanted: Sequence[str]) -> tuple[tasks.Choice, ...]:
+    found = (choice for one in wanted for choice in tasks.choices(one))
+    return tuple(dict.fromkeys(found))
+
+
+def constants(wanted: Sequence[str], choices: Sequence[tasks.Choice]) -> dict[str, str]:
+    found = {}
+    for one in wanted:
+        name, equals, found[name] = one.partition("=")
+        owners = [task for task, _ in choices if name in tasks.OPTIONS.get(task, {})]
+        if not equals or not owners:
+            known = "; ".join(f"{task}: {', '.join(has)}" for task, has in tasks.OPTIONS.items())
+            raise RequestError(f"--set {one} is no option of what is run; options are: {known}")
+        for task in owners:
+            tasks.config(task, tasks.PROFILES[0], options={name: found[name]})
+    return found
+
+
+def chosen(wanted: list[str], known: tuple[str, ...], kind: str) -> tuple[str, ...]:
+    for name in wanted:
+        if name not in known:
+            raise RequestError(f"there is no {kind} {name!r}; there are: {', '.join(known)}")
+    return tuple(dict.fromkeys(wanted)) or known
+
+
+def base(wanted: str | None, among: Sequence[backends.Choice]) -> str | None:
+    """The label of the one that ``--base`` names; RequestError if it is not among them."""
+    if wanted is None:
+        return None
+    (found, *_) = backends.choices(wanted)
+    if found not in among:
+        there = ", ".join(dict.fromkeys(":".join(choice) for choice in among))
+        raise RequestError(f"--base {wanted} is not among what is timed; there are: {there}")
+    return ":".join(found)
+
+
+def require_possible(threads: int, timeout: float) -> None:
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if cpus and threads > cpus:
+        raise RequestError(f"--threads {threads} is more than the {cpus} CPUs that can be used")
+    if timeout <= 0:
+        raise RequestError(f"--timeout {timeout:g} leaves no time; give more than 0 seconds")

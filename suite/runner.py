@@ -3,51 +3,22 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import backends
 import tasks
-from suite import checkpoints, environment, records, resume, timings
-from suite.contract import DataSource, Precision
-from suite.equivalence import Verdict, Verifier
+from suite import checkpoints, records, resume, timings
 from suite.interrupts import Interrupts
-from suite.launch import Event, launch
+from suite.plan import Plan, cells
+from suite.preparation import Preparation
 from suite.progress import Reporter
 from suite.records import Cell, Record
 from suite.timings import Timing
 from suite.together import Together
 from suite.tracking import Tracker
-from tasks import datasets
-
-PRECISION: Precision = "float32"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the user asked to be run."""
-
-    choices: tuple[tasks.Choice, ...]
-    backends: tuple[backends.Choice, ...]
-    device: str
-    profile: str
-    seeds: range
-    threads: int
-    data: str
-    timeout: float
-    timing_limit: float
-    """Seconds that may be added for each task and seed to know the ratios of speeds well."""
-    early_stopping: int | None = None
-    """Epochs of patience, if training is to be stopped early."""
-    options: dict[str, str] = field(default_factory=dict)
-    """Constants that were chosen, by name, of every task that has them."""
-    checkpoint_every: float = 60.0
-    """Seconds of training."""
-    memory_limit: int | None = None
-    """Bytes that a worker may use."""
 
 
 @dataclass
@@ -71,26 +42,6 @@ def new_session_id() -> str:
     return datetime.now(UTC).strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(2)
 
 
-def cells(plan: Plan, choice: tasks.Choice, seed: int, source: DataSource) -> Iterator[Cell]:
-    """The cells of one task and seed, one for each backend and mode: they are compared."""
-    own = tasks.OPTIONS.get(choice[0], {})
-    for backend, mode in plan.backends:
-        yield Cell(
-            task=choice[0],
-            variant=choice[1],
-            backend=backend,
-            mode=mode,
-            device=plan.device,
-            precision=PRECISION,
-            seed=seed,
-            profile=plan.profile,
-            data=source,
-            threads=plan.threads,
-            early_stopping=plan.early_stopping,
-            options={name: value for name, value in plan.options.items() if name in own},
-        )
-
-
 class Runner:
     """Runs a plan into ``results`` and MLflow.
 
@@ -107,12 +58,8 @@ class Runner:
     ):
         self._plan, self._results = plan, results
         self._tracker, self._reporter = tracker, reporter
-        self._verifiers: dict[str, Verifier] = {}
-        self._verdicts: dict[tuple[str, str], Verdict] = {}
-        """By the labels of the task and of the backend with its mode."""
-        self._machine: dict[str, float] | None = None
-        """What the machine attains; None until it is measured."""
         self.session = Session(resumed or new_session_id(), results, [], {})
+        self._preparation = Preparation(plan, self.session.id, results, reporter)
         self._earlier = resume.earlier(results, resumed) if resumed else {}
 
     def run(self) -> Session:
@@ -122,7 +69,7 @@ class Runner:
 
         When results cannot be written any more, it says so and ends.
         """
-        sources = {name: self._resolve(name) for name, _ in self._plan.choices}
+        sources = {name: self._preparation.source(name) for name, _ in self._plan.choices}
         groups = [
             list(cells(self._plan, choice, seed, sources[choice[0]]))
             for choice in self._plan.choices
@@ -145,7 +92,7 @@ class Runner:
         """The cells of one task and seed, verified, then trained in turns."""
         kept = [record for cell in group if (record := self._good_record(cell))]
         there = {record.cell.label: record for record in kept}
-        found = [there.get(cell.label) or self._new_record(cell) for cell in group]
+        found = [there.get(cell.label) or self._preparation.new_record(cell) for cell in group]
         self.session.records += found  # in the order asked for, whichever is kept first
         self._take_over(kept)
         for record in found:
@@ -172,12 +119,9 @@ class Runner:
 
     def _train(self, rest: Sequence[Record], keep: Callable[[Record], None], place: str) -> None:
         """Verifies and trains those of one task and seed, in turns."""
-        todo = [record for record in rest if self._is_to_be_trained(record)]
+        todo = self._preparation.ready(rest)
         if not todo:
             return
-        attainable = self._attainable(todo[0].cell)
-        for record in todo:
-            record.attainable = dict(attainable)
         self._reporter.busy(f"{place} {todo[0].cell.task_label}, seed {todo[0].cell.seed}")
         epochs = self._epochs(todo[0].cell)
         together = Together(
@@ -186,6 +130,7 @@ class Runner:
             self._plan.timing_limit,
             lambda record, event: self._reporter.cell_event(record.cell, event, epochs),
             self._job,
+            self._plan.base,
         )
         together.run(keep)
         self._keep_timing(together.timing)
@@ -225,80 +170,9 @@ class Runner:
     def _checkpoint(self, record: Record) -> Path:
         return checkpoints.path_of(self._results, record.session, record.cell.label)
 
-    def _is_to_be_trained(self, record: Record) -> bool:
-        """Verifies a cell, if its backend is there, and says whether to train it."""
-        cell = record.cell
-        record.reason = "stopped by the user"
-        if reason := backends.load(cell.backend).available(cell.mode):
-            record.outcome, record.reason = "skipped", reason
-            return False
-        key = (cell.task_label, cell.backend_label)
-        if key not in self._verdicts:
-            self._verdicts[key] = self._verify(cell)
-        verdict = self._verdicts[key]
-        record.verified, record.equivalence = verdict.verified, asdict(verdict)
-        if verdict.outcome == "skipped":  # for want of a device
-            record.outcome, record.reason = verdict.outcome, verdict.reason
-            return False
-        record.reason = "not begun"
-        return True
-
-    def _attainable(self, cell: Cell) -> dict[str, float]:
-        """What the machine attains on the CPU, measured once: nothing else is at work now."""
-        if self._machine is None:
-            self._machine = {}
-            if cell.device == "cpu":
-                self._reporter.busy("measuring what the machine attains")
-                ((name, mode),) = backends.choices("numpy")
-                numpy = replace(cell, backend=name, mode=mode)
-                ending = launch(numpy, "machine", self._on_measured, self._plan.timeout)
-                if ending.outcome == "interrupted":
-                    raise KeyboardInterrupt
-                if ending.outcome != "ok":
-                    self._reporter.say(f"no efficiency: the machine {ending.reason}")
-        return self._machine
-
-    def _on_measured(self, event: Event) -> None:
-        if event["event"] == "measured":
-            self._machine = event["attainable"]
-
     def _epochs(self, cell: Cell) -> int:
         epochs: int = tasks.config(cell.task, cell.profile, cell.variant).epochs
         return epochs
-
-    def _resolve(self, task: str) -> DataSource:
-        source, notice = datasets.resolve(tasks.DATASETS[task], self._plan.data)
-        if notice:
-            self._reporter.say(notice)
-        return source
-
-    def _verify(self, cell: Cell) -> Verdict:
-        label = cell.task_label
-        self._reporter.busy(f"verifying {label} in {cell.backend_label}")
-        if label not in self._verifiers:
-            task = tasks.load(cell.task, "full", cell.data, cell.variant)
-            self._verifiers[label] = Verifier(
-                task,
-                cell.device,
-                cell.threads,
-                timeout=self._plan.timeout,
-                cache_folder=self._results / "verified",
-                memory_limit=self._plan.memory_limit,
-            )
-        verdict = self._verifiers[label].verify((cell.backend, cell.mode), cell.precision)
-        if not verdict.verified and verdict.outcome != "skipped":
-            self._reporter.say(f"{label} in {cell.backend_label}: {verdict.explanation}")
-        return verdict
-
-    def _new_record(self, cell: Cell) -> Record:
-        return Record(
-            session=self.session.id,
-            cell=cell,
-            created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            packages=dict(environment.package_versions()),
-            git=dict(environment.git_revision()),
-            machine=dict(environment.machine()),
-        )
 
     def _keep(self, record: Record) -> None:
         """To disk first; then to MLflow, whose failure costs nothing that cannot be sent later."""
@@ -326,10 +200,7 @@ class Runner:
         elif before and len(before.contestants) > len(timing.contestants):
             return
         self.session.timings[timing.label] = timing
-        try:
-            records.write_json(timings.path_of(self._results, timing), asdict(timing))
-        except OSError as error:
-            raise records.NotWritten(f"the timing of {timing.label}: {error.strerror}") from None
+        timings.write(self._results, timing)
 
 
 def exit_code(session: Session) -> int:

@@ -17,12 +17,12 @@ from filelock import FileLock, Timeout
 
 from suite import records
 from suite.contract import RequestError
-from suite.runner import Plan
+from suite.plan import Plan
 
 SCHEMA_VERSION = 2
 CHANGEABLE = ("timeout", "timing_limit", "memory_limit", "checkpoint_every")
 """What may differ when a session is resumed; the rest of its plan may not."""
-BESIDES = ("resume", "results", "tracking_uri", "as_json")
+BESIDES = ("resume", "results", "tracking_uri", "report", "as_json")
 """What is no part of a plan."""
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from suite import ledger, records, timings
+from suite import ledger, records, speeds
 from suite.console import table as new_table
 from suite.convergence import Comparison, compare, spread
 from suite.equivalence import verdict_from
@@ -20,8 +20,6 @@ from suite.records import Record
 from suite.runner import Session
 from suite.timings import Timing
 
-MARK = "*"
-"""Behind a ratio of two whose ledgers differ."""
 JSON_PHASES = ("import", "build", "compile", "transfer", "train", "evaluate")
 
 
@@ -31,7 +29,7 @@ def document(session: Session) -> dict[str, Any]:
         "session": session.id,
         "cells": [_cell(session, r) for r in session.records],
         "timings": {
-            label: _timing(timing, _timed(session, label))
+            label: speeds.document(timing, _timed(session, label))
             for label, timing in session.timings.items()
         },
         "comparisons": [
@@ -53,37 +51,6 @@ def document(session: Session) -> dict[str, Any]:
 def _timed(session: Session, label: str) -> list[Record]:
     """The records of a task that went well."""
     return [r for r in session.records if r.cell.task_label == label and r.outcome == "ok"]
-
-
-def _timing(timing: Timing, found: Sequence[Record]) -> dict[str, Any]:
-    """Rates and ratios by contestant; no ratio where one of the two is not verified."""
-    verified = {c.name for c in timing.contestants if c.verified}
-    differing = ledger.differences(found)
-
-    def interval(found: timings.Interval | None) -> dict[str, float] | None:
-        return dict(zip(("median", "low", "high"), found, strict=True)) if found else None
-
-    return {
-        "unit": timing.unit,
-        "rounds": len(timing.samples),
-        "stopped": timing.stopped,
-        "warnings": list(timing.warnings),
-        "differing": [asdict(difference) for difference in differing],
-        "machine": timing.machine,
-        "base": timing.base,
-        "contestants": {
-            c.name: {
-                "verified": c.verified,
-                "throughput": interval(timing.throughput(c.name)),
-                "ratio": interval(
-                    timing.ratio(c.name, timing.base) if {c.name, timing.base} <= verified else None
-                ),
-                "efficiency": interval(timing.efficiency(c.name) if c.verified else None),
-                "differing": [d.fact for d in differing if d.parts(c.name, timing.base)],
-            }
-            for c in timing.contestants
-        },
-    }
 
 
 def _cell(session: Session, record: Record) -> dict[str, Any]:
@@ -113,8 +80,7 @@ def print_tables(session: Session, console: Console) -> None:
         _fit(table, console)
         console.print(table)
         for difference in differing:
-            text = f"{MARK} not the same for all, so compare with care: {difference}"
-            console.print(escape(text), style="yellow", soft_wrap=True)
+            console.print(escape(speeds.caution(difference)), style="yellow", soft_wrap=True)
         for warning in timing.warnings if timing else ():
             console.print(escape(f"noisy: {warning}"), style="yellow", soft_wrap=True)
         for line in (*_readings(found), *_to_target(found), *_compared(found)):
@@ -223,7 +189,7 @@ def _table(
     names = [name for name in metrics if not name.endswith("_ci95")]  # there is no room for more
     table.add_column("backend", no_wrap=True)
     headings = (*(name.replace("_", " ") for name in names), "s to target")
-    for heading in (*headings, found[0].unit.replace("/", " /"), "95%", "x NumPy"):
+    for heading in (*headings, found[0].unit.replace("/", " /"), "95%", speeds.heading(timing)):
         table.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
     table.add_column("of matmul peak", justify="right")
     table.add_column("same model", justify="right")
@@ -258,48 +224,16 @@ def _row(
         outcomes = ", ".join(dict.fromkeys(r.outcome for r in group))
         return [*["-"] * (len(names) + 5), outcomes]
     verified = all(r.verified for r in good)
-    speed, error, ratio = _speed(label, timing, verified)
-    if timing and ratio != "-" and any(d.parts(label, timing.base) for d in differing):
-        ratio += MARK
+    speed, error, ratio = speeds.speed(label, timing, verified)
+    if timing and ratio != "-":
+        ratio += speeds.mark(label, timing, differing)
     reached = [r.time_to_target for r in good if r.time_to_target is not None]
     return [
         *(_spread([r.metrics[name] for r in good], 4) for name in names),
         _spread(reached, 2) if len(reached) == len(good) else "-",
-        *(speed, error, ratio, _efficiency(label, timing, verified)),
+        *(speed, error, ratio, speeds.efficiency(label, timing, verified)),
         "yes" if verified else "NO",
     ]
-
-
-def _speed(label: str, timing: Timing | None, verified: bool) -> tuple[str, str, str]:
-    """Rate, its error, and the ratio to NumPy's: none where one of them is not verified."""
-    if timing is None or label not in {c.name for c in timing.contestants}:
-        return "-", "-", "-"
-    rate, error = _middle_and_error(timing.throughput(label))
-    speed = f"{rate / 1000:,.1f}k{'' if verified else ' ?'}"
-    base = timing.contestant(timing.base)
-    if base.backend != "numpy" or not (verified and base.verified):
-        return speed, f"±{_percent(error)}", "-"
-    ratio, ratio_error = _middle_and_error(timing.ratio(label, base.name))
-    alone = label == base.name
-    return speed, f"±{_percent(error)}", "1" if alone else f"{ratio:.2f} ±{ratio * ratio_error:.2f}"
-
-
-def _efficiency(label: str, timing: Timing | None, verified: bool) -> str:
-    """The fraction of the attainable rate; none where it was not measured."""
-    known = timing and verified and label in {c.name for c in timing.contestants}
-    found = timing.efficiency(label) if timing and known else None
-    return _percent(found[0]) if found else "-"
-
-
-def _percent(fraction: float) -> str:
-    """``0.3%``, ``12%``: the columns have room for four characters."""
-    return f"{fraction:.{0 if fraction >= 0.0995 else 1}%}"
-
-
-def _middle_and_error(interval: timings.Interval) -> tuple[float, float]:
-    """The median and the longer arm of the interval, relative to it."""
-    middle, low, high = interval
-    return middle, max(high - middle, middle - low) / middle
 
 
 def _spread(values: Sequence[float], digits: int) -> str:

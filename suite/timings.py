@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from suite import records
 from suite.contract import RequestError
 from suite.records import Cell
 from suite.statistics import median_interval, settled
@@ -64,6 +65,8 @@ class Timing:
     """What the machine attains: ``matmul`` [operations/s], ``copy`` [bytes/s]; or nothing."""
     warm_up_rounds: int = 0
     """Rounds left out because someone was still warming up."""
+    wanted_base: str | None = None
+    """The contestant to which ratios are to be formed; None: NumPy, or the first there is."""
     stopped: str = ""
     """``interval``: every ratio is known well enough; ``limit``: the time was over."""
     warnings: tuple[str, ...] = ()
@@ -100,8 +103,10 @@ class Timing:
 
     @property
     def base(self) -> str:
-        """What ratios are formed to unless another is named: NumPy, or the first there is."""
+        """What ratios are formed to unless another is named."""
         names = [c.name for c in self.contestants]
+        if self.wanted_base in names:
+            return str(self.wanted_base)
         return next((c.name for c in self.contestants if c.backend == "numpy"), names[0])
 
     def precise(self) -> bool:
@@ -122,6 +127,16 @@ def conditions(run: Timing | Cell) -> tuple[Any, ...]:
 def path_of(results: Path, timing: Timing) -> Path:
     """Where a timing lies."""
     return results / "timings" / timing.session / f"{timing.label.replace(':', '-')}.json"
+
+
+def write(results: Path, timing: Timing) -> Path:
+    """Keeps a timing; its path. Raises NotWritten."""
+    path = path_of(results, timing)
+    try:
+        records.write_json(path, asdict(timing))
+    except OSError as error:
+        raise records.NotWritten(f"the timing of {timing.label}: {error.strerror}") from None
+    return path
 
 
 def read(path: Path) -> Timing:

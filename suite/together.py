@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,7 +24,8 @@ class Together:
     """The cells of one task and seed, of which each record is filled in as its worker reports.
 
     ``timeout`` [s] bounds the work of each cell, ``limit`` [s] what is added to the training to
-    know the ratios of the speeds well enough. ``job`` gives what else a cell's worker is told.
+    know the ratios of the speeds to ``base`` well enough. ``job`` gives what else a cell's worker
+    is told.
     """
 
     def __init__(
@@ -34,34 +35,60 @@ class Together:
         limit: float,
         on_event: Callable[[Record, Event], None],
         job: Callable[[Record], dict[str, Any]] = lambda record: {},
+        base: str | None = None,
     ):
         self.timing: Timing | None = None
         self._records, self._on_event = records, on_event
-        self._timeout, self._limit, self._job = timeout, limit, job
+        self._timeout, self._limit, self._job, self._base = timeout, limit, job, base
         self._finished: set[str] = set()
         self._turns: list[list[Event]] = [[] for _ in records]
         """What each cell said of its turns: samples, operations and seconds."""
+        self._workers: list[Worker] = []
+        """One for each record."""
 
     def run(self, keep: Callable[[Record], None]) -> None:
         """Trains all, hands every record to ``keep`` once it is complete, and times on.
 
         KeyboardInterrupt if the user interrupts; what was not complete then was not kept.
         """
-        with ExitStack() as stack:
-            workers = [stack.enter_context(self._worker(n)) for n in range(len(self._records))]
-            turns = Turns(workers, seed=self._records[0].cell.seed)
-            watch = Watch([worker.pid for worker in workers])
-            turns.begin()
-            self._catch_up(turns, workers)
+        with self._begun("train") as (turns, watch):
+            self._catch_up(turns)
             while training := [w for w in turns.alive if w.cell.label not in self._finished]:
                 turns.round(training)
-            for record, worker in zip(self._records, workers, strict=True):
-                _end(record, worker.ending or Ending("ok", None))
+            self._end()
+            for record in self._records:
                 keep(record)
             self._go_on(turns, watch)
             turns.dismiss()
 
-    def _catch_up(self, turns: Turns, workers: Sequence[Worker]) -> None:
+    def time(self) -> None:
+        """Times alone: nothing is trained to its end. KeyboardInterrupt as above."""
+        with self._begun("time") as (turns, watch):
+            self._go_on(turns, watch)
+            self._end()
+            turns.dismiss()
+
+    @contextmanager
+    def _begun(self, kind: str) -> Iterator[tuple[Turns, Watch]]:
+        """Workers of that kind of job, alive, that have had their first turn."""
+        with ExitStack() as stack:
+            self._workers = [
+                stack.enter_context(self._worker(n, kind)) for n in range(len(self._records))
+            ]
+            turns = Turns(self._workers, seed=self._records[0].cell.seed)
+            watch = Watch([worker.pid for worker in self._workers])
+            turns.begin()
+            yield turns, watch
+
+    def _end(self) -> None:
+        """Says in the records how their workers ended, or that those that live did well."""
+        for record, worker in zip(self._records, self._workers, strict=True):
+            ending = worker.ending or Ending("ok", None)
+            record.outcome, record.reason = ending.outcome, ending.reason
+            if ending.outcome != "ok":
+                record.stderr = ending.stderr
+
+    def _catch_up(self, turns: Turns) -> None:
         """Brings those that went on from earlier checkpoints level with the furthest one.
 
         Until then their chunks are different ones: these turns are no rounds to compare.
@@ -69,13 +96,13 @@ class Together:
         furthest = max(len(record.chunks) for record in self._records)
         while behind := [
             worker
-            for worker, record in zip(workers, self._records, strict=True)
+            for worker, record in zip(self._workers, self._records, strict=True)
             if worker.ending is None and len(record.chunks) < furthest
         ]:
             turns.round(behind)
         self._turns = [[] for _ in self._records]
 
-    def _worker(self, number: int) -> Worker:
+    def _worker(self, number: int, kind: str) -> Worker:
         record = self._records[number]
         record.created = datetime.now(UTC).isoformat(timespec="milliseconds")
         record.outcome, record.reason = "interrupted", "stopped by the user"
@@ -88,7 +115,7 @@ class Together:
                 self._finished.add(record.cell.label)
             self._on_event(record, event)
 
-        return Worker(record.cell, "train", on_event, self._timeout, **self._job(record))
+        return Worker(record.cell, kind, on_event, self._timeout, **self._job(record))
 
     def _go_on(self, turns: Turns, watch: Watch) -> None:
         """Rounds until the ratios of all that are still there are known well enough."""
@@ -105,14 +132,13 @@ class Together:
 
     def _measured(self, turns: Turns, watch: Watch) -> Timing:
         """What is known now of those that are still there, less the warm-up."""
-        labels = {worker.cell.label: worker for worker in turns.alive}
         found = [
-            (record, own)
-            for record, own in zip(self._records, self._turns, strict=True)
-            if record.cell.label in labels
+            (worker, record, own)
+            for worker, record, own in zip(self._workers, self._records, self._turns, strict=True)
+            if worker.ending is None
         ]
-        rounds = min(len(own) for _, own in found)
-        names = timings.names([r.cell.backend_label for r, _ in found])
+        rounds = min(len(own) for _, _, own in found)
+        names = timings.names([record.cell.backend_label for _, record, _ in found])
         contestants = tuple(
             Contestant(
                 name=name,
@@ -120,11 +146,11 @@ class Together:
                 mode=record.cell.mode,
                 verified=record.verified,
                 seconds=tuple(turn["seconds"] for turn in own[:rounds]),
-                idle_load=turns.idle_load(labels[record.cell.label]),
+                idle_load=turns.idle_load(worker),
             )
-            for name, (record, own) in zip(names, found, strict=True)
+            for name, (worker, record, own) in zip(names, found, strict=True)
         )
-        record, own = found[0]
+        _, record, own = found[0]
         cell = record.cell
         return timings.trimmed(
             Timing(
@@ -137,15 +163,10 @@ class Together:
                 operations=tuple(turn["operations"] for turn in own[:rounds]),
                 machine=record.attainable,
                 contestants=contestants,
+                wanted_base=self._base,
                 warnings=watch.warnings(contestants),
             )
         )
-
-
-def _end(record: Record, ending: Ending) -> None:
-    record.outcome, record.reason = ending.outcome, ending.reason
-    if ending.outcome != "ok":
-        record.stderr = ending.stderr
 
 
 def absorb(record: Record, event: Event) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -60,14 +60,14 @@ class Training:
         """Seconds of every call but the first, by call, of those that were warmed up."""
         self.compilations: dict[str, int] = {}
         """How often was compiled before the first epoch, and how often again in the epochs."""
-        with clock.phase("data"):
-            self._test_chunks = list(task.chunks("test"))
-        with clock.phase("transfer"):
-            self._tests = [program.place(chunk) for chunk in self._test_chunks]
+        self._tests: list[tuple[Chunk, Any]] = []
+        """The test chunks, each with what ``place`` made of it."""
 
     def run(self, initial: State) -> None:
         """Warms up, returns to ``initial`` and trains all epochs. Raises Diverged."""
-        self._warm_up(initial)
+        self._warm_up()
+        self._warm_up_evaluation()
+        self._begin(initial)
         snapshot = self._checkpoints.load(self._task) if self._checkpoints else None
         if snapshot:
             self._go_on_from(snapshot)
@@ -142,8 +142,8 @@ class Training:
         }
         self._send("shown", texts=texts, heatmaps=heatmaps)
 
-    def _warm_up(self, initial: State) -> None:
-        """Calls everything once with every shape there is, so that nothing compiles later."""
+    def _warm_up(self) -> None:
+        """Trains once with every shape there is, so that nothing compiles later."""
         shapes = self._task.shapes(self._seed)
         while chunk := self._next(shapes):
             with self._clock.phase("transfer"):
@@ -151,11 +151,20 @@ class Training:
             with self._clock.phase("compile"):
                 self._program.train(placed)
             self._steady[_call("train", chunk)] = []
-        for chunk, placed in zip(self._test_chunks, self._tests, strict=True):
+
+    def _warm_up_evaluation(self) -> None:
+        """The same for evaluation, whose data stays in place."""
+        chunks = self._task.chunks("test")
+        while chunk := self._next(chunks):
+            with self._clock.phase("transfer"):
+                placed = self._program.place(chunk)
+            self._tests.append((chunk, placed))
             if (call := _call("evaluate", chunk)) not in self._steady:
                 with self._clock.phase("compile"):
                     self._program.predict(placed)
                 self._steady[call] = []
+
+    def _begin(self, initial: State) -> None:
         self._program.restore(initial)
         self.compilations["first"] = self._program.compilations()
 
@@ -196,9 +205,18 @@ class Training:
             state = self._program.state()
             self._checkpoints.save(Snapshot(*position, state, self._task, self._best))
 
+    def time(self, initial: State) -> None:
+        """Warms up, then trains to be timed alone."""
+        self._warm_up()
+        self._begin(initial)
+        self._train_on(itertools.count())
+
     def go_on(self) -> None:
         """Trains further epochs, to be timed, as long as there is another turn."""
-        for epoch in itertools.count(self._task.config.epochs):
+        self._train_on(itertools.count(self._task.config.epochs))
+
+    def _train_on(self, epochs: Iterable[int]) -> None:
+        for epoch in epochs:
             for chunk in self._task.chunks("train", self._seed, epoch):
                 if not self._turn():
                     return
@@ -218,7 +236,7 @@ class Training:
 
     def _evaluate(self) -> Mapping[str, float]:
         results = []
-        for chunk, placed in zip(self._test_chunks, self._tests, strict=True):
+        for chunk, placed in self._tests:
             with self._clock.phase("evaluate") as lap:
                 outputs = self._program.predict(placed)
             self._steady[_call("evaluate", chunk)].append(lap.seconds)

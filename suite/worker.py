@@ -24,7 +24,7 @@ import tasks
 from suite import ledger, memory, rates
 from suite.checkpoints import Checkpoints
 from suite.clock import Clock
-from suite.contract import RequestError, Task, Unavailable
+from suite.contract import Program, RequestError, State, Task, Unavailable
 from suite.equivalence import trace
 from suite.records import Cell
 from suite.specification import about
@@ -92,11 +92,7 @@ def train(cell: Cell, send: Send, job: Job) -> None:
     clock = Clock()
     module = _configure(cell, clock)
     peaks = {"after_import": peak_memory()}
-    with clock.phase("data"):
-        task = _load(cell)
-        initial = task.initial(cell.seed).astype(cell.precision)
-    with clock.phase("build"):
-        program = module.build(task, initial, cell.seed)
+    task, initial, program = _built(cell, module, clock)
     described = _describe(cell)
     send("started", **about(task), worker=described)
     checkpoints = _checkpoints(cell, task, job)
@@ -116,6 +112,28 @@ def train(cell: Cell, send: Send, job: Job) -> None:
         worker=described,
     )
     training.go_on()
+
+
+def _built(cell: Cell, module: Any, clock: Clock) -> tuple[Task, State, Program]:
+    with clock.phase("data"):
+        task = _load(cell)
+        initial = task.initial(cell.seed).astype(cell.precision)
+    with clock.phase("build"):
+        return task, initial, module.build(task, initial, cell.seed)
+
+
+def time_alone(cell: Cell, send: Send, job: Job) -> None:
+    """Trains as long as there are turns, an event after each; evaluates nothing."""
+    clock = Clock()
+    task, initial, program = _built(cell, _configure(cell, clock), clock)
+    described = _describe(cell)
+    send("started", **about(task), worker=described)
+    training = Training(task, program, cell.seed, clock, send, lambda: _turn(send))
+    training.time(initial)
+    described |= ledger.after_training(
+        program.state(), clock.processor_seconds["train"], clock.seconds["train"]
+    )
+    send("finished", worker=described, compilations=training.compilations)
 
 
 def _checkpoints(cell: Cell, task: Task, job: Job) -> Checkpoints | None:
@@ -175,6 +193,7 @@ def machine(cell: Cell, send: Send, job: Job) -> None:
 
 JOBS = {
     "train": train,
+    "time": time_alone,
     "trace": trace_job,
     "gradient_check": gradient_check,
     "describe": describe,

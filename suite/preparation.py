@@ -1,0 +1,114 @@
+"""What is done before cells are trained or timed: verifying them, measuring the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import backends
+import tasks
+from suite import environment
+from suite.contract import DataSource
+from suite.equivalence import Verdict, Verifier
+from suite.launch import Event, launch
+from suite.plan import Plan
+from suite.progress import Reporter
+from suite.records import Cell, Record
+from tasks import datasets
+
+
+class Preparation:
+    """Of the cells of a plan: each task in each backend is verified once, the machine measured."""
+
+    def __init__(self, plan: Plan, session: str, results: Path, reporter: Reporter):
+        self._plan, self._session = plan, session
+        self._results, self._reporter = results, reporter
+        self._verifiers: dict[str, Verifier] = {}
+        self._verdicts: dict[tuple[str, str], Verdict] = {}
+        """By the labels of the task and of the backend with its mode."""
+        self._machine: dict[str, float] | None = None
+        """What the machine attains; None until it is measured."""
+
+    def source(self, task: str) -> DataSource:
+        """Which data a task is to use; says why, if that is not what one would expect."""
+        source, notice = datasets.resolve(tasks.DATASETS[task], self._plan.data)
+        if notice:
+            self._reporter.say(notice)
+        return source
+
+    def new_record(self, cell: Cell) -> Record:
+        """A record with the surroundings filled in, and nothing of the cell itself."""
+        return Record(
+            session=self._session,
+            cell=cell,
+            created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            packages=dict(environment.package_versions()),
+            git=dict(environment.git_revision()),
+            machine=dict(environment.machine()),
+        )
+
+    def ready(self, records: Sequence[Record]) -> list[Record]:
+        """Those whose backend is there, verified or found wanting, with what the machine attains.
+
+        KeyboardInterrupt if the user interrupts.
+        """
+        found = [record for record in records if self._is_there(record)]
+        for record in found:
+            record.attainable = dict(self._attainable(record.cell))
+        return found
+
+    def _is_there(self, record: Record) -> bool:
+        cell = record.cell
+        record.reason = "stopped by the user"
+        if reason := backends.load(cell.backend).available(cell.mode):
+            record.outcome, record.reason = "skipped", reason
+            return False
+        key = (cell.task_label, cell.backend_label)
+        if key not in self._verdicts:
+            self._verdicts[key] = self._verify(cell)
+        verdict = self._verdicts[key]
+        record.verified, record.equivalence = verdict.verified, asdict(verdict)
+        if verdict.outcome == "skipped":  # for want of a device
+            record.outcome, record.reason = verdict.outcome, verdict.reason
+            return False
+        record.reason = "not begun"
+        return True
+
+    def _attainable(self, cell: Cell) -> dict[str, float]:
+        """What the machine attains on the CPU, measured once: nothing else is at work now."""
+        if self._machine is None:
+            self._machine = {}
+            if cell.device == "cpu":
+                self._reporter.busy("measuring what the machine attains")
+                ((name, mode),) = backends.choices("numpy")
+                numpy = replace(cell, backend=name, mode=mode)
+                ending = launch(numpy, "machine", self._on_measured, self._plan.timeout)
+                if ending.outcome == "interrupted":
+                    raise KeyboardInterrupt
+                if ending.outcome != "ok":
+                    self._reporter.say(f"no efficiency: the machine {ending.reason}")
+        return self._machine
+
+    def _on_measured(self, event: Event) -> None:
+        if event["event"] == "measured":
+            self._machine = event["attainable"]
+
+    def _verify(self, cell: Cell) -> Verdict:
+        label = cell.task_label
+        self._reporter.busy(f"verifying {label} in {cell.backend_label}")
+        if label not in self._verifiers:
+            task = tasks.load(cell.task, "full", cell.data, cell.variant)
+            self._verifiers[label] = Verifier(
+                task,
+                cell.device,
+                cell.threads,
+                timeout=self._plan.timeout,
+                cache_folder=self._results / "verified",
+                memory_limit=self._plan.memory_limit,
+            )
+        verdict = self._verifiers[label].verify((cell.backend, cell.mode), cell.precision)
+        if not verdict.verified and verdict.outcome != "skipped":
+            self._reporter.say(f"{label} in {cell.backend_label}: {verdict.explanation}")
+        return verdict

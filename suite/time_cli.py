@@ -1,0 +1,90 @@
+"""``tetragrad time``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import backends
+import tasks
+from suite import memory, options, records
+from suite.console import output
+from suite.options import (
+    BackendOption,
+    BaseOption,
+    ConstantsOption,
+    Data,
+    DataOption,
+    Device,
+    DeviceOption,
+    JsonOption,
+    MemoryOption,
+    ModeOption,
+    ProfileOption,
+    ResultsOption,
+    TaskOption,
+    ThreadsOption,
+    TimeoutOption,
+)
+from suite.plan import Plan
+from suite.progress import Reporter
+from suite.stopwatch import Stopwatch, document, print_timings
+
+
+def time(
+    task: TaskOption = [],  # noqa: B006  (typer copies it)
+    backend: BackendOption = [],  # noqa: B006
+    mode: ModeOption = None,
+    device: DeviceOption = Device.cpu,
+    profile: ProfileOption = "quick",
+    seed: Annotated[int, typer.Option(min=0, help="Of the model, the data and the turns.")] = 0,
+    threads: ThreadsOption = 1,
+    data: DataOption = Data.auto,
+    option: ConstantsOption = [],  # noqa: B006
+    base: BaseOption = None,
+    limit: Annotated[
+        float, typer.Option(min=0, help="Seconds for a task, at most, to know ratios to 2%.")
+    ] = 60,
+    timeout: TimeoutOption = 3600,
+    memory_limit: MemoryOption = None,
+    results: ResultsOption = Path("results"),
+    as_json: JsonOption = False,
+) -> None:
+    """Time backends in turns, after verifying them, without training to the end.
+
+    A backend that is given twice is timed as two: what they differ by, the clock cannot see.
+    """
+    options.require_possible(threads, timeout)
+    choices = options.choices(task or tasks.NAMES)
+    chosen = backends.chosen(backend, mode, repeated=True)
+    plan = Plan(
+        choices=choices,
+        backends=chosen,
+        device=device.value,
+        profile=options.chosen([profile], tasks.PROFILES, "profile")[0],
+        seeds=range(seed, seed + 1),
+        threads=threads,
+        data=data.value,
+        timeout=timeout,
+        timing_limit=limit,
+        base=options.base(base, chosen),
+        options=options.constants(option, choices),
+        memory_limit=memory.parse(memory_limit),
+    )
+    records.require_writable(results)
+    with Reporter() as reporter:
+        watch = Stopwatch(plan, results, reporter)
+        try:
+            watch.run()
+        except KeyboardInterrupt:
+            watch.interrupted = True
+        except records.NotWritten as error:
+            reporter.say(f"{error}: it cannot be written; make room, or give another --results")
+    if as_json:
+        print(json.dumps(document(watch), indent=1))
+    else:
+        print_timings(watch, output())
+    raise typer.Exit(watch.exit_code)

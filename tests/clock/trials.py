@@ -1,0 +1,57 @@
+"""How often the clock is right: ``python -m tests.clock.trials [DELAY] [TRIALS] [TASK] [BACKEND]``.
+
+Times one backend against itself, the second of the two delayed by a share ``DELAY`` of its time,
+``TRIALS`` times, and counts the intervals of the ratio that contain 1: nearly all without a delay,
+and hardly any with one of 5%.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import backends
+import tasks
+from suite.records import Cell, Record
+from suite.timings import Interval
+from suite.together import Together
+from tasks import datasets
+
+LIMIT = 60.0
+
+
+def trial(cell: Cell, delay: float) -> tuple[Interval, int]:
+    """The ratio of the second's speed to the first's, and after how many rounds."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    records = [Record("trial", cell, now, verified=True) for _ in range(2)]
+    delayed = (sys.executable, "-m", "tests.clock.delayed_worker", str(delay))
+
+    def job(record: Record) -> dict[str, object]:
+        return {"command": delayed} if delay and record is records[1] else {}
+
+    together = Together(records, 3600, LIMIT, lambda record, event: None, job)
+    together.time()
+    assert together.timing
+    first, second = together.timing.contestants
+    return together.timing.ratio(second.name, first.name), len(together.timing.samples)
+
+
+def main() -> None:
+    given = dict(enumerate(sys.argv[1:]))
+    delay, trials = float(given.get(0, 0)), int(given.get(1, 20))
+    name, backend = given.get(2, "fashion_mlp"), given.get(3, "numpy")
+    ((task, variant),) = tasks.choices(name)
+    ((own, mode),) = backends.choices(backend)
+    source, _ = datasets.resolve(tasks.DATASETS[task], "auto")
+    cell = Cell(task, variant, own, mode, "cpu", "float32", 0, "quick", source, threads=1)
+    holding = 0
+    for number in range(trials):
+        (middle, low, high), rounds = trial(replace(cell, seed=number), delay)
+        holding += low <= 1 <= high
+        print(f"{number:3} {middle:.4f} [{low:.4f}, {high:.4f}] {rounds} rounds", flush=True)
+    print(f"{name} in {own}:{mode}, delay {delay:.0%}: {holding} of {trials} intervals contain 1")
+
+
+if __name__ == "__main__":
+    main()
