@@ -1,0 +1,94 @@
+"""``tetragrad time``: one backend as two contestants, a delay in one of them, faults."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from suite import timings
+from suite.launch import Event
+from suite.records import Record
+from suite.together import Together
+from tests.suite.command import assert_refused, tetragrad
+from tests.suite.examples import CELL, example_record
+
+ASKED = ("--task", "fashion_mlp", "--profile", "smoke", "--data", "generated", "--limit", "0")
+TWICE = ("--backend", "numpy", "--backend", "numpy")
+
+
+def test_the_same_twice_is_two_contestants_that_nothing_is_trained_of(tmp_path: Path) -> None:
+    done = tetragrad(tmp_path, "time", *ASKED, *TWICE, "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    found = document["timings"]["fashion_mlp"]
+    assert (found["base"], list(found["contestants"])) == (
+        "numpy:eager",
+        ["numpy:eager", "numpy:eager#2"],
+    )
+    for one in found["contestants"].values():
+        assert one["verified"]
+        assert 0 < one["throughput"]["low"] <= one["throughput"]["high"]
+    assert 0.3 < found["contestants"]["numpy:eager#2"]["ratio"]["median"] < 3
+    assert document["failures"] == []
+    kept = timings.of_session(tmp_path / "results", document["session"])["fashion_mlp"]
+    assert len(kept.samples) == found["rounds"] >= timings.LEAST_ROUNDS
+    assert not (tmp_path / "results" / "records").exists()
+    assert not (tmp_path / "results" / "mlflow.db").exists()
+
+
+def test_any_backend_is_the_base_and_the_table_says_so(tmp_path: Path) -> None:
+    both = ("--backend", "numpy", "--backend", "torch", "--base", "torch")
+    done = tetragrad(tmp_path, "time", *ASKED, *both)
+    assert done.returncode == 0, done.stderr
+    assert "x torch:eager" in done.stdout
+    assert "GENERATED DATA" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (("--base", "jax"), ("--base jax", "numpy:eager")),
+        (("--backend", "cupy"), ("cupy", "jax")),
+        (("--profile", "huge"), ("huge", "smoke")),
+    ],
+)
+def test_what_cannot_be_is_refused(
+    tmp_path: Path, wrong: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    assert_refused(tetragrad(tmp_path, "time", *ASKED, *TWICE, *wrong), *words)
+
+
+def together(commands: list[tuple[str, ...] | None], limit: float) -> tuple[Together, list[Record]]:
+    records = [
+        replace(example_record(), cell=replace(CELL, profile="smoke"), chunks=[], worker={})
+        for _ in commands
+    ]
+    given = {id(r): {"command": c} if c else {} for r, c in zip(records, commands, strict=True)}
+    heard: list[Event] = []
+    found = Together(
+        records, 60, limit, lambda _, event: heard.append(event), lambda r: given[id(r)]
+    )
+    found.time()
+    assert {event["event"] for event in heard} <= {"started", "further", "finished", "ended"}
+    return found, records
+
+
+def test_a_delay_in_one_of_two_alike_is_seen() -> None:
+    delayed = (sys.executable, "-m", "tests.clock.delayed_worker", "1.0")
+    found, records = together([None, delayed], limit=0)
+    assert [r.outcome for r in records] == ["ok", "ok"]
+    assert found.timing
+    _, _, high = found.timing.ratio("numpy:eager#2", "numpy:eager")
+    assert high < 0.9  # half, but for what else the machine does meanwhile
+
+
+def test_one_that_ends_leaves_the_other_to_be_timed() -> None:
+    dies = (sys.executable, "-c", "raise SystemExit(3)")
+    found, records = together([None, dies], limit=0)
+    assert [r.outcome for r in records] == ["ok", "crashed"]
+    assert found.timing
+    assert [c.name for c in found.timing.contestants] == ["numpy:eager"]
