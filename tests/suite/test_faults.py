@@ -17,7 +17,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,10 +106,10 @@ class TestMemory:
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
+def small_disk(folder: Path, options: str = "rw") -> Iterator[None]:
     """A file system of 8 MB at ``folder``."""
     folder.mkdir(exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", f"size=8m,{options}", "none", str(folder)]
     try:
         subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
@@ -173,6 +173,12 @@ class TestResultsThatCannotBeWritten:
                         file.write(bytes(1 << 12))
 
             self.check(tmp_path, spoil, filler.unlink)
+
+    def test_a_disk_that_turns_read_only(self, folder: Path) -> None:
+        """Over the records: what holds a file open for writing cannot be turned itself."""
+        with ExitStack() as stack:
+            disk = small_disk(folder / "results" / "records", "ro")
+            self.check(folder, lambda: stack.enter_context(disk), stack.close)
 
     def test_a_disk_that_is_read_only_is_refused_at_once(self, tmp_path: Path) -> None:
         with small_disk(tmp_path / "results"):
