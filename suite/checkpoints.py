@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -22,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from suite.contract import Array, State, Task, Tree
+from suite.files import replaced
 
 DOCUMENT = "document"
 
@@ -182,15 +181,5 @@ def _under(prefix: str, arrays: Tree) -> Iterator[tuple[str, Array]]:
 
 
 def _write(path: Path, arrays: Tree) -> None:
-    """Writes a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replaced(path) as file:
+        np.savez(file, allow_pickle=False, **arrays)

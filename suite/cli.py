@@ -19,6 +19,7 @@ from rich.console import Console
 import backends
 import tasks
 from suite import (
+    compare_cli,
     data_cli,
     listing,
     memory,
@@ -72,6 +73,7 @@ app = typer.Typer(
 )
 app.add_typer(data_cli.app, name="data")
 app.command()(time_cli.time)
+app.command(name="compare")(compare_cli.command)
 
 
 RESULTS = Path("results")

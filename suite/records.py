@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any
 
 from suite.contract import DataSource, Precision, RequestError
 from suite.convergence import Reading, read_curve
+from suite.files import write_text
 from suite.statistics import median_interval
 
 SCHEMA_VERSION = 1
@@ -191,29 +191,8 @@ def _met(target: dict[str, Any], metrics: dict[str, float]) -> bool:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Writes a file whole or not at all; a reader never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=1, allow_nan=False)
-            file.write("\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _make_durable(path.parent)
-
-
-def _make_durable(folder: Path) -> None:
-    """That a file has its name here survives the loss of power."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    """Writes a file whole or not at all. OSError, or ValueError for a number that is not finite."""
+    write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def path_of(results: Path, record: Record) -> Path:

@@ -96,10 +96,10 @@ class Timing:
         rates = np.divide(self.operations, self.contestant(name).seconds)
         return median_interval((rates / self.machine["matmul"]).tolist())
 
-    def ratio(self, name: str, base: str) -> Interval:
+    def ratio(self, name: str, base: str, confidence: float = 0.95) -> Interval:
         """How many times as fast as ``base`` it is, from ratios within rounds."""
         own, other = (self.contestant(n).seconds for n in (name, base))
-        return median_interval(np.divide(other, own).tolist())
+        return median_interval(np.divide(other, own).tolist(), confidence)
 
     @property
     def base(self) -> str:
@@ -109,12 +109,12 @@ class Timing:
             return str(self.wanted_base)
         return next((c.name for c in self.contestants if c.backend == "numpy"), names[0])
 
-    def precise(self) -> bool:
+    def precise(self, confidence: float = 0.95) -> bool:
         """Whether there are enough rounds, and all ratios to the base are known well enough."""
         if len(self.samples) < LEAST_ROUNDS:
             return False
         others = [c.name for c in self.contestants if c.name != self.base]
-        ratios = [self.ratio(name, self.base) for name in others]
+        ratios = [self.ratio(name, self.base, confidence) for name in others]
         return all((high - low) / 2 <= PRECISE * middle for middle, low, high in ratios)
 
 

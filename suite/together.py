@@ -24,8 +24,8 @@ class Together:
     """The cells of one task and seed, of which each record is filled in as its worker reports.
 
     ``timeout`` [s] bounds the work of each cell, ``limit`` [s] what is added to the training to
-    know the ratios of the speeds to ``base`` well enough. ``job`` gives what else a cell's worker
-    is told.
+    know the ratios of the speeds to ``base`` well enough, with that ``confidence``. ``job`` gives
+    what else a cell's worker is told, and its ``command``.
     """
 
     def __init__(
@@ -36,10 +36,12 @@ class Together:
         on_event: Callable[[Record, Event], None],
         job: Callable[[Record], dict[str, Any]] = lambda record: {},
         base: str | None = None,
+        confidence: float = 0.95,
     ):
         self.timing: Timing | None = None
         self._records, self._on_event = records, on_event
-        self._timeout, self._limit, self._job, self._base = timeout, limit, job, base
+        self._timeout, self._limit, self._job = timeout, limit, job
+        self._base, self._confidence = base, confidence
         self._finished: set[str] = set()
         self._turns: list[list[Event]] = [[] for _ in records]
         """What each cell said of its turns: samples, operations and seconds."""
@@ -123,7 +125,7 @@ class Together:
         while turns.alive:
             timing = self._measured(turns, watch)
             over = time.monotonic() > deadline and len(timing.samples) >= timings.LEAST_ROUNDS
-            precise = timing.precise()
+            precise = timing.precise(self._confidence)
             if over or precise:
                 stopped = "interval" if precise else "limit"
                 self.timing = dataclasses.replace(timing, stopped=stopped)

@@ -1,0 +1,112 @@
+"""``tetragrad compare``: whether a revision, or an environment, made anything slower or faster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from suite import timings
+from suite.findings import Finding
+from suite.plan import Plan, cells
+from suite.preparation import Preparation
+from suite.records import Record
+from suite.revisions import Side
+from suite.timings import Timing
+from suite.together import Together
+
+THRESHOLD = 0.05
+"""By how much a speed may differ and count as the same."""
+RISK = 0.05
+"""That anything at all is called slower or faster which is not, of all that is compared."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What decides: the threshold, the seconds for a pair, the confidence of an interval."""
+
+    threshold: float
+    seconds: float
+    confidence: float
+
+
+def judge(interval: timings.Interval, threshold: float) -> str:
+    """The verdict on the ratio of the speed to the base's: only a whole interval decides."""
+    _, low, high = interval
+    if high < 1 - threshold:
+        return "slower"
+    if low > 1 + threshold:
+        return "faster"
+    if low >= 1 - threshold and high <= 1 + threshold:
+        return "same"
+    return "undecided"
+
+
+def compare(
+    plan: Plan,
+    base: Side,
+    head: Side,
+    threshold: float,
+    preparation: Preparation,
+    busy: Callable[[str], None],
+) -> list[Finding]:
+    """A finding for every task, backend and mode of ``plan``: the head must have been verified.
+
+    The two are timed in turns, ``plan.timing_limit`` seconds at most or until their ratio is known
+    to 2%. Its interval is so wide that all of them hold at once with 95% (Bonferroni). Only one
+    that is slower fails. KeyboardInterrupt if the user interrupts.
+    """
+    pairs = len(plan.choices) * len(plan.backends)
+    limits = Limits(threshold, plan.timing_limit, 1 - RISK / pairs)
+    found = []
+    for choice in plan.choices:
+        source = preparation.source(choice[0])
+        own = cells(plan, choice, plan.seeds.start, source)
+        for record in [preparation.new_record(cell) for cell in own]:
+            name = f"{record.cell.task_label} in {record.cell.backend_label}"
+            if not preparation.ready([record]):
+                found.append(Finding(name, record.outcome, str(record.reason), None))
+            elif not record.verified:
+                found.append(Finding(name, "not verified", "no speed counts of it", False))
+            else:
+                busy(f"comparing {name}")
+                found.append(_compare(name, record, base, head, limits, plan.timeout))
+    return found
+
+
+def _compare(
+    name: str, record: Record, base: Side, head: Side, limits: Limits, timeout: float
+) -> Finding:
+    sides = (base, head)
+    records = [replace(record), replace(record)]
+
+    def job(one: Record) -> dict[str, Any]:
+        (side,) = (s for s, r in zip(sides, records, strict=True) if r is one)
+        return {"command": side.command}
+
+    together = Together(
+        records, timeout, limits.seconds, lambda *_: None, job, confidence=limits.confidence
+    )
+    together.time()
+    for side, one in zip(sides, records, strict=True):
+        if one.outcome != "ok":
+            reason = f"{side.name} {one.outcome}: {one.reason}"
+            return Finding(name, "undecided", reason, None if side is base else False)
+    assert together.timing
+    return _finding(name, together.timing, limits)
+
+
+def _finding(name: str, timing: Timing, limits: Limits) -> Finding:
+    first, second = (c.name for c in timing.contestants)
+    interval = timing.ratio(second, first, limits.confidence)
+    verdict = judge(interval, limits.threshold)
+    middle, low, high = interval
+    reason = (
+        f"{middle:.3f} times as fast ({limits.confidence:.2%} interval {low:.3f} to {high:.3f}, "
+        f"{len(timing.samples)} rounds)"
+    )
+    if verdict == "undecided":
+        reason += "; more time may decide: --limit"
+    reason = "; ".join((reason, *(f"noisy: {warning}" for warning in timing.warnings)))
+    passed = {"slower": False, "undecided": None}.get(verdict, True)
+    return Finding(name, verdict, reason, passed)

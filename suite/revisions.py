@@ -1,0 +1,66 @@
+"""Revisions of this source, side by side: each in a git worktree of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from suite.contract import RequestError
+
+ROOT = Path(__file__).resolve().parent.parent
+# the tree first: an installed Tetragrad must not be taken for it
+_WORKER = "import sys; sys.path.insert(0, sys.argv.pop(1)); from suite.worker import main; main()"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two that are compared: a source tree, and the Python that runs its workers."""
+
+    name: str
+    tree: Path = ROOT
+    python: str = sys.executable
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """Starts a worker."""
+        return (self.python, "-P", "-c", _WORKER, str(self.tree))
+
+
+@contextmanager
+def checked_out(revision: str) -> Iterator[Path]:
+    """The source tree of a revision, as long as the block lasts.
+
+    RequestError if there is no such revision, or this source is in no git repository.
+    """
+    commit = _git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
+    if commit is None:
+        raise RequestError(
+            f"there is no revision {revision!r} in {ROOT}; `git log --oneline` lists those there"
+        )
+    with tempfile.TemporaryDirectory(prefix="tetragrad-") as folder:
+        tree = Path(folder) / "tree"
+        if _git("worktree", "add", "--quiet", "--detach", str(tree), commit) is None:
+            raise RequestError(f"git cannot check out {revision} into {tree}; is the disk full?")
+        try:
+            yield tree
+        finally:
+            _git("worktree", "remove", "--force", str(tree))
+
+
+def short(revision: str) -> str:
+    """A revision's abbreviated hash, or the revision as it is if git knows none."""
+    return _git("rev-parse", "--short", "--end-of-options", revision) or revision
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says in this source's repository; None if it fails."""
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,134 @@
+"""``tetragrad compare``: revisions side by side, verdicts, planted slowness."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from suite import revisions
+from suite.comparison import compare, judge
+from suite.contract import RequestError
+from suite.plan import Plan
+from suite.preparation import Preparation
+from suite.progress import Reporter
+from suite.revisions import ROOT, Side
+from tests.suite.command import assert_refused, tetragrad
+
+PLAN = Plan(
+    choices=(("fashion_mlp", None),),
+    backends=(("numpy", "eager"),),
+    device="cpu",
+    profile="smoke",
+    seeds=range(1),
+    threads=1,
+    data="generated",
+    timeout=300,
+    timing_limit=20,
+)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.90, 0.94, "slower"),
+        (0.90, 0.96, "undecided"),
+        (0.96, 1.04, "same"),
+        (0.94, 1.06, "undecided"),
+        (1.04, 1.10, "undecided"),
+        (1.06, 1.10, "faster"),
+    ],
+)
+def test_only_a_whole_interval_decides(low: float, high: float, verdict: str) -> None:
+    assert judge(((low + high) / 2, low, high), threshold=0.05) == verdict
+
+
+@pytest.fixture
+def preparation(tmp_path: Path) -> Preparation:
+    return Preparation(PLAN, "session", tmp_path, Reporter())
+
+
+def copied(folder: Path) -> Path:
+    """This source, to be changed."""
+    for name in ("suite", "backends", "tasks"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def test_a_sleep_in_one_engines_step_is_found(tmp_path: Path, preparation: Preparation) -> None:
+    tree = copied(tmp_path / "head")
+    engine = tree / "backends" / "numpy" / "engine.py"
+    engine.write_text(engine.read_text() + SLOW)
+    (found,) = compare(PLAN, Side("base"), Side("head", tree), 0.02, preparation, lambda _: None)
+    assert (found.verdict, found.passed) == ("slower", False), found
+    assert found.name == "fashion_mlp in numpy:eager"
+
+
+SLOW = """
+
+def _slowed(train):
+    import functools
+    import time
+
+    @functools.wraps(train)
+    def slowed(self, placed):
+        begin = time.perf_counter()
+        losses = train(self, placed)
+        time.sleep(0.1 * (time.perf_counter() - begin))
+        return losses
+
+    return slowed
+
+
+Program.train = _slowed(Program.train)
+"""
+
+
+def test_a_base_that_cannot_be_timed_is_no_alarm(tmp_path: Path, preparation: Preparation) -> None:
+    tree = copied(tmp_path / "base")
+    (tree / "backends" / "numpy" / "engine.py").write_text("raise OSError('no engine yet')")
+    (found,) = compare(PLAN, Side("base", tree), Side("head"), 0.05, preparation, lambda _: None)
+    assert (found.verdict, found.passed) == ("undecided", None)
+    assert "base crashed: OSError: no engine yet" in found.reason
+
+
+def test_a_revision_is_checked_out_as_long_as_it_is_needed() -> None:
+    with revisions.checked_out("HEAD") as tree:
+        assert (tree / "suite" / "worker.py").is_file()
+        assert tree != ROOT
+    assert not tree.exists()
+    with (
+        pytest.raises(RequestError, match="no revision '--nonsense'"),
+        revisions.checked_out("--nonsense"),
+    ):
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ((), ("BASE", "--base-python")),
+        (("nowhere",), ("no revision 'nowhere'", "git log")),
+        (("--base-python", "/nowhere/python"), ("/nowhere/python", "is no program")),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    tmp_path: Path, wrong: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    assert_refused(tetragrad(tmp_path, "compare", *wrong), *words)
+
+
+def test_another_environment_of_the_same_source(tmp_path: Path) -> None:
+    asked = ("--task", "fashion_mlp", "--backend", "numpy", "--profile", "smoke", "--limit", "1")
+    files = ("--markdown", "found.md", "--junit", "found.xml")
+    done = tetragrad(
+        tmp_path,
+        *("compare", "--base-python", sys.executable, "--data", "generated"),
+        *(*asked, *files, "--threshold", "0.8"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "in another environment" in done.stdout
+    assert "fashion_mlp in numpy:eager" in (tmp_path / "found.md").read_text()
+    assert "<testcase" in (tmp_path / "found.xml").read_text()
