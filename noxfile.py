@@ -44,8 +44,9 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests; arguments go to pytest."""
-    session.run(str(environment(session) / "pytest"), *session.posargs)
+    """Run the tests, a file on each processor at a time; arguments go to pytest."""
+    parallel = ("--numprocesses", "logical", "--maxprocesses", "4", "--dist", "loadfile")
+    session.run(str(environment(session) / "pytest"), *parallel, *session.posargs)
 
 
 @nox.session

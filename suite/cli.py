@@ -139,14 +139,18 @@ def run(
     if as_json:
         print(json.dumps(summary.document(session), indent=1))
     else:
-        summary.print_tables(session, output())
-    wanted = report and not (session.interrupted or session.not_written)
-    page = _report(results, [session.id], None, tracking_uri) if wanted else None
-    if not as_json:
-        print(f"records: {session.results / 'records' / session.id}")
-        print(f"report: {page.html}" if page else f"report: tetragrad report {session.id}")
-        print("browse: tetragrad browse")
+        _show(session)
+    if report and not (session.interrupted or session.not_written):
+        files = _report(results, [session.id], None, tracking_uri)
+        if not as_json:
+            print(f"report: {files.html}")
     raise typer.Exit(exit_code(session))
+
+
+def _show(session: Session) -> None:
+    summary.print_tables(session, output())
+    print(f"records: {session.results / 'records' / session.id}")
+    print("to see them in MLflow: tetragrad browse")
 
 
 def _run(plan: Plan, results: Path, uri: str | None, resumed: str | None) -> Session:

@@ -19,7 +19,7 @@ def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**_own_environment(), **environment},
+        env=_environment(environment),
     )
 
 
@@ -31,12 +31,15 @@ def tetragrad(folder: Path, *arguments: str, **environment: str) -> Any:
         capture_output=True,
         text=True,
         timeout=300,
-        env={**_own_environment(), **environment},
+        env=_environment(environment),
     )
 
 
-def _own_environment() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
+def _environment(wanted: dict[str, str]) -> dict[str, str]:
+    """The caller's with what is wanted; its search path stays, behind another one."""
+    own = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
+    paths = (wanted.get("PYTHONPATH"), own.get("PYTHONPATH"))
+    return {**own, **wanted, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def assert_refused(done: Any, *words: str) -> None:
