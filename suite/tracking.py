@@ -49,6 +49,13 @@ def default_uri(results: Path) -> str:
     return f"sqlite:///{results.resolve() / 'mlflow.db'}"
 
 
+def has_store(uri: str, results: Path) -> bool:
+    """Whether there may be a store; looking into a file that is not there would make one."""
+    if uri == default_uri(results):
+        return (results / "mlflow.db").exists()
+    return uri != NONE
+
+
 class Tracker:
     """Sends records to an MLflow store."""
 
@@ -96,6 +103,19 @@ class Tracker:
                 for path in files:
                     self._client.log_artifact(run, str(path), "report")
         return missing
+
+    @contextmanager
+    def connection(self) -> Iterator[MlflowClient]:
+        """The store's client, and the store as that of MLflow's own functions.
+
+        Whatever it raises becomes a TrackingError.
+        """
+        with self._translated_errors():
+            client = self._client
+            import mlflow
+
+            mlflow.set_tracking_uri(self._uri)
+            yield client
 
     def experiments(self) -> dict[str, str]:
         """The ids of our experiments, by task. TrackingError as for ``log``."""
