@@ -25,6 +25,7 @@ from suite import (
     listing,
     memory,
     moving,
+    notes,
     records,
     sessions,
     showing,
@@ -171,7 +172,9 @@ def _run(plan: Plan, results: Path, uri: str | None, resumed: str | None) -> Ses
         if not resumed:
             sessions.write_plan(results, runner.session.id, plan)
         with sessions.lock(results, runner.session.id):
-            return runner.run()
+            session = runner.run()
+        notes.try_write(tracker, results, session.id, reporter.say)
+        return session
 
 
 @app.command()
@@ -235,8 +238,10 @@ def sync(
         records.require_writable(results)
         print(f"{moving.bring_home(folder, results)} brought to {results}")
     uri = tracking_uri or tracking.default_uri(results)
+    tracker = Tracker(uri, results)
     try:
-        sent, there = tracking.sync(results, Tracker(uri, results), console.print)
+        sent, there = tracking.sync(results, tracker, console.print)
+        notes.write(tracker, results)
     except TrackingError as error:
         console.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None

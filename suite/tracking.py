@@ -63,6 +63,11 @@ class Tracker:
         self._uri, self._results = uri, results
         self._silent = uri == NONE
 
+    @property
+    def silent(self) -> bool:
+        """Whether it sends nothing, having no store or having given up."""
+        return self._silent
+
     def try_log(self, record: Record, path: Path, say: Callable[[str], None]) -> str | None:
         """Sends a record; the run's id, or None after telling why not. Gives up for good then."""
         if self._silent:
@@ -96,7 +101,7 @@ class Tracker:
         with self._translated_errors():
             for task, session in dict.fromkeys((r.cell.task, r.session) for r in found):
                 experiment = self._client.get_experiment_by_name(task)
-                run = experiment and self._find_session_run(experiment.experiment_id, session)
+                run = experiment and self.find_session_run(experiment.experiment_id, session)
                 if not run:
                     missing.append(f"{task} in session {session}")
                     continue
@@ -168,14 +173,15 @@ class Tracker:
             return run.info.run_id, same and COMPLETE_TAG in run.data.tags
         return "", False
 
-    def _find_session_run(self, experiment: str, session: str) -> str | None:
+    def find_session_run(self, experiment: str, session: str) -> str | None:
+        """The id of a session's run in an experiment, whose id is given."""
         for run in self._search(experiment, SESSION_TAG, session):
             if "mlflow.parentRunId" not in run.data.tags:
                 return str(run.info.run_id)
         return None
 
     def _session_run(self, experiment: str, record: Record) -> str:
-        if there := self._find_session_run(experiment, record.session):
+        if there := self.find_session_run(experiment, record.session):
             return there
         cell = record.cell
         name = f"{record.session} {cell.profile} {cell.device} {cell.data}"
