@@ -60,16 +60,17 @@ def _write(tracker: Tracker, results: Path, session: str, found: list[Record]) -
         if client.get_run(run).data.tags.get(NOTED_TAG) == basis:
             return
         report = content.build(found, [*timings.of_session(results, session).values()])
-        client.set_tag(run, NOTE, shortened(exports.as_markdown(report), session))
+        summary = "\n\n".join("\n".join(exports.in_markdown(s)) for s in report.sections)
+        client.set_tag(run, NOTE, shortened(summary, session))
         if session >= experiment.tags.get(LATEST_TAG, ""):
-            lines = (f"Session {session}, {answer(section)}" for section in report.sections)
+            lines = (answer(section, session) for section in report.sections)
             text = shortened("\n\n".join(lines), session)
             client.set_experiment_tag(experiment.experiment_id, NOTE, text)
             client.set_experiment_tag(experiment.experiment_id, LATEST_TAG, session)
         client.set_tag(run, NOTED_TAG, basis)  # last: what broke off before is done again
 
 
-def answer(section: Section) -> str:
+def answer(section: Section, session: str) -> str:
     """Who was fastest at a task and who is the same model, in one sentence of Markdown."""
     entries = section.entries
     same = [entry.name for entry in entries if entry.verified]
@@ -86,10 +87,9 @@ def answer(section: Section) -> str:
     ]
     data = "GENERATED DATA" if section.generated else "real data"
     threads = words.count(section.threads, "thread")
-    how = f"{section.profile}, {section.device}, {threads}, {data}"
-    return f"**{exports.plain(section.label)}** ({exports.plain(how)}): " + exports.plain(
-        f"{'; '.join(said)}."
-    )
+    how = f"{section.profile}, {section.device}, {threads}, {data}, session {session}"
+    # the answer first: of a long description the page of runs shows but the beginning
+    return f"**{exports.plain(section.label)}**: " + exports.plain(f"{'; '.join(said)} ({how}).")
 
 
 def shortened(text: str, session: str) -> str:

@@ -71,30 +71,35 @@ def _markdown(report: Report) -> Iterator[str]:
     yield ""
     yield f"Sessions: {plain(', '.join(report.sessions))}. Began {plain(report.began)}."
     for section in report.sections:
-        yield from ("", f"## {plain(section.label)}", "")
-        if section.generated:
-            yield from ("**GENERATED DATA, not the real data set.**", "")
-        yield from (plain(section.lead), "")
-        how = "interleaved" if section.interleaved else "not interleaved"
-        yield (
-            f"Profile {plain(section.profile)}, {words.count(section.threads, 'thread')}, "
-            f"{plain(section.device)}, {plain(section.precision)}, "
-            f"seeds {words.ranges(section.seeds)}; timings {how}."
-        )
-        yield ""
-        headings = (
-            *("backend", section.metric, "target", section.unit, "times NumPy"),
-            *("of matmul peak", "same model"),
-        )
-        yield _line([plain(heading) for heading in headings])
-        yield "|---|---:|---|---:|---:|---:|---|"
-        for entry in section.entries:
-            yield _line(_markdown_row(entry))
-        yield from (f"\n{plain(text)}" for text in sentences.differing(section.differing))
-        for entry in section.entries:
-            yield from (f"\n{plain(entry.name)}: {plain(text)}" for text in entry.failures)
-            if entry.explanation:
-                yield f"\n{plain(entry.name)} is not verified: {plain(entry.explanation)}"
+        yield from ("", *in_markdown(section))
+
+
+def in_markdown(section: Section) -> Iterator[str]:
+    """What a report's Markdown says of one task, line by line."""
+    yield from (f"## {plain(section.label)}", "")
+    if section.generated:
+        yield from ("**GENERATED DATA, not the real data set.**", "")
+    yield from (plain(section.lead), "")
+    how = "interleaved" if section.interleaved else "not interleaved"
+    yield (
+        f"Profile {plain(section.profile)}, {words.count(section.threads, 'thread')}, "
+        f"{plain(section.device)}, {plain(section.precision)}, "
+        f"seeds {words.ranges(section.seeds)}; timings {how}."
+    )
+    yield ""
+    headings = (
+        *("backend", section.metric, "target", section.unit, "times NumPy"),
+        *("of matmul peak", "same model"),
+    )
+    yield _line([plain(heading) for heading in headings])
+    yield "|---|---:|---|---:|---:|---:|---|"
+    for entry in section.entries:
+        yield _line(_markdown_row(entry))
+    yield from (f"\n{plain(text)}" for text in sentences.differing(section.differing))
+    for entry in section.entries:
+        yield from (f"\n{plain(entry.name)}: {plain(text)}" for text in entry.failures)
+        if entry.explanation:
+            yield f"\n{plain(entry.name)} is not verified: {plain(entry.explanation)}"
 
 
 def _markdown_row(entry: Entry) -> list[str]:
