@@ -24,6 +24,7 @@ from suite import (
     listing,
     memory,
     moving,
+    notes,
     options,
     records,
     sessions,
@@ -36,6 +37,7 @@ from suite import (
 from suite.console import output
 from suite.contract import RequestError
 from suite.equivalence import PRECISIONS
+from suite.history.command import history
 from suite.options import (
     BackendOption,
     BaseOption,
@@ -74,6 +76,7 @@ app = typer.Typer(
 app.add_typer(data_cli.app, name="data")
 app.command()(time_cli.time)
 app.command(name="compare")(compare_cli.command)
+app.command()(history)
 
 
 RESULTS = Path("results")
@@ -161,7 +164,9 @@ def _run(plan: Plan, results: Path, uri: str | None, resumed: str | None) -> Ses
         if not resumed:
             sessions.write_plan(results, runner.session.id, plan)
         with sessions.lock(results, runner.session.id):
-            return runner.run()
+            session = runner.run()
+        notes.try_write(tracker, results, session.id, reporter.say)
+        return session
 
 
 @app.command()
@@ -225,8 +230,10 @@ def sync(
         records.require_writable(results)
         print(f"{moving.bring_home(folder, results)} brought to {results}")
     uri = tracking_uri or tracking.default_uri(results)
+    tracker = Tracker(uri, results)
     try:
-        sent, there = tracking.sync(results, Tracker(uri, results), console.print)
+        sent, there = tracking.sync(results, tracker, console.print)
+        notes.write(tracker, results)
     except TrackingError as error:
         console.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
@@ -262,7 +269,7 @@ def _report(
     files = reports.write(results, found, folder)
     uri = asked_uri or tracking.default_uri(results)
     if uri != tracking.NONE:
-        tracker = Tracker(uri, results) if _has_store(uri, results) else None
+        tracker = Tracker(uri, results) if tracking.has_store(uri, results) else None
         say = partial(Console(stderr=True).print, markup=False, highlight=False, soft_wrap=True)
         reports.track(tracker, found, files, say)
     return files
@@ -276,7 +283,7 @@ def browse(
 ) -> None:
     """Serve MLflow's pages of the results on 127.0.0.1 and print their addresses."""
     uri = tracking_uri or tracking.default_uri(results)
-    if not _has_store(uri, results):
+    if not tracking.has_store(uri, results):
         raise RequestError(f"there are no results in {results.resolve()}; `tetragrad run` first")
     try:
         experiments = Tracker(uri, results).experiments()
@@ -290,13 +297,6 @@ def browse(
     command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
     # not as an argument, which every user of the machine can see: there may be a password in it
     os.execve(sys.executable, command, {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri})
-
-
-def _has_store(uri: str, results: Path) -> bool:
-    """Whether there may be a store; looking into a file that is not there would make one."""
-    if uri == tracking.default_uri(results):
-        return (results / "mlflow.db").exists()
-    return uri != tracking.NONE
 
 
 def main() -> None:

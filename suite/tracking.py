@@ -49,12 +49,24 @@ def default_uri(results: Path) -> str:
     return f"sqlite:///{results.resolve() / 'mlflow.db'}"
 
 
+def has_store(uri: str, results: Path) -> bool:
+    """Whether there may be a store; looking into a file that is not there would make one."""
+    if uri == default_uri(results):
+        return (results / "mlflow.db").exists()
+    return uri != NONE
+
+
 class Tracker:
     """Sends records to an MLflow store."""
 
     def __init__(self, uri: str, results: Path):
         self._uri, self._results = uri, results
         self._silent = uri == NONE
+
+    @property
+    def silent(self) -> bool:
+        """Whether it sends nothing, having no store or having given up."""
+        return self._silent
 
     def try_log(self, record: Record, path: Path, say: Callable[[str], None]) -> str | None:
         """Sends a record; the run's id, or None after telling why not. Gives up for good then."""
@@ -89,13 +101,26 @@ class Tracker:
         with self._translated_errors():
             for task, session in dict.fromkeys((r.cell.task, r.session) for r in found):
                 experiment = self._client.get_experiment_by_name(task)
-                run = experiment and self._find_session_run(experiment.experiment_id, session)
+                run = experiment and self.find_session_run(experiment.experiment_id, session)
                 if not run:
                     missing.append(f"{task} in session {session}")
                     continue
                 for path in files:
                     self._client.log_artifact(run, str(path), "report")
         return missing
+
+    @contextmanager
+    def connection(self) -> Iterator[MlflowClient]:
+        """The store's client, and the store as that of MLflow's own functions.
+
+        Whatever it raises becomes a TrackingError.
+        """
+        with self._translated_errors():
+            client = self._client
+            import mlflow
+
+            mlflow.set_tracking_uri(self._uri)
+            yield client
 
     def experiments(self) -> dict[str, str]:
         """The ids of our experiments, by task. TrackingError as for ``log``."""
@@ -148,14 +173,15 @@ class Tracker:
             return run.info.run_id, same and COMPLETE_TAG in run.data.tags
         return "", False
 
-    def _find_session_run(self, experiment: str, session: str) -> str | None:
+    def find_session_run(self, experiment: str, session: str) -> str | None:
+        """The id of a session's run in an experiment, whose id is given."""
         for run in self._search(experiment, SESSION_TAG, session):
             if "mlflow.parentRunId" not in run.data.tags:
                 return str(run.info.run_id)
         return None
 
     def _session_run(self, experiment: str, record: Record) -> str:
-        if there := self._find_session_run(experiment, record.session):
+        if there := self.find_session_run(experiment, record.session):
             return there
         cell = record.cell
         name = f"{record.session} {cell.profile} {cell.device} {cell.data}"

@@ -67,45 +67,50 @@ def as_markdown(report: Report) -> str:
 
 
 def _markdown(report: Report) -> Iterator[str]:
-    yield f"# {_plain(report.title)}"
+    yield f"# {plain(report.title)}"
     yield ""
-    yield f"Sessions: {_plain(', '.join(report.sessions))}. Began {_plain(report.began)}."
+    yield f"Sessions: {plain(', '.join(report.sessions))}. Began {plain(report.began)}."
     for section in report.sections:
-        yield from ("", f"## {_plain(section.label)}", "")
-        if section.generated:
-            yield from ("**GENERATED DATA, not the real data set.**", "")
-        yield from (_plain(section.lead), "")
-        how = "interleaved" if section.interleaved else "not interleaved"
-        yield (
-            f"Profile {_plain(section.profile)}, {words.count(section.threads, 'thread')}, "
-            f"{_plain(section.device)}, {_plain(section.precision)}, "
-            f"seeds {words.ranges(section.seeds)}; timings {how}."
-        )
-        yield ""
-        headings = (
-            *("backend", section.metric, "target", section.unit, "times NumPy"),
-            *("of matmul peak", "same model"),
-        )
-        yield _line([_plain(heading) for heading in headings])
-        yield "|---|---:|---|---:|---:|---:|---|"
-        for entry in section.entries:
-            yield _line(_markdown_row(entry))
-        yield from (f"\n{_plain(text)}" for text in sentences.differing(section.differing))
-        for entry in section.entries:
-            yield from (f"\n{_plain(entry.name)}: {_plain(text)}" for text in entry.failures)
-            if entry.explanation:
-                yield f"\n{_plain(entry.name)} is not verified: {_plain(entry.explanation)}"
+        yield from ("", *in_markdown(section))
+
+
+def in_markdown(section: Section) -> Iterator[str]:
+    """What a report's Markdown says of one task, line by line."""
+    yield from (f"## {plain(section.label)}", "")
+    if section.generated:
+        yield from ("**GENERATED DATA, not the real data set.**", "")
+    yield from (plain(section.lead), "")
+    how = "interleaved" if section.interleaved else "not interleaved"
+    yield (
+        f"Profile {plain(section.profile)}, {words.count(section.threads, 'thread')}, "
+        f"{plain(section.device)}, {plain(section.precision)}, "
+        f"seeds {words.ranges(section.seeds)}; timings {how}."
+    )
+    yield ""
+    headings = (
+        *("backend", section.metric, "target", section.unit, "times NumPy"),
+        *("of matmul peak", "same model"),
+    )
+    yield _line([plain(heading) for heading in headings])
+    yield "|---|---:|---|---:|---:|---:|---|"
+    for entry in section.entries:
+        yield _line(_markdown_row(entry))
+    yield from (f"\n{plain(text)}" for text in sentences.differing(section.differing))
+    for entry in section.entries:
+        yield from (f"\n{plain(entry.name)}: {plain(text)}" for text in entry.failures)
+        if entry.explanation:
+            yield f"\n{plain(entry.name)} is not verified: {plain(entry.explanation)}"
 
 
 def _markdown_row(entry: Entry) -> list[str]:
     speed = entry.speed
     missed = entry.missed and f"missed: {', '.join(entry.missed)}"
     return [
-        _plain(entry.name),
+        plain(entry.name),
         spread(entry.quality),
-        "not judged" if entry.missed is None else _plain(missed or "met"),
+        "not judged" if entry.missed is None else plain(missed or "met"),
         words.rate(speed.rate.median if speed else None),
-        times(speed.ratio if speed else None) + _plain(" *" if speed and speed.differing else ""),
+        times(speed.ratio if speed else None) + plain(" *" if speed and speed.differing else ""),
         words.percent(speed.efficiency.median if speed and speed.efficiency else None),
         "yes" if entry.verified else "NO" if entry.seeds else words.NOTHING,
     ]
@@ -131,7 +136,7 @@ def _line(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text that Markdown and its HTML leave as it is, on one line."""
     escaped = escape(" ".join(text.split()), quote=False)
     return "".join(f"\\{c}" if c in "\\`*_[]|" else c for c in escaped)

@@ -33,42 +33,52 @@ class Figures:
         return name
 
 
-def render(report: Report) -> str:
-    """The page as text."""
-    environment = Environment(
+def environment() -> Environment:
+    """What pages are made with: the templates and the filters that write numbers and names."""
+    found = Environment(
         loader=PackageLoader("suite.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    found.filters |= {
         **{f.__name__: f for f in (words.figure, words.rate, words.percent, words.seconds)},
         **{f.__name__: f for f in (words.megabytes, words.error, words.backend, words.ranges)},
         **{f.__name__: f for f in (exports.spread, exports.times, words.listed)},
     }
-    return environment.get_template("template.html.jinja").render(
-        report=report,
-        charts=charts,
-        bars=bars,
-        count=words.count,
-        metrics_of=metrics_of,
-        rows_of=rows_of,
-        missing_of=missing_of,
-        speed_name=speed_name,
-        name_of=name_of,
-        order=words.order,
-        implementations=implementations,
-        look=look,
-        phase_looks=PHASES,
-        figures=Figures(),
-        style=_asset("style.css"),
-        script=_asset("script.js"),
-        plotly=Markup(get_plotlyjs()),
+    return found
+
+
+def render(report: Report) -> str:
+    """The page as text."""
+    return (
+        environment()
+        .get_template("template.html.jinja")
+        .render(
+            report=report,
+            charts=charts,
+            bars=bars,
+            count=words.count,
+            metrics_of=metrics_of,
+            rows_of=rows_of,
+            missing_of=missing_of,
+            speed_name=speed_name,
+            name_of=name_of,
+            order=words.order,
+            implementations=implementations,
+            look=look,
+            phase_looks=PHASES,
+            figures=Figures(),
+            style=asset("style.css"),
+            script=asset("script.js"),
+            plotly=Markup(get_plotlyjs()),
+        )
     )
 
 
-def _asset(name: str) -> Markup:
+def asset(name: str) -> Markup:
+    """A style sheet or script of pages."""
     return Markup((files("suite.report") / name).read_text(encoding="utf-8"))
 
 

@@ -103,13 +103,13 @@ def lead(
         alike = words.figure(low) == words.figure(high)
         between = f"from {words.figure(low)} ({lowest}) to {words.figure(high)} ({highest})"
         said.append(f"Median {metric}: {words.figure(low) if alike else between}.")
-    said += _said_of_speed(speeds, interleaved)
+    said += said_of_speed(speeds, interleaved)
     if data != "real":
         said.append("The data are GENERATED: quality says nothing of the real data set.")
     return " ".join(said)
 
 
-def _said_of_speed(speeds: Sequence[Speed], interleaved: bool) -> list[str]:
+def said_of_speed(speeds: Sequence[Speed], interleaved: bool) -> list[str]:
     """Who was fastest; only where the intervals tell them apart."""
 
     def interval(speed: Speed) -> Interval:

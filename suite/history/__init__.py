@@ -1,0 +1,1 @@
+"""``tetragrad history``: a metric of a task over the sessions that MLflow knows."""

@@ -1,0 +1,143 @@
+"""A history in words: sentences, a table for people, a document for programs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from suite.console import table as new_table
+from suite.history import steps
+from suite.history.cells import PER_SECOND
+from suite.history.series import History, Series, Session, Step
+from suite.report import words
+
+
+def figure(metric: str, value: float) -> str:
+    """A value of a metric: rates as everywhere, others to four digits."""
+    return words.rate(value) if metric.endswith(PER_SECOND) else f"{value:,.4g}"
+
+
+def shown(history: History, series: Series, session: Session) -> str:
+    """What stands in a table for a session: the median, and over how many seeds if several."""
+    if session.id in history.unverified.get(series.name, ()):
+        return "NOT verified"
+    for point in series.points:
+        if point.session == session:
+            seeds = f" ({point.seeds} seeds)" if point.seeds > 1 else ""
+            return figure(history.metric, point.value) + seeds
+    return words.NOTHING
+
+
+def step_sentences(history: History) -> list[str]:
+    """What was found of steps, or that none was; nothing if nobody asked."""
+    if not history.asked_for_steps:
+        return []
+    return [line for series in history.series for line in _steps_of(series, history.metric)]
+
+
+def _steps_of(series: Series, metric: str) -> Iterator[str]:
+    if len(series.points) < steps.FEWEST:
+        have = words.count(len(series.points), "session")
+        yield f"{series.name}: {have}, too few to find steps in; it takes {steps.FEWEST}"
+        return
+    if not series.steps:
+        yield f"{series.name}: no step of {steps.SMALLEST:.0%} or more"
+    for step in series.steps:
+        yield f"{series.name}: {_step(step, metric)}"
+    for _, together in groupby(series.steps, key=lambda step: step.factor > 1):
+        run = [*together]
+        if len(run) > 1:
+            factor = math.prod(step.factor for step in run)
+            yield (
+                f"{series.name}: these {len(run)} steps from {run[0].at.created[:10]} to "
+                f"{run[-1].at.created[:10]} go the same way, as a slow creep does: together by a "
+                f"factor of {factor:.3g}"
+            )
+
+
+def _step(step: Step, metric: str) -> str:
+    way = "rose" if step.factor > 1 else "fell"
+    changed = f"; versions that changed: {words.listed(step.changed)}" if step.changed else ""
+    return (
+        f"{way} by a factor of {step.factor:.3g} at {step.at.when}, commit {step.at.revision}, "
+        f"session {step.at.id}: from {figure(metric, step.before)} to "
+        f"{figure(metric, step.after)}{changed}"
+    )
+
+
+def notices(history: History) -> Iterator[str]:
+    """What is not shown, and why."""
+    for name, sessions in history.unverified.items():
+        yield (
+            f"{name} is NOT VERIFIED in {words.count(len(sessions), 'session')} "
+            f"({', '.join(sessions)}): its speed does not count there"
+        )
+    for other, number in history.others.items():
+        same = other.profile == history.conditions.profile
+        ask = "" if same else f" (--profile {other.profile})"
+        yield f"not shown, other conditions: {words.count(number, 'session')} of {other}{ask}"
+
+
+def print_history(history: History, console: Console) -> None:
+    """The table, the steps, and what is not shown."""
+    console.print(_table(history))
+    for line in step_sentences(history):
+        console.print(escape(line), highlight=False, soft_wrap=True)
+    for line in notices(history):
+        console.print(escape(line), style="yellow", highlight=False, soft_wrap=True)
+
+
+def _table(history: History) -> Table:
+    table = new_table(escape(f"{history.metric} of {history.label} · {history.conditions}"))
+    table.add_column("session", no_wrap=True)
+    table.add_column("began, UTC", no_wrap=True)
+    table.add_column("commit", no_wrap=True)
+    for series in history.series:
+        table.add_column(series.name, justify="right")
+    for session in history.sessions:
+        figures = (shown(history, series, session) for series in history.series)
+        table.add_row(session.id, session.when, session.revision, *figures)
+    return table
+
+
+def document(history: History, page: str) -> dict[str, Any]:
+    """The history as ``history --json`` prints it."""
+    return {
+        "task": history.label,
+        "metric": history.metric,
+        "conditions": asdict(history.conditions),
+        "sessions": [asdict(session) for session in history.sessions],
+        "series": [_series_document(history, series) for series in history.series],
+        "unverified": {name: list(sessions) for name, sessions in history.unverified.items()},
+        "other_conditions": [
+            {**asdict(other), "sessions": sessions} for other, sessions in history.others.items()
+        ],
+        "page": page,
+    }
+
+
+def _series_document(history: History, series: Series) -> dict[str, Any]:
+    """``steps`` is None if nobody asked."""
+    found = [
+        {
+            "session": step.at.id,
+            "before": step.before,
+            "after": step.after,
+            "factor": step.factor,
+            "changed": list(step.changed),
+        }
+        for step in series.steps
+    ]
+    return {
+        "backend": series.backend,
+        "mode": series.mode,
+        "points": [{**asdict(point), "session": point.session.id} for point in series.points],
+        "steps": found if history.asked_for_steps else None,
+    }
