@@ -1,4 +1,4 @@
-"""The command line: ``tetragrad run | verify | list | data | sync | show | report | browse``.
+"""The command line: ``tetragrad run | verify | reproduce | list | data | sync | show | ...``.
 
 Exit codes: 0 all well; 1 the run found a failure; 2 the request was wrong; 130 interrupted.
 """
@@ -21,10 +21,12 @@ import backends
 import tasks
 from suite import (
     data_cli,
+    environment,
     listing,
     memory,
     moving,
     records,
+    regression_cli,
     sessions,
     showing,
     summary,
@@ -35,6 +37,7 @@ from suite.console import output
 from suite.contract import RequestError
 from suite.equivalence import PRECISIONS
 from suite.options import (
+    RESULTS,
     BackendOption,
     CheckpointOption,
     MemoryOption,
@@ -55,6 +58,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(data_cli.app, name="data")
+app.command()(regression_cli.reproduce)
 
 
 class Data(StrEnum):
@@ -85,7 +89,6 @@ DataOption = Annotated[
         help="auto: real if present or downloadable, else a generated stand-in, labelled."
     ),
 ]
-RESULTS = Path("results")
 
 
 @app.command()
@@ -261,7 +264,7 @@ def report(
     for path in (files.html, files.markdown, files.csv, files.json):
         print(path)
     uri = tracking_uri or tracking.default_uri(results)
-    tracker = Tracker(uri, results) if _has_store(uri, results) else None
+    tracker = Tracker(uri, results) if tracking.has_store(uri, results) else None
     say = partial(Console(stderr=True).print, markup=False, highlight=False, soft_wrap=True)
     reports.track(tracker, found, files, say)
 
@@ -274,7 +277,7 @@ def browse(
 ) -> None:
     """Serve MLflow's pages of the results on 127.0.0.1 and print their addresses."""
     uri = tracking_uri or tracking.default_uri(results)
-    if not _has_store(uri, results):
+    if not tracking.has_store(uri, results):
         raise RequestError(f"there are no results in {results.resolve()}; `tetragrad run` first")
     try:
         experiments = Tracker(uri, results).experiments()
@@ -315,17 +318,8 @@ def _chosen(wanted: list[str], known: tuple[str, ...], kind: str) -> tuple[str, 
     return tuple(dict.fromkeys(wanted)) or known
 
 
-def _has_store(uri: str, results: Path) -> bool:
-    """Whether there may be a store; looking into a file that is not there would make one."""
-    if uri == tracking.default_uri(results):
-        return (results / "mlflow.db").exists()
-    return uri != tracking.NONE
-
-
 def _require_possible(threads: int, timeout: float) -> None:
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if cpus and threads > cpus:
-        raise RequestError(f"--threads {threads} is more than the {cpus} CPUs that can be used")
+    environment.require_cpus(threads)
     if timeout <= 0:
         raise RequestError(f"--timeout {timeout:g} leaves no time; give more than 0 seconds")
 

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+RESULTS = Path("results")
+"""Where they lie unless told."""
+
 TaskOption = Annotated[
     list[str],
     typer.Option(

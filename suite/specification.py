@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -40,3 +41,12 @@ def _named(constants: Any) -> Any:
         return constants
     fields = {f.name: _named(getattr(constants, f.name)) for f in dataclasses.fields(constants)}
     return {"name": type(constants).__name__, **fields}
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"optimizer": {"rho": .9}}`` as ``{"optimizer.rho": .9}``."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        found |= flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return found
