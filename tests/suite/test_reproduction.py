@@ -33,8 +33,8 @@ def trained(cell: Cell) -> Record:
     """What a worker makes of a cell."""
     task = tasks.load(cell.task, cell.profile, cell.data)
     blank = Record(session="s", cell=cell, created="2026-01-01T00:00:00+00:00")
-    keep = {"session": "s", "created": blank.created}
-    return replace(reproduction.rerun(blank, task, lambda begun: None).again, **keep)
+    again = reproduction.rerun(blank, task, lambda begun: None).again
+    return replace(again, session=blank.session, created=blank.created)
 
 
 @pytest.mark.parametrize("backend", backends.NAMES)
@@ -173,7 +173,7 @@ class TestLosses:
 def test_metrics_and_texts_are_judged_where_bits_are_promised_alone() -> None:
     epochs = copy.deepcopy(example_record().epochs)
     epochs[1]["metrics"]["test_accuracy"] = 0.9
-    other = {"epochs": epochs, "texts": {"greedy": "To do"}}
+    other: dict[str, Any] = {"epochs": epochs, "texts": {"greedy": "To do"}}
     found = said(rerun(**other))
     assert (found["metrics"], found["texts"]) == (("different", False),) * 2
     found = said(rerun(**other, machine={}))
