@@ -1,4 +1,4 @@
-"""The command line: ``tetragrad run | verify | reproduce | list | data | sync | show | ...``.
+"""The command line: ``tetragrad run | verify | check | reproduce | report | ...``.
 
 Exit codes: 0 all well; 1 the run found a failure; 2 the request was wrong; 130 interrupted.
 """
@@ -40,12 +40,15 @@ from suite.options import (
     RESULTS,
     BackendOption,
     CheckpointOption,
+    Data,
+    DataOption,
     MemoryOption,
     ModeOption,
     PatienceOption,
     ResultsOption,
     ResumeOption,
     TaskOption,
+    TimeoutOption,
     UriOption,
 )
 from suite.progress import Reporter
@@ -59,14 +62,8 @@ app = typer.Typer(
 )
 app.add_typer(data_cli.app, name="data")
 app.command()(regression_cli.reproduce)
-
-
-class Data(StrEnum):
-    """Which data to use."""
-
-    auto = "auto"
-    real = "real"
-    generated = "generated"
+app.command()(regression_cli.check)
+app.add_typer(regression_cli.app, name="baseline")
 
 
 class Device(StrEnum):
@@ -81,14 +78,6 @@ class PrecisionChoice(StrEnum):
 
     float32 = "float32"
     float64 = "float64"
-
-
-DataOption = Annotated[
-    Data,
-    typer.Option(
-        help="auto: real if present or downloadable, else a generated stand-in, labelled."
-    ),
-]
 
 
 @app.command()
@@ -110,7 +99,7 @@ def run(
         list[str],
         typer.Option("--set", metavar="NAME=VALUE", help="Set an option of a task; repeatable."),
     ] = [],  # noqa: B006
-    timeout: Annotated[float, typer.Option(help="Seconds that a cell may take.")] = 3600,
+    timeout: TimeoutOption = 3600,
     timing_limit: Annotated[
         float,
         typer.Option(min=0, help="Seconds added for a task, at most, to know speed ratios to 2%."),
@@ -134,7 +123,7 @@ def run(
         values = (timeout, timing_limit, limit, checkpoint_every)
         plan = sessions.changed(context, sessions.read_plan(results, resume), values)
     else:
-        choices = _choices(task or tasks.NAMES)
+        choices = tasks.chosen(task or tasks.NAMES)
         plan = Plan(
             choices=choices,
             backends=backends.chosen(backend, mode),
@@ -191,7 +180,7 @@ def verify(
     chosen = [p for p in PRECISIONS if not precision or p in precision]
     with Reporter() as reporter:
         verdicts = verification.verify_all(
-            _choices(task or [tasks.ALL]),
+            tasks.chosen(task or [tasks.ALL]),
             backends.chosen(backend, mode),
             chosen,
             data.value,
@@ -291,11 +280,6 @@ def browse(
     command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
     # not as an argument, which every user of the machine can see: there may be a password in it
     os.execve(sys.executable, command, {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri})
-
-
-def _choices(wanted: Sequence[str]) -> tuple[tasks.Choice, ...]:
-    found = (choice for one in wanted for choice in tasks.choices(one))
-    return tuple(dict.fromkeys(found))
 
 
 def _options(wanted: Sequence[str], choices: Sequence[tasks.Choice]) -> dict[str, str]:

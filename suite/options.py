@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+
+class Data(StrEnum):
+    """Which data to use."""
+
+    auto = "auto"
+    real = "real"
+    generated = "generated"
+
+
+DataOption = Annotated[
+    Data,
+    typer.Option(
+        help="auto: real if present or downloadable, else a generated stand-in, labelled."
+    ),
+]
 RESULTS = Path("results")
 """Where they lie unless told."""
 
@@ -61,3 +77,6 @@ PatienceOption = Annotated[
         help="End after so many epochs without a lower validation metric; keep the best.",
     ),
 ]
+BASELINES = RESULTS / "baselines"
+BaselinesOption = Annotated[Path, typer.Option("--baselines", help="Where baselines lie.")]
+TimeoutOption = Annotated[float, typer.Option(help="Seconds that a cell may take.")]

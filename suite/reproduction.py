@@ -19,11 +19,11 @@ import tasks
 from suite import environment
 from suite.contract import Array, RequestError, Task
 from suite.findings import Finding, Findings
-from suite.launch import Event, Worker
+from suite.launch import Event
 from suite.ledger import Difference, words
 from suite.records import Record
-from suite.specification import about, flat
-from suite.together import absorb
+from suite.specification import about, differing, flat
+from suite.together import new_record, train_alone
 
 THERE, HERE = "the record", "here"
 RERUNNABLE = ("ok", "diverged")
@@ -63,17 +63,8 @@ def require_rerunnable(record: Record) -> Task:
 
 
 def _require_constants(record: Record, today: Mapping[str, Any]) -> None:
-    """RequestError names those that have changed. Signatures of metrics are no constants."""
-    then, now = (
-        {name: value for name, value in flat(found).items() if not name.startswith("signatures.")}
-        for found in (record.specification, today)
-    )
-    changed = [
-        f"{name} was {then.get(name, 'not there')} and is {now.get(name, 'not there')}"
-        for name in sorted(then.keys() | now.keys())
-        if name not in then or name not in now or then[name] != now[name]
-    ]
-    if changed:
+    """RequestError names those that have changed."""
+    if changed := differing(record.specification, today):
         commit = record.git.get("commit")
         raise RequestError(
             f"{record.cell.label} was another model: {'; '.join(changed)}; go back to the commit "
@@ -199,37 +190,16 @@ def rerun(
     ``begun`` is called once the worker has said what it runs in, before it trains, ``watch`` with
     every event. RequestError if the device is not there; KeyboardInterrupt if the user interrupts.
     """
-    again = Record(
-        session="",
-        cell=record.cell,
-        created="",
-        packages=dict(environment.package_versions()),
-        git=dict(environment.git_revision()),
-        machine=dict(environment.machine()),
-    )
-    found = Rerun(record, again, task)
-    finished: list[bool] = []
+    found = Rerun(record, new_record(record.session, record.cell), task)
 
     def on_event(event: Event) -> None:
-        absorb(again, event)
         watch(event)
         if event["event"] == "started":
             begun(found)
-        if event["event"] == "finished":
-            finished.append(True)
 
-    with Worker(record.cell, "train", on_event) as worker:
-        while worker.turn() and not finished:
-            pass
-        if worker.ending is None:
-            worker.turn("stop")
-        assert worker.ending
-        ending = worker.ending
-    if ending.outcome == "interrupted":
-        raise KeyboardInterrupt
-    if ending.outcome == "skipped":
-        raise RequestError(f"{record.cell.label} cannot be run here: {ending.reason}")
-    again.outcome, again.reason = ending.outcome, ending.reason
+    train_alone(found.again, on_event)
+    if found.again.outcome == "skipped":
+        raise RequestError(f"{record.cell.label} cannot be run here: {found.again.reason}")
     return found
 
 

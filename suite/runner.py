@@ -11,7 +11,7 @@ from typing import Any
 
 import backends
 import tasks
-from suite import checkpoints, environment, records, resume, timings
+from suite import checkpoints, records, resume, timings
 from suite.contract import DataSource, Precision
 from suite.equivalence import Verdict, Verifier
 from suite.interrupts import Interrupts
@@ -19,7 +19,7 @@ from suite.launch import Event, launch
 from suite.progress import Reporter
 from suite.records import Cell, Record
 from suite.timings import Timing
-from suite.together import Together
+from suite.together import Together, new_record
 from suite.tracking import Tracker
 from tasks import datasets
 
@@ -145,7 +145,7 @@ class Runner:
         """The cells of one task and seed, verified, then trained in turns."""
         kept = [record for cell in group if (record := self._good_record(cell))]
         there = {record.cell.label: record for record in kept}
-        found = [there.get(cell.label) or self._new_record(cell) for cell in group]
+        found = [there.get(cell.label) or new_record(self.session.id, cell) for cell in group]
         self.session.records += found  # in the order asked for, whichever is kept first
         self._take_over(kept)
         for record in found:
@@ -289,16 +289,6 @@ class Runner:
         if not verdict.verified and verdict.outcome != "skipped":
             self._reporter.say(f"{label} in {cell.backend_label}: {verdict.explanation}")
         return verdict
-
-    def _new_record(self, cell: Cell) -> Record:
-        return Record(
-            session=self.session.id,
-            cell=cell,
-            created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            packages=dict(environment.package_versions()),
-            git=dict(environment.git_revision()),
-            machine=dict(environment.machine()),
-        )
 
     def _keep(self, record: Record) -> None:
         """To disk first; then to MLflow, whose failure costs nothing that cannot be sent later."""

@@ -21,6 +21,7 @@ from suite.contract import RequestError
 from suite.records import Cell, Record
 from suite.reproduction import Rerun, require_rerunnable
 from suite.specification import about
+from suite.together import new_record, train_alone
 from suite.tracking import Tracker
 from tests.suite.command import assert_refused, tetragrad
 from tests.suite.examples import CELL, example_record
@@ -31,10 +32,9 @@ SMOKE = replace(CELL, profile="smoke")
 
 def trained(cell: Cell) -> Record:
     """What a worker makes of a cell."""
-    task = tasks.load(cell.task, cell.profile, cell.data)
-    blank = Record(session="s", cell=cell, created="2026-01-01T00:00:00+00:00")
-    again = reproduction.rerun(blank, task, lambda begun: None).again
-    return replace(again, session=blank.session, created=blank.created)
+    record = new_record("s", cell)
+    train_alone(record, lambda event: None)
+    return record
 
 
 @pytest.mark.parametrize("backend", backends.NAMES)
