@@ -27,6 +27,7 @@ from suite import (
     notes,
     options,
     records,
+    regression_cli,
     sessions,
     showing,
     summary,
@@ -39,6 +40,7 @@ from suite.contract import RequestError
 from suite.equivalence import PRECISIONS
 from suite.history.command import history
 from suite.options import (
+    RESULTS,
     BackendOption,
     BaseOption,
     CheckpointOption,
@@ -73,13 +75,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.add_typer(data_cli.app, name="data")
-app.command()(time_cli.time)
-app.command(name="compare")(compare_cli.command)
-app.command()(history)
-
-
-RESULTS = Path("results")
 
 
 @app.command()
@@ -120,7 +115,7 @@ def run(
         values = (timeout, timing_limit, limit, checkpoint_every)
         plan = sessions.changed(context, sessions.read_plan(results, resume), values)
     else:
-        choices = options.choices(task or tasks.NAMES)
+        choices = tasks.chosen(task or tasks.NAMES)
         chosen = backends.chosen(backend, mode)
         plan = Plan(
             choices=choices,
@@ -186,7 +181,7 @@ def verify(
     chosen = [p for p in PRECISIONS if not precision or p in precision]
     with Reporter() as reporter:
         verdicts = verification.verify_all(
-            options.choices(task or [tasks.ALL]),
+            tasks.chosen(task or [tasks.ALL]),
             backends.chosen(backend, mode),
             chosen,
             data.value,
@@ -297,6 +292,15 @@ def browse(
     command = [sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port", str(port)]
     # not as an argument, which every user of the machine can see: there may be a password in it
     os.execve(sys.executable, command, {**os.environ, "MLFLOW_BACKEND_STORE_URI": uri})
+
+
+app.add_typer(data_cli.app, name="data")
+app.command()(time_cli.time)
+app.command(name="compare")(compare_cli.command)
+app.command()(history)
+app.command()(regression_cli.reproduce)
+app.command()(regression_cli.check)
+app.add_typer(regression_cli.app, name="baseline")
 
 
 def main() -> None:

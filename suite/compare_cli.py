@@ -17,6 +17,7 @@ from suite.console import output
 from suite.contract import RequestError
 from suite.findings import Findings, print_findings
 from suite.options import (
+    RESULTS,
     BackendOption,
     Data,
     DataOption,
@@ -33,7 +34,6 @@ from suite.plan import Plan
 from suite.preparation import Preparation
 from suite.progress import Reporter
 from suite.revisions import Side
-from suite.runner import new_session_id
 
 
 def command(
@@ -67,7 +67,7 @@ def command(
         float, typer.Option(min=0, help="Seconds for each task and backend, at most.")
     ] = 30,
     timeout: TimeoutOption = 3600,
-    results: ResultsOption = Path("results"),
+    results: ResultsOption = RESULTS,
     markdown: Annotated[Path | None, typer.Option(help="Write the findings there too.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Write them as JUnit XML there.")] = None,
 ) -> None:
@@ -77,7 +77,7 @@ def command(
     """
     options.require_possible(threads, timeout)
     plan = Plan(
-        choices=options.choices(task or tasks.NAMES),
+        choices=tasks.chosen(task or tasks.NAMES),
         backends=backends.chosen(backend, mode),
         device=device.value,
         profile=options.chosen([profile], tasks.PROFILES, "profile")[0],
@@ -89,10 +89,11 @@ def command(
     )
     records.require_writable(results)
     with Reporter() as reporter, _sides(base, head, base_python) as (old, new):
-        preparation = Preparation(plan, new_session_id(), results, reporter)
+        preparation = Preparation(plan, results, reporter)
         found = compare(plan, old, new, threshold, preparation, reporter.busy)
     findings = Findings(f"{new.name} against {old.name}", tuple(found))
-    print_findings(findings, output())
+    print(findings.title)
+    print_findings(findings.found, output())
     findings.write(markdown, junit)
     raise typer.Exit(1 if findings.failed else 0)  # nothing decided is no regression
 

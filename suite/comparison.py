@@ -13,7 +13,7 @@ from suite.preparation import Preparation
 from suite.records import Record
 from suite.revisions import Side
 from suite.timings import Timing
-from suite.together import Together
+from suite.together import Together, new_record
 
 THRESHOLD = 0.05
 """By how much a speed may differ and count as the same."""
@@ -62,7 +62,7 @@ def compare(
     for choice in plan.choices:
         source = preparation.source(choice[0])
         own = cells(plan, choice, plan.seeds.start, source)
-        for record in [preparation.new_record(cell) for cell in own]:
+        for record in [new_record("compared", cell) for cell in own]:
             name = f"{record.cell.task_label} in {record.cell.backend_label}"
             if not preparation.ready([record]):
                 found.append(Finding(name, record.outcome, str(record.reason), None))

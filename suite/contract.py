@@ -382,5 +382,8 @@ class Backend(Protocol):
     def describe(self) -> dict[str, Any]:
         """After ``configure``: devices seen, thread counts in force, what it says of precision."""
 
+    def repeatable(self, device: str, threads: int) -> str | None:
+        """None where training again gives the same bits, or why it need not."""
+
     def product(self, a: Array, b: Array) -> Array:
         """The matrix product (n, o) of a (n, i) and b (i, o), computed as programs compute it."""

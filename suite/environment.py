@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 import backends
+from suite.contract import RequestError
 
 # What a user's shell may hold that would change what is measured.
 _FOREIGN = (
@@ -46,6 +47,13 @@ def worker_environment(backend: str, device: str, threads: int) -> dict[str, str
     if device == "cpu":
         ours["CUDA_VISIBLE_DEVICES"] = ""
     return {**kept, **ours, **backends.load(backend).environment(device, threads)}
+
+
+def require_cpus(threads: int) -> None:
+    """RequestError if there are fewer CPUs that can be used than ``threads``."""
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if cpus and threads > cpus:
+        raise RequestError(f"--threads {threads} is more than the {cpus} CPUs that can be used")
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -110,10 +111,9 @@ def _printable(text: str) -> str:
     return "".join(c for c in text if c in "\t\n" or c >= " ")
 
 
-def print_findings(findings: Findings, console: Console) -> None:
+def print_findings(found: Sequence[Finding], console: Console) -> None:
     """A line for each, those that failed in red."""
-    console.print(escape(findings.title), style="bold", soft_wrap=True)
-    for found in findings.found:
-        line = f"{found.name}: {found.verdict} ({found.reason})"
-        style = "red" if found.passed is False else None
+    for finding in found:
+        line = f"{finding.name}: {finding.verdict} ({finding.reason})"
+        style = "red" if finding.passed is False else None
         console.print(escape(line), highlight=False, soft_wrap=True, style=style)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 
 import backends
 import tasks
+from suite import environment
 from suite.contract import RequestError
 
 
@@ -112,12 +112,11 @@ BaseOption = Annotated[
         show_default=False,
     ),
 ]
+RESULTS = Path("results")
+"""Where they lie unless told."""
+BASELINES = RESULTS / "baselines"
+BaselinesOption = Annotated[Path, typer.Option("--baselines", help="Where baselines lie.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
-
-
-def choices(wanted: Sequence[str]) -> tuple[tasks.Choice, ...]:
-    found = (choice for one in wanted for choice in tasks.choices(one))
-    return tuple(dict.fromkeys(found))
 
 
 def constants(wanted: Sequence[str], choices: Sequence[tasks.Choice]) -> dict[str, str]:
@@ -152,8 +151,6 @@ def base(wanted: str | None, among: Sequence[backends.Choice]) -> str | None:
 
 
 def require_possible(threads: int, timeout: float) -> None:
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if cpus and threads > cpus:
-        raise RequestError(f"--threads {threads} is more than the {cpus} CPUs that can be used")
+    environment.require_cpus(threads)
     if timeout <= 0:
         raise RequestError(f"--timeout {timeout:g} leaves no time; give more than 0 seconds")

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import backends
 import tasks
-from suite import environment
 from suite.contract import DataSource
 from suite.equivalence import Verdict, Verifier
 from suite.launch import Event, launch
@@ -22,9 +20,8 @@ from tasks import datasets
 class Preparation:
     """Of the cells of a plan: each task in each backend is verified once, the machine measured."""
 
-    def __init__(self, plan: Plan, session: str, results: Path, reporter: Reporter):
-        self._plan, self._session = plan, session
-        self._results, self._reporter = results, reporter
+    def __init__(self, plan: Plan, results: Path, reporter: Reporter):
+        self._plan, self._results, self._reporter = plan, results, reporter
         self._verifiers: dict[str, Verifier] = {}
         self._verdicts: dict[tuple[str, str], Verdict] = {}
         """By the labels of the task and of the backend with its mode."""
@@ -37,17 +34,6 @@ class Preparation:
         if notice:
             self._reporter.say(notice)
         return source
-
-    def new_record(self, cell: Cell) -> Record:
-        """A record with the surroundings filled in, and nothing of the cell itself."""
-        return Record(
-            session=self._session,
-            cell=cell,
-            created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            packages=dict(environment.package_versions()),
-            git=dict(environment.git_revision()),
-            machine=dict(environment.machine()),
-        )
 
     def ready(self, records: Sequence[Record]) -> list[Record]:
         """Those whose backend is there, verified or found wanting, with what the machine attains.

@@ -17,7 +17,7 @@ from suite.preparation import Preparation
 from suite.progress import Reporter
 from suite.records import Cell, Record
 from suite.timings import Timing
-from suite.together import Together
+from suite.together import Together, new_record
 from suite.tracking import Tracker
 
 
@@ -59,7 +59,7 @@ class Runner:
         self._plan, self._results = plan, results
         self._tracker, self._reporter = tracker, reporter
         self.session = Session(resumed or new_session_id(), results, [], {})
-        self._preparation = Preparation(plan, self.session.id, results, reporter)
+        self._preparation = Preparation(plan, results, reporter)
         self._earlier = resume.earlier(results, resumed) if resumed else {}
 
     def run(self) -> Session:
@@ -92,7 +92,7 @@ class Runner:
         """The cells of one task and seed, verified, then trained in turns."""
         kept = [record for cell in group if (record := self._good_record(cell))]
         there = {record.cell.label: record for record in kept}
-        found = [there.get(cell.label) or self._preparation.new_record(cell) for cell in group]
+        found = [there.get(cell.label) or new_record(self.session.id, cell) for cell in group]
         self.session.records += found  # in the order asked for, whichever is kept first
         self._take_over(kept)
         for record in found:

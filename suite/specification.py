@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -40,3 +42,29 @@ def _named(constants: Any) -> Any:
         return constants
     fields = {f.name: _named(getattr(constants, f.name)) for f in dataclasses.fields(constants)}
     return {"name": type(constants).__name__, **fields}
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"optimizer": {"rho": .9}}`` as ``{"optimizer.rho": .9}``."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        found |= flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
+    return found
+
+
+def differing(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Constants that are not the same in two specifications, each in words with both values.
+
+    How a library computed a metric, by its signature, is no constant.
+    """
+    missing = "not there"
+    before, after = (
+        {name: value for name, value in flat(tree).items() if not name.startswith("signatures.")}
+        for tree in (then, json.loads(json.dumps(now)))
+    )
+    return [
+        f"{name} was {before.get(name, missing)} and is {after.get(name, missing)}"
+        for name in sorted(before.keys() | after.keys())
+        if name not in before or name not in after or before[name] != after[name]
+    ]

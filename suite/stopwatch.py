@@ -35,16 +35,14 @@ class Stopwatch:
         """By task."""
         self.interrupted = False
         self._plan, self._results, self._reporter = plan, results, reporter
-        self._preparation = Preparation(plan, self.session, results, reporter)
+        self._preparation = Preparation(plan, results, reporter)
 
     def run(self) -> None:
         """KeyboardInterrupt if the user interrupts, NotWritten if a timing cannot be kept."""
         for choice in self._plan.choices:
             source = self._preparation.source(choice[0])
             seed = self._plan.seeds.start
-            found = [
-                self._preparation.new_record(c) for c in cells(self._plan, choice, seed, source)
-            ]
+            found = [new_record(self.session, c) for c in cells(self._plan, choice, seed, source)]
             self.records += found
             todo = self._preparation.ready(found)
             if todo:

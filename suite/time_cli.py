@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +12,7 @@ import tasks
 from suite import memory, options, records
 from suite.console import output
 from suite.options import (
+    RESULTS,
     BackendOption,
     BaseOption,
     ConstantsOption,
@@ -50,7 +50,7 @@ def time(
     ] = 60,
     timeout: TimeoutOption = 3600,
     memory_limit: MemoryOption = None,
-    results: ResultsOption = Path("results"),
+    results: ResultsOption = RESULTS,
     as_json: JsonOption = False,
 ) -> None:
     """Time backends in turns, after verifying them, without training to the end.
@@ -58,7 +58,7 @@ def time(
     A backend that is given twice is timed as two: what they differ by, the clock cannot see.
     """
     options.require_possible(threads, timeout)
-    choices = options.choices(task or tasks.NAMES)
+    choices = tasks.chosen(task or tasks.NAMES)
     chosen = backends.chosen(backend, mode, repeated=True)
     plan = Plan(
         choices=choices,

@@ -12,10 +12,10 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from suite import timings
+from suite import environment, timings
 from suite.launch import Ending, Event, Worker
 from suite.noise import Watch
-from suite.records import Record
+from suite.records import Cell, Record
 from suite.timings import Contestant, Timing
 from suite.turns import Turns
 
@@ -85,10 +85,7 @@ class Together:
     def _end(self) -> None:
         """Says in the records how their workers ended, or that those that live did well."""
         for record, worker in zip(self._records, self._workers, strict=True):
-            ending = worker.ending or Ending("ok", None)
-            record.outcome, record.reason = ending.outcome, ending.reason
-            if ending.outcome != "ok":
-                record.stderr = ending.stderr
+            _end(record, worker.ending or Ending("ok", None))
 
     def _catch_up(self, turns: Turns) -> None:
         """Brings those that went on from earlier checkpoints level with the furthest one.
@@ -169,6 +166,50 @@ class Together:
                 warnings=watch.warnings(contestants),
             )
         )
+
+
+def new_record(session: str, cell: Cell) -> Record:
+    """A record that begins now, of what is installed here."""
+    return Record(
+        session=session,
+        cell=cell,
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        packages=dict(environment.package_versions()),
+        git=dict(environment.git_revision()),
+        machine=dict(environment.machine()),
+    )
+
+
+def train_alone(
+    record: Record, on_event: Callable[[Event], None], timeout: float | None = None
+) -> None:
+    """Trains the record's cell and fills it in, without timing what nothing is compared with.
+
+    KeyboardInterrupt if the user interrupts.
+    """
+    finished: list[Event] = []
+
+    def absorb_it(event: Event) -> None:
+        absorb(record, event)
+        on_event(event)
+        if event["event"] == "finished":
+            finished.append(event)
+
+    with Worker(record.cell, "train", absorb_it, timeout) as worker:
+        while worker.turn() and not finished:
+            pass
+        if worker.ending is None:
+            worker.turn("stop")
+        assert worker.ending
+        if worker.ending.outcome == "interrupted":
+            raise KeyboardInterrupt
+        _end(record, worker.ending)
+
+
+def _end(record: Record, ending: Ending) -> None:
+    record.outcome, record.reason = ending.outcome, ending.reason
+    if ending.outcome != "ok":
+        record.stderr = ending.stderr
 
 
 def absorb(record: Record, event: Event) -> None:

@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime
@@ -24,6 +24,7 @@ import tasks
 from suite import records
 from suite.curves import draw_curves
 from suite.records import Record
+from suite.specification import flat
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -128,6 +129,18 @@ class Tracker:
             found = self._client.search_experiments()
         return {e.name: e.experiment_id for e in found if e.name in tasks.NAMES}
 
+    def fetch_record(self, run: str, folder: Path) -> Path | None:
+        """Brings the record that a cell's run keeps into ``folder``; None if it keeps none.
+
+        TrackingError as for ``log``, or if there is no such run.
+        """
+        with self._translated_errors():
+            names = [artifact.path for artifact in self._client.list_artifacts(run)]
+            for name in names:
+                if name.endswith(".json"):
+                    return Path(self._client.download_artifacts(run, name, str(folder)))
+        return None
+
     @contextmanager
     def _translated_errors(self) -> Iterator[None]:
         """MLflow's stores raise errors of many libraries: they all become TrackingError."""
@@ -143,6 +156,7 @@ class Tracker:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         # it would print the address, password and all, where `run --json` prints its document
         os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
         from mlflow import MlflowClient  # slow to import
@@ -283,17 +297,8 @@ def _params(record: Record) -> list[Any]:
     from mlflow.entities import Param
 
     return [
-        Param(k, str(v)) for k, v in {**asdict(record.cell), **_flat(record.specification)}.items()
+        Param(k, str(v)) for k, v in {**asdict(record.cell), **flat(record.specification)}.items()
     ]
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """``{"optimizer": {"rho": .9}}`` as ``{"optimizer.rho": .9}``."""
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        flat |= _flat(value, f"{name}.") if isinstance(value, Mapping) else {name: value}
-    return flat
 
 
 def _metrics(record: Record) -> Iterator[Metric]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -71,6 +71,11 @@ def choices(wanted: str) -> tuple[Choice, ...]:
         there = ", ".join(v for v in known if v) or "none: ask for the task alone"
         raise RequestError(f"{name} has no variant {variant!r}; its variants are: {there}")
     return ((name, variant),)
+
+
+def chosen(wanted: Iterable[str]) -> tuple[Choice, ...]:
+    """All that ``wanted`` asks for, once each. RequestError for an unknown task or variant."""
+    return tuple(dict.fromkeys(choice for one in wanted for choice in choices(one)))
 
 
 def load(

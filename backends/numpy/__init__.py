@@ -33,6 +33,10 @@ def describe() -> dict[str, Any]:
     return {"devices": ["cpu"], "threads": {}, "precision": {}}
 
 
+def repeatable(device: str, threads: int) -> str | None:
+    return None
+
+
 def product(a: Array, b: Array) -> Array:
     found: Array = a @ b
     return found

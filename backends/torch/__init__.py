@@ -80,6 +80,10 @@ def describe() -> dict[str, Any]:
     return {"devices": ["cpu", *cuda], "threads": threads, "precision": precision}
 
 
+def repeatable(device: str, threads: int) -> str | None:
+    return None if device == "cpu" else "some kernels on a GPU add in an order that varies"
+
+
 def product(a: Array, b: Array) -> Array:
     import torch
 

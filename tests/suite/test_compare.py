@@ -47,7 +47,7 @@ def test_only_a_whole_interval_decides(low: float, high: float, verdict: str) ->
 
 @pytest.fixture
 def preparation(tmp_path: Path) -> Preparation:
-    return Preparation(PLAN, "session", tmp_path, Reporter())
+    return Preparation(PLAN, tmp_path, Reporter())
 
 
 def copied(folder: Path) -> Path:

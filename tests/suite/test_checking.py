@@ -1,0 +1,241 @@
+"""A check against baselines: what has not changed passes, and a planted fault is named."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from suite import checking
+from suite.baselines import FALSE_ALARMS
+from suite.checking import Result, judged
+from suite.contract import Envelope
+from suite.equivalence import Finding as Compared
+from suite.equivalence import Verdict
+from suite.findings import Finding
+from suite.records import Record
+from tests.suite.command import assert_refused, tetragrad
+from tests.suite.examples import example_record
+from tests.suite.test_baselines import example_baseline, example_runs
+from tests.suite.test_equivalence import plant
+
+PLACE = "fashion_mlp numpy:eager"
+SAME = Verdict("fashion_mlp", "numpy", "float32", 9, (Compared("loss", 1e-9, 1e-6, "", True),))
+ENVELOPE = Envelope(steps=9, loss=1e-6, gradient=1, state=1)
+
+
+def judge(
+    change: Callable[[Record], None] = lambda record: None,
+    verdict: Verdict = SAME,
+    **baseline: Any,
+) -> dict[str, Finding]:
+    """What is said of the baseline's first run, changed, by what it is about."""
+    record = example_runs()[0]
+    change(record)
+    against = replace(example_baseline(), **baseline)
+    found = judged(against, Result(record, verdict, ENVELOPE), FALSE_ALARMS / 8)
+    assert all(f.name.startswith(f"{PLACE}: ") for f in found)
+    return {f.name.removeprefix(f"{PLACE}: "): f for f in found}
+
+
+def failed(found: dict[str, Finding]) -> list[str]:
+    return [f"{name} {f.verdict}" for name, f in found.items() if f.passed is False]
+
+
+class TestJudged:
+    def test_what_is_as_it_was_passes(self) -> None:
+        found = judge()
+        assert failed(found) == []
+        assert list(found) == [
+            *("outcome", "equivalence", "constants", "data", "loss at step 1"),
+            *("losses at fixed steps", "train_loss, epoch 1", "train_loss, epoch 2"),
+            *("test_loss", "test_accuracy"),
+        ]
+        assert "steps 2, 5:" in found["losses at fixed steps"].reason  # 10 is past the envelope
+        assert found["test_loss"].verdict == "no band"
+
+    @pytest.mark.parametrize(("value", "side"), [(0.77, "below"), (0.83, "above")])
+    def test_a_metric_may_be_too_good_as_well(self, value: float, side: str) -> None:
+        found = judge(lambda record: record.epochs[1]["metrics"].update(test_accuracy=value))
+        assert failed(found) == [f"test_accuracy {side} its band"]
+        assert re.match(rf"{value}, the band is \[0.78\d*, 0.81\d*\]: 0.8 \+- 0.003 in 10 runs",
+                        found["test_accuracy"].reason)  # fmt: skip
+
+    @pytest.mark.parametrize(("error", "passed"), [(1.9e-6, True), (2.1e-6, False)])
+    @pytest.mark.parametrize(
+        ("step", "name"), [(0, "loss at step 1"), (1, "losses at fixed steps")]
+    )
+    def test_losses_of_the_same_seed_part_by_rounding_alone(
+        self, step: int, name: str, error: float, passed: bool
+    ) -> None:
+        def change(record: Record) -> None:
+            record.chunks[0]["losses"][step] *= 1 + error
+
+        assert failed(judge(change)) == ([] if passed else [f"{name} changed"])
+
+    @pytest.mark.parametrize("other", [{"packages": {"numpy": "1"}}, {"machine": {"cpu": "an"}}])
+    def test_of_other_versions_or_processors_the_first_loss_alone_is_judged(
+        self, other: dict[str, Any]
+    ) -> None:
+        def change(record: Record) -> None:
+            record.chunks[0]["losses"][1] *= 2
+
+        found = judge(change, **other)
+        assert failed(found) == []
+        assert found["losses at fixed steps"].passed is None
+        assert failed(judge(lambda r: r.chunks[0]["losses"].__setitem__(0, 3.0), **other)) == [
+            "loss at step 1 changed"
+        ]
+
+    def test_a_seed_that_the_baseline_does_not_have_has_bands_alone(self) -> None:
+        def change(record: Record) -> None:
+            record.cell = replace(record.cell, seed=99)
+            record.chunks[0]["losses"][0] = 3.0
+
+        assert failed(judge(change)) == []
+        assert "loss at step 1" not in judge(change)
+
+    def test_other_constants_are_named_and_nothing_else_is_compared(self) -> None:
+        before = {**example_record().specification, "hidden": 64, "parameters": 5}
+        found = judge(specification=before)
+        assert failed(found) == ["constants changed"]
+        for words in ("hidden was 64 and is 128", "parameters was 5 and is not there"):
+            assert words in found["constants"].reason
+        assert "test_accuracy" not in found
+
+    def test_other_data_are_never_compared(self) -> None:
+        found = judge(provenance={"digest": "ff00", "source": "generated"})
+        assert failed(found) == ["data changed"]
+        assert "test_accuracy" not in found
+
+    def test_a_cell_that_was_ok_and_is_not(self) -> None:
+        def change(record: Record) -> None:
+            record.outcome, record.reason = "skipped", "NumPy is not installed"
+            record.specification = {}
+
+        found = judge(change)
+        assert failed(found) == ["outcome skipped"]
+        assert "NumPy is not installed" in found["outcome"].reason
+        assert "test_accuracy" not in found
+
+    def test_another_model_is_named(self) -> None:
+        parted = replace(SAME, findings=(Compared("loss", 1e-2, 1e-6, "step 3", False),))
+        found = judge(verdict=parted)
+        assert failed(found) == ["equivalence not the same model"]
+        assert "loss parts at step 3" in found["equivalence"].reason
+
+
+def test_every_backend_has_seeds_of_its_own() -> None:
+    chosen = [("numpy", "eager"), ("jax", "jit")]
+    cells = checking.planned(("fashion_mlp", None), chosen, "smoke", "real", range(3, 8))
+    assert [cell.seed for cell in cells] == list(range(3, 13))
+    own = checking.cells_of(example_baseline(), [("jax", "jit"), ("torch", "eager")], None)
+    assert [(cell.backend, cell.seed, cell.data) for cell in own] == [("jax", 5, "generated")]
+
+
+def test_only_runs_that_are_good_make_a_baseline() -> None:
+    record = example_runs()[0]
+    assert checking.why_not(Result(record, SAME)) is None
+    parted = replace(SAME, outcome="crashed", reason="it fell")
+    assert "is not verified: crashed: it fell" in str(checking.why_not(Result(record, parted)))
+    record.outcome, record.reason = "diverged", "the loss is nan"
+    assert "diverged, the loss is nan" in str(checking.why_not(Result(record, SAME)))
+
+
+OPTIONS = ("--task", "fashion_mlp", "--data", "generated")
+BOTH = ("--backend", "numpy", "--backend", "torch")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a baseline of NumPy and PyTorch, made as a user makes it."""
+    folder = tmp_path_factory.mktemp("baseline")
+    done = tetragrad(folder, "baseline", "update", *OPTIONS, *BOTH)
+    assert done.returncode == 0, done
+    return folder
+
+
+def test_what_has_not_changed_passes_and_is_written_down(made: Path) -> None:
+    (path,) = (made / "results" / "baselines").iterdir()
+    document = json.loads(path.read_text())
+    assert [run["seed"] for run in document["runs"]] == list(range(10))
+    assert document["made"]["command"].endswith("--backend numpy:eager --backend torch:eager")
+    done = tetragrad(made, "check", *OPTIONS, *BOTH, "--junit", "c.xml", "--markdown", "c.md")
+    assert done.returncode == 0, done
+    assert "20 checked, 0 not as in the baselines" in done.stdout
+    assert "| ✅ | fashion_mlp torch:eager: test_accuracy | in its band |" in (
+        made / "c.md"
+    ).read_text(encoding="utf-8")
+    (suite,) = ElementTree.parse(made / "c.xml").getroot()
+    assert suite.attrib["tests"] == "20"
+
+
+def test_what_has_no_baseline_is_refused(made: Path) -> None:
+    words = ("fashion_mlp has no baseline of the full profile on generated data", "update")
+    assert_refused(tetragrad(made, "check", *OPTIONS, "--profile", "full"), *words)
+    assert_refused(tetragrad(made, "check", *OPTIONS, "--backend", "jax"), "no run of jax:jit")
+
+
+@pytest.mark.parametrize(
+    ("file", "right", "wrong", "backend", "named"),
+    [
+        (
+            "numpy/layers.py",
+            "return x.T @ dy, np.ones(len(dy), dy.dtype) @ dy",
+            "return x.T @ dy, -np.ones(len(dy), dy.dtype) @ dy",
+            "numpy",
+            "numpy:eager: equivalence: not the same model .*differences parts at hidden.bias",
+        ),
+        (
+            "torch/optimizers.py",
+            "scale = torch._foreach_add(v, epsilon)\n                torch._foreach_rsqrt_(scale)",
+            "scale = torch._foreach_sqrt(v)\n                torch._foreach_add_(scale, epsilon)"
+            "\n                torch._foreach_reciprocal_(scale)",
+            "torch",
+            "torch:eager: equivalence: not the same model .*loss parts at step 2",
+        ),
+        (
+            "torch/optimizers.py",
+            "torch._foreach_mul_(v, rho)",
+            "rho = 0.99\n                torch._foreach_mul_(v, rho)",
+            "torch",
+            "torch:eager: equivalence: not the same model .*loss parts at step 2",
+        ),
+        (
+            "../tasks/fashion_mlp.py",
+            "data.labels[s][:n].astype(np.int32)",
+            "np.random.default_rng(0).permutation(data.labels[s][:n]).astype(np.int32)",
+            "numpy",
+            "numpy:eager: test_accuracy: below its band",
+        ),
+        (
+            "../tasks/initializers.py",
+            "np.sqrt(6",
+            "np.sqrt(3",
+            "numpy",
+            r"numpy:eager: loss at step 1: changed \(at step 1 the loss was .* with seed 0 and is",
+        ),
+    ],
+    ids=[
+        "wrong sign of a gradient",
+        "epsilon outside the root",
+        "a constant of one backend alone",
+        "shuffled labels",
+        "another initial distribution",
+    ],
+)
+def test_a_planted_fault_is_caught_and_named(
+    tmp_path: Path, made: Path, file: str, right: str, wrong: str, backend: str, named: str
+) -> None:
+    plant(tmp_path, file, right, wrong)
+    folder = ("--baselines", str(made / "results" / "baselines"))
+    options = (*OPTIONS, "--backend", backend, *folder)
+    done = tetragrad(tmp_path, "check", *options, PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1, done
+    assert re.search(f"^fashion_mlp {named}", done.stdout, re.MULTILINE), done.stdout
