@@ -134,18 +134,17 @@ def run(
             memory_limit=limit,
         )
     session = _run(plan, results, tracking_uri, resume)
-    if as_json:
-        print(json.dumps(summary.document(session), indent=1))
-    else:
-        _show(session)
+    _show(session, as_json)
     if report and not (session.interrupted or session.not_written):
         files = _report(results, [session.id], None, tracking_uri)
-        if not as_json:
-            print(f"report: {files.html}")
+        print(f"report: {files.html}", file=sys.stderr if as_json else sys.stdout)
     raise typer.Exit(exit_code(session))
 
 
-def _show(session: Session) -> None:
+def _show(session: Session, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(summary.document(session), indent=1))
+        return
     summary.print_tables(session, output())
     print(f"records: {session.results / 'records' / session.id}")
     print("to see them in MLflow: tetragrad browse")

@@ -21,7 +21,7 @@ from suite.progress import Reporter
 from suite.records import Record
 from suite.runner import new_session_id
 from suite.timings import Timing
-from suite.together import Together
+from suite.together import Together, new_record
 
 
 class Stopwatch:
