@@ -60,6 +60,7 @@ from suite.options import (
     TaskOption,
     ThreadsOption,
     TimeoutOption,
+    TimingLimitOption,
     UriOption,
 )
 from suite.plan import Plan
@@ -92,10 +93,7 @@ def run(
     early_stopping: PatienceOption = None,
     option: ConstantsOption = [],  # noqa: B006
     timeout: TimeoutOption = 3600,
-    timing_limit: Annotated[
-        float,
-        typer.Option(min=0, help="Seconds added for a task, at most, to know speed ratios to 2%."),
-    ] = 20,
+    timing_limit: TimingLimitOption = 20,
     base: BaseOption = None,
     memory_limit: MemoryOption = None,
     checkpoint_every: CheckpointOption = 60,

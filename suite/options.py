@@ -104,6 +104,10 @@ ConstantsOption = Annotated[
     typer.Option("--set", metavar="NAME=VALUE", help="Set an option of a task; repeatable."),
 ]
 TimeoutOption = Annotated[float, typer.Option(help="Seconds that a cell may take.")]
+TimingLimitOption = Annotated[
+    float,
+    typer.Option(min=0, help="Seconds added for a task, at most, to know speed ratios to 2%."),
+]
 BaseOption = Annotated[
     str | None,
     typer.Option(
