@@ -19,7 +19,9 @@ from suite.records import Cell
 from suite.statistics import median_interval, settled
 
 SCHEMA_VERSION = 1
-LEAST_ROUNDS = 5
+LEAST_ROUNDS = 8
+SURE = 0.98
+"""Confidence at which rounds end: more than what is told, for one looks after every round."""
 PRECISE = 0.02
 """Half the width of a ratio's interval, relative, at which it is known well enough."""
 
@@ -109,7 +111,7 @@ class Timing:
             return str(self.wanted_base)
         return next((c.name for c in self.contestants if c.backend == "numpy"), names[0])
 
-    def precise(self, confidence: float = 0.95) -> bool:
+    def precise(self, confidence: float = SURE) -> bool:
         """Whether there are enough rounds, and all ratios to the base are known well enough."""
         if len(self.samples) < LEAST_ROUNDS:
             return False

@@ -36,7 +36,7 @@ class Together:
         on_event: Callable[[Record, Event], None],
         job: Callable[[Record], dict[str, Any]] = lambda record: {},
         base: str | None = None,
-        confidence: float = 0.95,
+        confidence: float = timings.SURE,
     ):
         self.timing: Timing | None = None
         self._records, self._on_event = records, on_event
