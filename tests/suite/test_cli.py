@@ -303,14 +303,13 @@ class TestFaults:
 
 class TestOtherCommands:
     def test_list_says_what_is_there_and_why_something_is_not(self, tmp_path: Path) -> None:
-        (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['torch'] = None")
+        (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['jax'] = None")
         done = tetragrad(tmp_path, "list", PYTHONPATH=str(tmp_path), COLUMNS="200")
         assert done.returncode == 0, done.stderr
         assert "fashion_mlp" in done.stdout
-        assert "pip install 'tetragrad[torch]'" in done.stdout
-        assert re.search(r"jax\W+\d+\.\d+\.\d+\W+jit\W+cpu:0", done.stdout)
+        assert "pip install 'tetragrad[jax]'" in done.stdout
+        assert re.search(r"torch\W+[\d.]+\S*\W+eager\W+cpu", done.stdout)
         assert re.search(r"tensorflow\W+[\d.]+\W+xla\W+/device:CPU:0", done.stdout)
-        assert re.search(r"torch\W+compile\W.*pip install 'tetragrad\[torch\]'", done.stdout)
 
     def test_show_has_all_four_implementations(self, tmp_path: Path) -> None:
         done = tetragrad(tmp_path, "show", "fashion_mlp", COLUMNS="400")
