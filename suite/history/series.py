@@ -174,11 +174,10 @@ def _counted(table: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, dict[str, 
     """Without what does not count: a speed in a session that has a cell not verified."""
     if not cells.is_of_time(metric):
         return table, {}
-    same = table.groupby(["session", "backend", "mode"])["verified"].transform("all")
     left: dict[str, dict[str, None]] = {}
-    for row in table[~same].itertuples():
+    for row in table[~table["verified"]].itertuples():
         left.setdefault(f"{row.backend}:{row.mode}", {})[row.session] = None
-    return table[same], {name: tuple(sessions) for name, sessions in left.items()}
+    return table[table["verified"]], {name: tuple(sessions) for name, sessions in left.items()}
 
 
 def _session(name: str, own: pd.DataFrame) -> Session:
