@@ -1,5 +1,4 @@
-"""The command line: ``tetragrad run | verify | list | data | sync | show | report | history |
-browse``.
+"""The command ``tetragrad``: run, verify, list, data, sync, show, report, history, browse.
 
 Exit codes: 0 all well; 1 the run found a failure; 2 the request was wrong; 130 interrupted.
 """

@@ -122,7 +122,7 @@ def build(
     sessions = table.groupby("conditions", sort=False)["session"].nunique()
     own = table[table["conditions"] == conditions]
     counted, unverified = _counted(own, metric)
-    shown = {str(name): _session(str(name), cells) for name, cells in own.groupby("session")}
+    shown = {str(name): _session(str(name), rows) for name, rows in own.groupby("session")}
     found = (
         Series(backend, mode, tuple(_points(group, metric, shown)))
         for (backend, mode), group in counted.groupby(["backend", "mode"], sort=False)
