@@ -1,4 +1,6 @@
-"""Sessions: bench, tests, lint, verify, browse. ``pip install nox``, then ``nox -s bench``.
+"""Sessions: bench, tests, lint, verify, browse, asv, asv-compare, asv-publish.
+
+``pip install nox``, then ``nox -s bench``.
 
 They share one environment, made on first use and again when the pins change: the three frameworks
 are 3.6 GB. It is made with pip, whose constraint on torch takes the CPU build where one is offered.
@@ -69,3 +71,29 @@ def verify(session: nox.Session) -> None:
 def browse(session: nox.Session) -> None:
     """Open the results in MLflow; arguments go to `tetragrad browse`."""
     session.run(str(environment(session) / "tetragrad"), "browse", *session.posargs)
+
+
+@nox.session
+def asv(session: nox.Session) -> None:
+    """Measure the current commit with asv, in this environment; arguments go to `asv run`."""
+    programs = environment(session)
+    git = ("git", "-C", str(ROOT))
+    if session.run(*git, "status", "--porcelain", external=True, silent=True):
+        session.error("the results would stand under a commit that they are not of; commit first")
+    commit = str(session.run(*git, "rev-parse", "HEAD", external=True, silent=True)).strip()
+    session.run(str(programs / "asv"), "machine", "--yes", silent=True)
+    own = ("--python", "same", "--set-commit-hash", commit)
+    session.run(str(programs / "asv"), "run", *own, *session.posargs)
+
+
+@nox.session(name="asv-compare")
+def asv_compare(session: nox.Session) -> None:
+    """Compare what asv measured of two commits, by default the last two: [BASE HEAD]."""
+    revisions = session.posargs or ("HEAD~1", "HEAD")
+    session.run(str(environment(session) / "asv"), "compare", *revisions)
+
+
+@nox.session(name="asv-publish")
+def asv_publish(session: nox.Session) -> None:
+    """Make pages of all that asv measured, regressions listed; `asv preview` shows them."""
+    session.run(str(environment(session) / "asv"), "publish", *session.posargs)

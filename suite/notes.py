@@ -51,22 +51,21 @@ def write(tracker: Tracker, results: Path, session: str = "*") -> None:
 
 def _write(tracker: Tracker, results: Path, session: str, found: list[Record]) -> None:
     """The notes on one task in a session, if it has a run in MLflow."""
+    basis = f"{len(found)} {max(record.created for record in found)}"
     with tracker.connection() as client:
         experiment = client.get_experiment_by_name(found[0].cell.task)
         run = experiment and tracker.find_session_run(experiment.experiment_id, session)
-        if not (experiment and run):
+        if not (experiment and run) or client.get_run(run).data.tags.get(NOTED_TAG) == basis:
             return
-        basis = f"{len(found)} {max(record.created for record in found)}"
-        if client.get_run(run).data.tags.get(NOTED_TAG) == basis:
-            return
-        report = content.build(found, [*timings.of_session(results, session).values()])
-        summary = "\n\n".join("\n".join(exports.in_markdown(s)) for s in report.sections)
+    sections = content.build(found, [*timings.of_session(results, session).values()]).sections
+    summary = "\n\n".join("\n".join(exports.in_markdown(section)) for section in sections)
+    answers = "\n\n".join(answer(section, session) for section in sections)
+    with tracker.connection() as client:
         client.set_tag(run, NOTE, shortened(summary, session))
         if session >= experiment.tags.get(LATEST_TAG, ""):
-            lines = (answer(section, session) for section in report.sections)
-            text = shortened("\n\n".join(lines), session)
-            client.set_experiment_tag(experiment.experiment_id, NOTE, text)
-            client.set_experiment_tag(experiment.experiment_id, LATEST_TAG, session)
+            told = {NOTE: shortened(answers, session), LATEST_TAG: session}
+            for tag, value in told.items():
+                client.set_experiment_tag(experiment.experiment_id, tag, value)
         client.set_tag(run, NOTED_TAG, basis)  # last: what broke off before is done again
 
 

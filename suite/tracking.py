@@ -118,7 +118,7 @@ class Tracker:
         """
         with self._translated_errors():
             client = self._client
-            import mlflow
+            import mlflow  # slow to import
 
             mlflow.set_tracking_uri(self._uri)
             yield client

@@ -64,7 +64,8 @@ def read(tracker: Tracker, choice: tasks.Choice) -> pd.DataFrame:
     """The cells of a task and variant that went well, oldest first.
 
     Columns: ``session``, ``created`` [UTC], ``commit``, ``dirty``, ``backend``, ``mode``, ``seed``,
-    ``verified``, ``conditions``, ``versions`` (a dict by package) and ``metrics.<name>``.
+    ``verified`` (with all seeds of the session), ``conditions``, ``versions`` (a dict by package)
+    and ``metrics.<name>``.
     RequestError if there are none, or the store cannot be read.
     """
     task, variant = choice
@@ -114,6 +115,9 @@ def _tidied(found: pd.DataFrame) -> pd.DataFrame:
             ],
         }
     )
+    # one seed that is not verified takes the speed of all
+    seeds = tidied.groupby(["session", "backend", "mode"])
+    tidied["verified"] = seeds["verified"].transform("all")
     metrics = found[[name for name in found if name.startswith(METRIC)]]
     return pd.concat([tidied, metrics], axis="columns")
 

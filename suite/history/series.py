@@ -122,7 +122,7 @@ def build(
     sessions = table.groupby("conditions", sort=False)["session"].nunique()
     own = table[table["conditions"] == conditions]
     counted, unverified = _counted(own, metric)
-    shown = {str(name): _session(str(name), cells) for name, cells in own.groupby("session")}
+    shown = {str(name): _session(str(name), rows) for name, rows in own.groupby("session")}
     found = (
         Series(backend, mode, tuple(_points(group, metric, shown)))
         for (backend, mode), group in counted.groupby(["backend", "mode"], sort=False)
@@ -174,11 +174,10 @@ def _counted(table: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, dict[str, 
     """Without what does not count: a speed in a session that has a cell not verified."""
     if not cells.is_of_time(metric):
         return table, {}
-    same = table.groupby(["session", "backend", "mode"])["verified"].transform("all")
     left: dict[str, dict[str, None]] = {}
-    for row in table[~same].itertuples():
+    for row in table[~table["verified"]].itertuples():
         left.setdefault(f"{row.backend}:{row.mode}", {})[row.session] = None
-    return table[same], {name: tuple(sessions) for name, sessions in left.items()}
+    return table[table["verified"]], {name: tuple(sessions) for name, sessions in left.items()}
 
 
 def _session(name: str, own: pd.DataFrame) -> Session:

@@ -136,3 +136,13 @@ def test_a_store_that_is_away_costs_nothing(results: Path, monkeypatch: pytest.M
     (message,) = heard
     assert "tetragrad sync" in message
     notes.try_write(Tracker(tracking.NONE, results), results, SESSION, said)
+
+
+def test_a_damaged_timing_is_told_and_costs_nothing_else(results: Path) -> None:
+    tracker = log(results, [record("numpy")], reported.timing(("numpy", "eager", [1.0])))
+    (path,) = (results / "timings" / SESSION).iterdir()
+    path.write_text("{}")
+    heard: list[str] = []
+    notes.try_write(tracker, results, SESSION, heard.append)
+    assert f"{path} is not a timing" in heard[0]
+    assert run_note(results) == ""
