@@ -45,6 +45,7 @@ from suite.options import (
     MemoryOption,
     ModeOption,
     PatienceOption,
+    ProfileOption,
     ResultsOption,
     ResumeOption,
     TaskOption,
@@ -87,9 +88,7 @@ def run(
     backend: BackendOption = [],  # noqa: B006
     mode: ModeOption = None,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.cpu,
-    profile: Annotated[
-        str, typer.Option(help=f"How much to train: {', '.join(tasks.PROFILES)}.")
-    ] = "quick",
+    profile: ProfileOption = "quick",
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 1,
     first_seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads of every backend.")] = 1,

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+import tasks
+
 
 class Data(StrEnum):
     """Which data to use."""
@@ -76,6 +78,9 @@ PatienceOption = Annotated[
         metavar="PATIENCE",
         help="End after so many epochs without a lower validation metric; keep the best.",
     ),
+]
+ProfileOption = Annotated[
+    str, typer.Option(help=f"How much to train: {', '.join(tasks.PROFILES)}.")
 ]
 BASELINES = RESULTS / "baselines"
 BaselinesOption = Annotated[Path, typer.Option("--baselines", help="Where baselines lie.")]

@@ -27,6 +27,7 @@ from suite.options import (
     Data,
     DataOption,
     ModeOption,
+    ProfileOption,
     ResultsOption,
     TaskOption,
     TimeoutOption,
@@ -41,9 +42,6 @@ from tasks import datasets
 
 INTERRUPTED = 130
 SMOKE = tasks.PROFILES[0]
-ProfileOption = Annotated[
-    str, typer.Option(help=f"How much to train: {', '.join(tasks.PROFILES)}.")
-]
 app = typer.Typer(help="What runs are held against in `check`.", no_args_is_help=True)
 
 
