@@ -113,13 +113,13 @@ def check(
         cells = _cells(results, timeout, reporter)
         with _interruptible():
             findings = checking.check(found, cells, profile)
-    for path, text in ((junit, findings.junit()), (markdown, findings.markdown())):
-        if path:
-            _write(path, text)
     console = output()
     _print_findings([finding for finding in findings.found if not finding.passed], console)
     counts = f"{len(findings.found)} checked, {len(findings.failed)} not as in the baselines"
     console.print(counts, highlight=False)
+    for path, text in ((junit, findings.junit()), (markdown, findings.markdown())):
+        if path:
+            _write(path, text)
     raise typer.Exit(findings.exit_code)
 
 
