@@ -254,8 +254,11 @@ def _quantities(
     """Each in its band, which has two ends: what is too good has not learned the task either."""
     now = baselines.quantities(record)
     for quantity in baseline.names:
-        name, value = f"{place}: {quantity}", now[quantity]
+        name, value = f"{place}: {quantity}", now.get(quantity)
         band = baselines.band(baseline.values(quantity), false_alarms)
+        if value is None:
+            yield Finding(name, "missing", "the baseline's runs have it", False)
+            continue
         if band is None:
             yield Finding(name, "no band", "it was the same in all of the baseline's runs", None)
             continue

@@ -113,11 +113,11 @@ def check(
         cells = _cells(results, timeout, reporter)
         with _interruptible():
             findings = checking.check(found, cells, profile)
-    findings.write(markdown, junit)
     console = output()
     print_findings([finding for finding in findings.found if not finding.passed], console)
     counts = f"{len(findings.found)} checked, {len(findings.failed)} not as in the baselines"
     console.print(counts, highlight=False)
+    findings.write(markdown, junit)
     raise typer.Exit(findings.exit_code)
 
 

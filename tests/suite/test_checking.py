@@ -101,6 +101,10 @@ class TestJudged:
         assert failed(judge(change)) == []
         assert "loss at step 1" not in judge(change)
 
+    def test_a_metric_that_is_not_there_any_more(self) -> None:
+        found = judge(lambda record: record.targets.clear())
+        assert failed(found) == ["test_accuracy missing"]
+
     def test_other_constants_are_named_and_nothing_else_is_compared(self) -> None:
         before = {**example_record().specification, "hidden": 64, "parameters": 5}
         found = judge(specification=before)
