@@ -1,4 +1,4 @@
-"""Sessions: bench, tests, lint, verify, browse, asv, asv-compare, asv-publish.
+"""Sessions: bench, tests, lint, verify, browse, regress, asv, asv-compare, asv-publish.
 
 ``pip install nox``, then ``nox -s bench``.
 
@@ -49,6 +49,12 @@ def tests(session: nox.Session) -> None:
     """Run the tests, a file on each processor at a time; arguments go to pytest."""
     parallel = ("--numprocesses", "logical", "--maxprocesses", "4", "--dist", "loadfile")
     session.run(str(environment(session) / "pytest"), *parallel, *session.posargs)
+
+
+@nox.session
+def regress(session: nox.Session) -> None:
+    """Has anything become slower, worse or different? Arguments go to `tetragrad regress`."""
+    session.run(str(environment(session) / "tetragrad"), "regress", *session.posargs)
 
 
 @nox.session

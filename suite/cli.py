@@ -27,6 +27,7 @@ from suite import (
     notes,
     options,
     records,
+    regress_cli,
     regression_cli,
     sessions,
     showing,
@@ -297,6 +298,7 @@ app.command(name="compare")(compare_cli.command)
 app.command()(history)
 app.command()(regression_cli.reproduce)
 app.command()(regression_cli.check)
+app.command()(regress_cli.regress)
 app.add_typer(regression_cli.app, name="baseline")
 
 

@@ -61,7 +61,7 @@ def reproduce(
     reproduction.losses(record)
     task = reproduction.require_rerunnable(record)
     console = output()
-    with Reporter() as reporter, _interruptible():
+    with Reporter() as reporter, interruptible():
         reporter.busy(f"training {record.cell.label} again")
         rerun = reproduction.rerun(
             record,
@@ -105,13 +105,13 @@ def check(
     choices = tasks.chosen(task or tasks.NAMES)
     chosen = backends.chosen(backend, mode)
     with Reporter() as reporter:
-        there = checking.find(folder, choices, profile, _sources(choices, data, reporter))
+        there = checking.find(folder, choices, profile, sources(choices, data, reporter))
         found = [(baseline, checking.cells_of(baseline, chosen, seed)) for baseline in there]
         if not any(own for _, own in found):
             asked = ", ".join(f"{name}:{mode}" for name, mode in chosen)
             raise RequestError(f"the baselines have no run of {asked}; choose another --backend")
-        cells = _cells(results, timeout, reporter)
-        with _interruptible():
+        cells = cells_in(results, timeout, reporter)
+        with interruptible():
             findings = checking.check(found, cells, profile)
     console = output()
     print_findings([finding for finding in findings.found if not finding.passed], console)
@@ -145,11 +145,11 @@ def update(
     chosen = backends.chosen(backend, mode)
     range_ = range(first_seed, first_seed + seeds)
     bad: list[str] = []
-    with Reporter() as reporter, _interruptible():
-        sources = _sources(choices, data, reporter)
-        cells = _cells(results, timeout, reporter)
+    with Reporter() as reporter, interruptible():
+        used = sources(choices, data, reporter)
+        cells = cells_in(results, timeout, reporter)
         for choice in choices:
-            wanted = checking.planned(choice, chosen, profile, sources[choice[0]], range_)
+            wanted = checking.planned(choice, chosen, profile, used[choice[0]], range_)
             bad += _update(folder, [cells.run(cell) for cell in wanted], range_)
     for why in bad:
         Console(stderr=True).print(escape(f"no baseline: {why}"), style="red", soft_wrap=True)
@@ -172,7 +172,7 @@ def _update(folder: Path, found: Sequence[Result], seeds: range) -> list[str]:
     return []
 
 
-def _sources(
+def sources(
     choices: Sequence[tasks.Choice], data: Data, reporter: Reporter
 ) -> dict[str, DataSource]:
     """Which data each task has here."""
@@ -184,7 +184,7 @@ def _sources(
     return found
 
 
-def _cells(results: Path, timeout: float, reporter: Reporter) -> Cells:
+def cells_in(results: Path, timeout: float, reporter: Reporter) -> Cells:
     if timeout <= 0:
         raise RequestError(f"--timeout {timeout:g} leaves no time; give more than 0 seconds")
     records.require_writable(results)
@@ -192,7 +192,7 @@ def _cells(results: Path, timeout: float, reporter: Reporter) -> Cells:
 
 
 @contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Ctrl-C ends the command without a traceback."""
     try:
         yield

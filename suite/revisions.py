@@ -52,6 +52,14 @@ def checked_out(revision: str) -> Iterator[Path]:
             _git("worktree", "remove", "--force", str(tree))
 
 
+def before() -> str | None:
+    """What this source is to be compared with: the merge base, or the commit before; or nothing."""
+    head, fork = _git("rev-parse", "HEAD"), _git("merge-base", "HEAD", "origin/main")
+    if fork and fork != head:
+        return fork
+    return _git("rev-parse", "--verify", "--quiet", "HEAD~1")
+
+
 def short(revision: str) -> str:
     """A revision's abbreviated hash, or the revision as it is if git knows none."""
     return _git("rev-parse", "--short", "--end-of-options", revision) or revision

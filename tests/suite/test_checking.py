@@ -180,6 +180,19 @@ def test_what_has_not_changed_passes_and_is_written_down(made: Path) -> None:
     assert suite.attrib["tests"] == "20"
 
 
+def test_regress_is_check_and_compare_with_one_summary(made: Path) -> None:
+    done = tetragrad(made, "regress", "HEAD", *OPTIONS, "--backend", "numpy", "--limit", "0")
+    assert done.returncode in (0, 1), done.stderr
+    folder = made / "results" / "regress"
+    summary = (folder / "summary.md").read_text()
+    assert "fashion_mlp numpy:eager: equivalence | same model" in summary
+    speed = re.search(r"fashion_mlp in numpy:eager \| (same|slower|faster|undecided) \|", summary)
+    assert speed, summary
+    assert done.returncode == (speed[1] == "slower")  # by noise: nothing was changed
+    (suite,) = ElementTree.parse(folder / "junit.xml").getroot()
+    assert int(suite.attrib["failures"]) == done.returncode
+
+
 def test_what_has_no_baseline_is_refused(made: Path) -> None:
     words = ("fashion_mlp has no baseline of the full profile on generated data", "update")
     assert_refused(tetragrad(made, "check", *OPTIONS, "--profile", "full"), *words)
