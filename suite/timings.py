@@ -8,7 +8,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from math import hypot
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,9 @@ SCHEMA_VERSION = 1
 LEAST_ROUNDS = 8
 SURE = 0.98
 """Confidence at which rounds end: more than what is told, for one looks after every round."""
+PROCESS = 0.005
+"""Standard deviation of the ratio of two processes of one build, however long they are timed: where
+their memory happens to lie. Measured by ``tests.clock.trials``."""
 PRECISE = 0.02
 """Half the width of a ratio's interval, relative, at which it is known well enough."""
 
@@ -99,9 +104,16 @@ class Timing:
         return median_interval((rates / self.machine["matmul"]).tolist())
 
     def ratio(self, name: str, base: str, confidence: float = 0.95) -> Interval:
-        """How many times as fast as ``base`` it is, from ratios within rounds."""
+        """How many times as fast as ``base`` it is, from ratios within rounds.
+
+        The interval is that of the median, widened by what processes of one build differ by.
+        """
+        if name == base:
+            return 1.0, 1.0, 1.0
         own, other = (self.contestant(n).seconds for n in (name, base))
-        return median_interval(np.divide(other, own).tolist(), confidence)
+        middle, low, high = median_interval(np.divide(other, own).tolist(), confidence)
+        process = NormalDist().inv_cdf((1 + confidence) / 2) * PROCESS * middle
+        return middle, middle - hypot(middle - low, process), middle + hypot(high - middle, process)
 
     @property
     def base(self) -> str:

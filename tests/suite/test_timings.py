@@ -41,8 +41,10 @@ def timing(*seconds: list[float]) -> Timing:
 def test_rates_and_ratios_are_medians_over_rounds() -> None:
     found = timing([1.0, 2.0, 4.0], [0.5, 1.0, 2.0])
     assert found.throughput("torch:eager")[0] == 100
-    assert found.ratio("torch:eager", "numpy:eager") == (2, 2, 2)  # whatever the machine did
-    assert found.ratio("numpy:eager", "torch:eager") == (0.5, 0.5, 0.5)
+    own = 1.96 * timings.PROCESS  # all there is: in every round, whatever the machine did, it is 2
+    assert found.ratio("torch:eager", "numpy:eager") == pytest.approx((2, 2 - 2 * own, 2 + 2 * own))
+    assert found.ratio("numpy:eager", "torch:eager")[0] == 0.5
+    assert found.ratio("torch:eager", "torch:eager") == (1, 1, 1)
     with pytest.raises(RequestError, match="'jax' was not timed; there are: numpy:eager, torch"):
         found.ratio("jax", "numpy:eager")
 
@@ -54,7 +56,7 @@ def test_a_drift_of_the_machine_does_not_reach_the_ratios() -> None:
     found = timing(one.tolist(), other.tolist())
     middle, low, high = found.ratio("torch:eager", "numpy:eager")
     assert low < 1.25 < high
-    assert (high - low) / middle < 0.02
+    assert (high - low) / middle < 0.03
     rate, rate_low, rate_high = found.throughput("torch:eager")
     assert (rate_high - rate_low) / rate > 0.2
 
