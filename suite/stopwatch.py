@@ -34,6 +34,7 @@ class Stopwatch:
         self.timings: dict[str, Timing] = {}
         """By task."""
         self.interrupted = False
+        self.not_written = False
         self._plan, self._results, self._reporter = plan, results, reporter
         self._preparation = Preparation(plan, results, reporter)
 
@@ -70,11 +71,12 @@ class Stopwatch:
 
     @property
     def exit_code(self) -> int:
-        """0: everyone was verified and timed; 1: someone was not; 130: interrupted."""
+        """0: everyone was verified and timed, and it was kept; 1: not so; 130: interrupted."""
         if self.interrupted:
             return 130
         ran = [r for r in self.records if r.outcome != "skipped"]
-        return 0 if ran and all(r.outcome == "ok" and r.verified for r in ran) else 1
+        well = all(r.outcome == "ok" and r.verified for r in ran)
+        return 0 if ran and well and not self.not_written else 1
 
 
 def document(watch: Stopwatch) -> dict[str, Any]:

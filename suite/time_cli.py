@@ -83,6 +83,7 @@ def time(
             watch.interrupted = True
         except records.NotWritten as error:
             reporter.say(f"{error}: it cannot be written; make room, or give another --results")
+            watch.not_written = True
     if as_json:
         print(json.dumps(document(watch), indent=1))
     else:

@@ -48,6 +48,16 @@ def test_any_backend_is_the_base_and_the_table_says_so(tmp_path: Path) -> None:
     assert "GENERATED DATA" in done.stdout
 
 
+def test_a_timing_that_cannot_be_kept_is_shown_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "timings").write_text("a file where the folder should be")
+    done = tetragrad(tmp_path, "time", *ASKED, "--backend", "numpy")
+    assert done.returncode == 1
+    assert "numpy:eager" in done.stdout
+    assert "cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
