@@ -30,7 +30,7 @@ def tetragrad(folder: Path, *arguments: str, **environment: str) -> Any:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         env=_environment(environment),
     )
 

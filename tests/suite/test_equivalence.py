@@ -241,7 +241,7 @@ def test_the_speed_of_another_model_is_marked_wherever_it_is_shown(
     )
     done = tetragrad(tmp_path, "run", *options, PYTHONPATH=str(tmp_path))
     assert done.returncode == 1, done
-    assert re.search(rf"{backend}:eager .*k \? .* NO", done.stdout)
+    assert re.search(rf"{backend}:eager .*k\? .* NO", done.stdout)
     assert f"{backend}:eager is NOT VERIFIED, its speed does not count: {named}" in done.stdout
     assert re.search(rf"{backend}-eager.*ok, [\d,]+ samples/s \(NOT VERIFIED\)", done.stderr)
     document = json.loads(

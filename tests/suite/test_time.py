@@ -42,7 +42,7 @@ def test_the_same_twice_is_two_contestants_that_nothing_is_trained_of(tmp_path: 
 
 def test_any_backend_is_the_base_and_the_table_says_so(tmp_path: Path) -> None:
     both = ("--backend", "numpy", "--backend", "torch", "--base", "torch")
-    done = tetragrad(tmp_path, "time", *ASKED, *both)
+    done = tetragrad(tmp_path, "time", *ASKED, *both, COLUMNS="200")
     assert done.returncode == 0, done.stderr
     assert "x torch:eager" in done.stdout
     assert "GENERATED DATA" in done.stdout
