@@ -68,7 +68,7 @@ def speed(label: str, timing: Timing | None, verified: bool) -> tuple[str, str, 
     if timing is None or label not in {c.name for c in timing.contestants}:
         return "-", "-", "-"
     rate, error = _middle_and_error(timing.throughput(label))
-    speed = f"{rate / 1000:,.1f}k{'' if verified else '?'}"
+    speed = f"{rate / 1000:,.{0 if rate >= 99_950 else 1}f}k{'' if verified else '?'}"
     base = timing.contestant(timing.base)
     if not (verified and base.verified):
         return speed, f"±{_percent(error)}", "-"

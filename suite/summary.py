@@ -77,8 +77,7 @@ def print_tables(session: Session, console: Console) -> None:
         timing = session.timings.get(found[0].cell.task_label)
         differing = ledger.differences([r for r in found if r.outcome == "ok"])
         table = _table(found, timing, differing)
-        _fit(table, console)
-        console.print(table)
+        console.print(table, width=_fitted(table, console), crop=False)
         for difference in differing:
             console.print(escape(speeds.caution(difference)), style="yellow", soft_wrap=True)
         for warning in timing.warnings if timing else ():
@@ -203,13 +202,19 @@ def _table(
     return table
 
 
-def _fit(table: Table, console: Console) -> None:
-    """Makes columns no wider than their longest word, if the table is too wide for the console."""
+def _fitted(table: Table, console: Console) -> int:
+    """The width to print it with: the console's, or more if it does not fit with narrow columns.
+
+    Columns become no wider than their longest word if the table is too wide for the console.
+    """
     anything = console.options.update(width=1_000)
-    if console.measure(table, options=anything).maximum > console.width:
-        for column in table.columns:
-            texts = " ".join(map(str, (column.header, *column.cells)))
-            column.max_width = max(map(len, texts.split()))
+    if console.measure(table, options=anything).maximum <= console.width:
+        return console.width
+    for column in table.columns:
+        column.header = str(column.header).replace(":", ": ")
+        texts = " ".join(map(str, (column.header, *column.cells)))
+        column.min_width = column.max_width = max(map(len, texts.split()))
+    return max(console.width, console.measure(table, options=anything).maximum)
 
 
 def _row(

@@ -36,8 +36,11 @@ def tetragrad(folder: Path, *arguments: str, **environment: str) -> Any:
 
 
 def _environment(wanted: dict[str, str]) -> dict[str, str]:
-    """The caller's with what is wanted; its search path stays, behind another one."""
-    own = {k: v for k, v in os.environ.items() if k != "MLFLOW_TRACKING_URI"}
+    """The caller's with what is wanted; its search path stays, behind another one.
+
+    Neither its tracking server nor the width of its terminal is to decide what a test finds.
+    """
+    own = {k: v for k, v in os.environ.items() if k not in ("MLFLOW_TRACKING_URI", "COLUMNS")}
     paths = (wanted.get("PYTHONPATH"), own.get("PYTHONPATH"))
     return {**own, **wanted, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -169,6 +170,21 @@ def test_the_table_fits_80_columns() -> None:
     assert head[-1].split()[-1] == "model"
     (line,) = (line for line in lines if line.startswith(" torch:eager"))
     assert line.split()[-1] == "yes"
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_nothing_of_a_marked_speed_is_lost_in_a_narrow_table(width: int) -> None:
+    found = timed()
+    del found.records[0]
+    found.records[0].verified = False
+    timing = found.timings["fashion_mlp"]
+    of_torch = replace(timing.contestants[1], verified=False)
+    found.timings["fashion_mlp"] = replace(timing, contestants=(of_torch,))
+    lines = printed(found, width)
+    (line,) = (line for line in lines if line.startswith(" torch:eager"))
+    assert re.search(r"k\? .* NO$", line.rstrip())
+    assert width == 60 or max(map(len, lines[:8])) <= width
+    assert "eager" in " ".join(lines[:8])
 
 
 def test_what_the_target_took_is_told_over_seeds() -> None:
