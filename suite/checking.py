@@ -17,22 +17,21 @@ from suite.plan import PRECISION
 from suite.progress import Reporter
 from suite.records import Cell, Record
 from suite.specification import differing
-from suite.together import new_record, train_alone
+from suite.together import new_record, train_untimed
 
 
 @dataclass(frozen=True)
 class Result:
-    """A cell that was verified and trained."""
+    """A cell that was verified and trained, and what its task allows in its precision."""
 
     record: Record
-    verdict: Verdict | None = None
+    verdict: Verdict | None
     """None where the backend is not there."""
-    envelope: Envelope | None = None
-    """The task's, for the cell's precision; None as above."""
+    envelope: Envelope
 
 
 class Cells:
-    """Verifies and trains cells, one after another, and keeps their records in ``results``.
+    """Verifies and trains cells, as many at once as there are CPUs; their records in ``results``.
 
     ``timeout`` [s] bounds the work of each.
     """
@@ -40,53 +39,58 @@ class Cells:
     def __init__(self, results: Path, session: str, timeout: float, reporter: Reporter):
         self._results, self._session = results, session
         self._timeout, self._reporter = timeout, reporter
-        self._verifiers: dict[str, tuple[Verifier, Task]] = {}
-        self._verdicts: dict[tuple[str, str], Verdict] = {}
 
-    def run(self, cell: Cell) -> Result:
-        """A cell's record and verdict. KeyboardInterrupt if the user interrupts."""
-        record = new_record(self._session, cell)
-        result = Result(record)
-        if reason := backends.load(cell.backend).available(cell.mode):
-            record.outcome, record.reason = "skipped", reason
-        else:
-            verifier, task = self._verifier(cell)
-            verdict = self._verify(cell, verifier)
+    def run(self, cells: Sequence[Cell]) -> list[Result]:
+        """Records and verdicts of the cells of one task. KeyboardInterrupt if the user interrupts.
+
+        A backend is verified once for all its seeds.
+        """
+        found = [new_record(self._session, cell) for cell in cells]
+        for record in found:
+            if reason := backends.load(record.cell.backend).available(record.cell.mode):
+                record.outcome, record.reason = "skipped", reason
+        there = [record for record in found if record.outcome != "skipped"]
+        first = cells[0]
+        task = tasks.load(first.task, "full", first.data, first.variant)
+        verdicts = self._verified(task, [record.cell for record in there])
+        for record in there:
+            verdict = verdicts[record.cell.backend_label]
             record.verified, record.equivalence = verdict.verified, asdict(verdict)
-            result = Result(record, verdict, task.envelopes[cell.precision])
-            self._train(record)
-        records.write(self._results, record)
-        return result
+        self._train(there)
+        for record in found:
+            records.write(self._results, record)
+        return [
+            Result(
+                record,
+                verdicts.get(record.cell.backend_label),
+                task.envelopes[record.cell.precision],
+            )
+            for record in found
+        ]
 
-    def _train(self, record: Record) -> None:
-        cell = record.cell
-        self._reporter.busy(f"training {cell.label}")
+    def _train(self, found: Sequence[Record]) -> None:
+        if not found:
+            return
+        cell = found[0].cell
+        self._reporter.busy(f"training {cell.task_label}, {len(found)} cells")
         epochs = tasks.config(cell.task, cell.profile, cell.variant).epochs
-        train_alone(
-            record, lambda event: self._reporter.cell_event(cell, event, epochs), self._timeout
+        train_untimed(
+            found,
+            lambda record, event: self._reporter.cell_event(record.cell, event, epochs),
+            self._timeout,
         )
 
-    def _verify(self, cell: Cell, verifier: Verifier) -> Verdict:
-        """Once for all seeds."""
-        key = (cell.task_label, cell.backend_label)
-        if key not in self._verdicts:
-            self._reporter.busy(f"verifying {cell.task_label} in {cell.backend_label}")
-            self._verdicts[key] = verifier.verify((cell.backend, cell.mode), cell.precision)
-        return self._verdicts[key]
-
-    def _verifier(self, cell: Cell) -> tuple[Verifier, Task]:
-        """The task's, which holds its data in memory: that of one task at a time."""
-        if cell.task_label not in self._verifiers:
-            task = tasks.load(cell.task, "full", cell.data, cell.variant)
-            verifier = Verifier(
-                task,
-                cell.device,
-                cell.threads,
-                timeout=self._timeout,
-                cache_folder=self._results / "verified",
-            )
-            self._verifiers = {cell.task_label: (verifier, task)}
-        return self._verifiers[cell.task_label]
+    def _verified(self, task: Task, cells: Sequence[Cell]) -> dict[str, Verdict]:
+        """A verdict for every ``backend:mode``."""
+        if not cells:
+            return {}
+        first, cache_folder = cells[0], self._results / "verified"
+        verifier = Verifier(
+            task, first.device, first.threads, timeout=self._timeout, cache_folder=cache_folder
+        )
+        wanted = {c.backend_label: ((c.backend, c.mode), c.precision) for c in cells}
+        self._reporter.busy(f"verifying {task.label} in {', '.join(wanted)}")
+        return dict(zip(wanted, verifier.verify(list(wanted.values())), strict=True))
 
 
 def planned(
@@ -149,8 +153,8 @@ def check(found: Sequence[tuple[Baseline, Sequence[Cell]]], cells: Cells, profil
         tuple(
             finding
             for baseline, own in found
-            for cell in own
-            for finding in judged(baseline, cells.run(cell), FALSE_ALARMS / looked_at)
+            for result in cells.run(own)
+            for finding in judged(baseline, result, FALSE_ALARMS / looked_at)
         ),
     )
 
@@ -218,7 +222,7 @@ def _losses(baseline: Baseline, result: Result, place: str) -> Iterator[Finding]
     record, envelope = result.record, result.envelope
     own = baseline.runs_of(record.cell.backend_label)
     then = next((run for run in own if run.seed == record.cell.seed), None)
-    if then is None or envelope is None:
+    if then is None:
         return
     now = baselines.run_of(record)
     yield _at_steps(f"{place}: loss at step 1", then, now, envelope, ("1",))

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 PHASES = ("import", "data", "build", "compile", "transfer", "train", "evaluate", "score", "adapt")
-"""``data`` is reading the data set and gathering chunks on the host, ``score`` making metrics of
-outputs, and texts to show; ``adapt`` what a task does between epochs, such as moving cluster
-centres."""
+"""``import`` begins with the start of Python. ``data`` is reading the data set and gathering chunks
+on the host, ``score`` making metrics of outputs, and texts to show; ``adapt`` what a task does
+between epochs, such as moving cluster centres."""
 
 
 @dataclass

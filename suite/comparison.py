@@ -62,9 +62,11 @@ def compare(
     for choice in plan.choices:
         source = preparation.source(choice[0])
         own = cells(plan, choice, plan.seeds.start, source)
-        for record in [new_record("compared", cell) for cell in own]:
+        records = [new_record("compared", cell) for cell in own]
+        ready = preparation.ready(records)
+        for record in records:
             name = f"{record.cell.task_label} in {record.cell.backend_label}"
-            if not preparation.ready([record]):
+            if record not in ready:
                 found.append(Finding(name, record.outcome, str(record.reason), None))
             elif not record.verified:
                 found.append(Finding(name, "not verified", "no speed counts of it", False))

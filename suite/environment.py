@@ -49,11 +49,22 @@ def worker_environment(backend: str, device: str, threads: int) -> dict[str, str
     return {**kept, **ours, **backends.load(backend).environment(device, threads)}
 
 
+def cpus() -> int:
+    """How many CPUs this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def require_cpus(threads: int) -> None:
     """RequestError if there are fewer CPUs that can be used than ``threads``."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if cpus and threads > cpus:
-        raise RequestError(f"--threads {threads} is more than the {cpus} CPUs that can be used")
+    if threads > cpus():
+        raise RequestError(f"--threads {threads} is more than the {cpus()} CPUs that can be used")
+
+
+def at_once(threads: int) -> int:
+    """How many workers of so many threads may work at the same time, where none is timed."""
+    return max(1, cpus() // threads)
 
 
 @functools.cache

@@ -10,10 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,8 +21,8 @@ import numpy as np
 import backends
 import tasks
 from suite.contract import Array, Chunk, DataSource, Envelope, Precision, Program, Task, Tree
-from suite.environment import machine, package_versions
-from suite.launch import Ending, launch
+from suite.environment import at_once, machine, package_versions
+from suite.launch import Ending, Worker, launch_all
 from suite.records import Cell, write_json
 
 ORACLE = "numpy"
@@ -171,8 +170,23 @@ def _finding(quantity: str, error: float, tolerance: float, where: str) -> Findi
     return Finding(quantity, error, tolerance, where, error <= tolerance)
 
 
+Wanted = tuple[backends.Choice, Precision]
+"""What is to be verified: a backend in one mode, and the precision."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a worker does for a verdict: a ``trace`` of so many steps, or a ``gradient_check``."""
+
+    kind: str
+    choice: backends.Choice
+    precision: Precision
+    device: str
+    steps: int = 0
+
+
 class Verifier:
-    """Verifies backends against the oracle, each in a worker of its own.
+    """Verifies backends against the oracle, each in a worker of its own, as many as there are CPUs.
 
     The oracle's traces are made once; with ``cache_folder``, a backend that was verified before
     with the same sources, packages, data and machine is not run again.
@@ -190,74 +204,101 @@ class Verifier:
         self._task, self._device, self._threads, self._timeout = task, device, threads, timeout
         self._cache_folder = cache_folder
         self._memory_limit = memory_limit
-        oracle = replace(self._cell(backends.choices(ORACLE)[0], "float64"), device="cpu")
-        self._oracle = cache(lambda steps: self._trace(oracle, steps))
+        self._oracle: dict[_Job, tuple[Tree, Ending]] = {}
+        """What it came to, which every further verdict needs."""
 
-    def verify(self, choice: backends.Choice, precision: Precision) -> Verdict:
-        """The verdict on one backend in one mode.
+    def verify(self, wanted: Sequence[Wanted]) -> list[Verdict]:
+        """The verdict on each, in that order. KeyboardInterrupt if the user interrupts.
 
         NumPy's gradients must pass the central differences too: that they agree with themselves in
         float64 would prove nothing.
         """
-        kept = self._cache_path(choice, precision)
-        if kept and kept.is_file():
-            return verdict_from(json.loads(kept.read_text()))
-        verdict = self._compare(choice, precision)
-        if kept and verdict.verified:
-            with suppress(OSError):  # it only saves time
-                write_json(kept, asdict(verdict))
-        return verdict
+        kept = {one: verdict for one in wanted if (verdict := self._kept(*one))}
+        rest = [one for one in wanted if one not in kept]
+        jobs = dict.fromkeys(job for one in rest for job in self._jobs(*one))
+        done = self._oracle | self._run([job for job in jobs if job not in self._oracle])
+        self._oracle = {job: found for job, found in done.items() if job == self._of_oracle(job)}
+        for one in rest:
+            kept[one] = self._judge(*one, done)
+            self._keep(*one, kept[one])
+        return [kept[one] for one in wanted]
 
-    def _compare(self, choice: backends.Choice, precision: Precision) -> Verdict:
-        backend, mode = choice
+    def _jobs(self, choice: backends.Choice, precision: Precision) -> list[_Job]:
+        """What a verdict takes: the trace, the oracle's, and for NumPy the central differences."""
+        steps = self._task.envelopes[precision].steps
+        own = _Job("trace", choice, precision, self._device, steps)
+        found = []
+        if (choice[0], precision) != (ORACLE, "float64"):
+            found += [self._of_oracle(own), own]
+        if choice[0] == ORACLE:
+            found.append(_Job("gradient_check", choice, "float64", self._device))
+        return found
+
+    def _of_oracle(self, job: _Job) -> _Job:
+        """The oracle's job beside one."""
+        choice = backends.choices(ORACLE)[0]
+        return replace(job, choice=choice, precision="float64", device="cpu")
+
+    def _run(self, jobs: Sequence[_Job]) -> dict[_Job, tuple[Tree, Ending]]:
+        """What each wrote, by name, and how it ended."""
+        with tempfile.TemporaryDirectory() as folder:
+            outputs = [Path(folder) / f"{number}.npz" for number in range(len(jobs))]
+            workers = [
+                Worker(
+                    self._cell(job.choice, job.precision, job.device),
+                    job.kind,
+                    timeout=self._timeout,
+                    memory_limit=self._memory_limit,
+                    steps=job.steps,
+                    output=str(output),
+                )
+                for job, output in zip(jobs, outputs, strict=True)
+            ]
+            endings = launch_all(workers, at_once(self._threads))
+            return {
+                job: (_arrays(output) if ending.outcome == "ok" else {}, ending)
+                for job, output, ending in zip(jobs, outputs, endings, strict=True)
+            }
+
+    def _judge(
+        self,
+        choice: backends.Choice,
+        precision: Precision,
+        done: Mapping[_Job, tuple[Tree, Ending]],
+    ) -> Verdict:
         envelope = self._task.envelopes[precision]
+        found = {job: done[job] for job in self._jobs(choice, precision)}
+        endings = [ending for _, ending in found.values()]
+        ending = next((e for e in endings if e.outcome != "ok"), endings[0])
         findings: tuple[Finding, ...] = ()
-        ending = Ending("ok", None)
-        if (backend, precision) != (ORACLE, "float64"):
-            candidate, ending = self._trace(self._cell(choice, precision), envelope.steps)
-            if ending.outcome == "ok":
-                oracle, ending = self._oracle(envelope.steps)
-            if ending.outcome == "ok":
-                findings = compare(candidate, oracle, envelope)
-        if backend == ORACLE and ending.outcome == "ok":
-            checked, ending = self._check_gradients(self._cell(choice, "float64"))
-            findings += checked
-        if ending.outcome == "interrupted":
-            raise KeyboardInterrupt
+        if ending.outcome == "ok":
+            traces = [tree for job, (tree, _) in found.items() if job.kind == "trace"]
+            if traces:
+                oracle, candidate = traces
+                findings += compare(candidate, oracle, envelope)
+            for job, (errors, _) in found.items():
+                if job.kind == "gradient_check":
+                    by_leaf = {leaf: float(error) for leaf, error in errors.items()}
+                    findings += (_worst_leaf("central differences", by_leaf, CENTRAL_DIFFERENCES),)
         return Verdict(
             task=self._task.label,
-            backend=backend,
+            backend=choice[0],
             precision=precision,
             steps=envelope.steps,
             findings=findings,
             outcome=ending.outcome,
             reason=ending.reason,
-            mode=mode,
+            mode=choice[1],
         )
 
-    def _check_gradients(self, cell: Cell) -> tuple[tuple[Finding, ...], Ending]:
-        """NumPy's, by central differences."""
-        errors: dict[str, float] = {}
-
-        def on_event(event: dict[str, Any]) -> None:
-            for leaf, error in event.get("errors", {}).items():
-                errors[leaf] = np.inf if error is None else error
-
-        ending = launch(
-            cell, "gradient_check", on_event, self._timeout, memory_limit=self._memory_limit
-        )
-        if ending.outcome != "ok":
-            return (), ending
-        return (_worst_leaf("central differences", errors, CENTRAL_DIFFERENCES),), ending
-
-    def _cell(self, choice: backends.Choice, precision: Precision) -> Cell:
+    def _cell(self, choice: backends.Choice, precision: Precision, device: str) -> Cell:
         source: DataSource = self._task.provenance.source
         return Cell(
             task=self._task.name,
             variant=self._task.variant,
             backend=choice[0],
             mode=choice[1],
-            device=self._device,
+            device=device,
             precision=precision,
             seed=self._task.verification_seed,
             profile=self._task.profile,
@@ -265,27 +306,24 @@ class Verifier:
             threads=self._threads,
         )
 
-    def _trace(self, cell: Cell, steps: int) -> tuple[Tree, Ending]:
-        with tempfile.TemporaryDirectory() as folder:
-            output = Path(folder) / "trace.npz"
-            ending = launch(
-                cell,
-                "trace",
-                timeout=self._timeout,
-                memory_limit=self._memory_limit,
-                steps=steps,
-                output=str(output),
-            )
-            if ending.outcome != "ok":
-                return {}, ending
-            with np.load(output, allow_pickle=False) as arrays:
-                return dict(arrays), ending
+    def _kept(self, choice: backends.Choice, precision: Precision) -> Verdict | None:
+        """From the cache."""
+        path = self._cache_path(choice, precision)
+        if path and path.is_file():
+            return verdict_from(json.loads(path.read_text()))
+        return None
+
+    def _keep(self, choice: backends.Choice, precision: Precision, verdict: Verdict) -> None:
+        path = self._cache_path(choice, precision)
+        if path and verdict.verified:
+            with suppress(OSError):  # it only saves time
+                write_json(path, asdict(verdict))
 
     def _cache_path(self, choice: backends.Choice, precision: Precision) -> Path | None:
         if self._cache_folder is None:
             return None
         facts = {
-            "cell": asdict(self._cell(choice, precision)),
+            "cell": asdict(self._cell(choice, precision, self._device)),
             "data": self._task.provenance.digest,
             "sources": _sources_digest(choice[0]),
             "packages": dict(package_versions()),
@@ -293,6 +331,11 @@ class Verifier:
         }
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
         return self._cache_folder / f"{key}.json"
+
+
+def _arrays(path: Path) -> Tree:
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def verdict_from(document: Mapping[str, Any]) -> Verdict:

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -90,8 +91,7 @@ class Worker:
         return self
 
     def __exit__(self, *error: object) -> None:
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self.kill()
         self._process.wait()
         assert self._process.stdin
         with suppress(BrokenPipeError):  # what was not sent yet
@@ -108,6 +108,11 @@ class Worker:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def kill(self) -> None:
+        """Ends it and all that it started, at once; it may be another thread that listens to it."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     def turn(self, word: str = "go") -> bool:
         """Lets it work until it waits for its next turn. False once it has come to its ``ending``.
@@ -193,6 +198,41 @@ def launch(
         worker.turn()
     assert worker.ending
     return worker.ending
+
+
+def launch_all(
+    workers: Sequence[Worker], at_once: int, work: Callable[[Worker], object] = Worker.turn
+) -> list[Ending]:
+    """Runs workers that need not be timed, so many ``at_once``; how each ended.
+
+    ``work`` gives a worker its turns, in a thread, until it has ended. None is left running,
+    whatever this raises: KeyboardInterrupt if the user interrupts.
+    """
+    working: set[Worker] = set()
+    stopped = False
+
+    def run(worker: Worker) -> Ending:
+        with worker:
+            working.add(worker)
+            try:
+                if not stopped:
+                    work(worker)
+            finally:
+                working.discard(worker)
+        assert worker.ending
+        return worker.ending
+
+    with ThreadPoolExecutor(at_once) as pool:
+        futures = [pool.submit(run, worker) for worker in workers]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            stopped = True
+            for future in futures:
+                future.cancel()
+            for worker in tuple(working):
+                worker.kill()
+            raise
 
 
 def _exit_reason(code: int) -> str:

@@ -40,21 +40,22 @@ class Preparation:
 
         KeyboardInterrupt if the user interrupts.
         """
+        for record in records:
+            record.reason = "stopped by the user"
+            if reason := backends.load(record.cell.backend).available(record.cell.mode):
+                record.outcome, record.reason = "skipped", reason
+        self._verify([record.cell for record in records if record.outcome != "skipped"])
         found = [record for record in records if self._is_there(record)]
         for record in found:
             record.attainable = dict(self._attainable(record.cell))
         return found
 
     def _is_there(self, record: Record) -> bool:
-        cell = record.cell
-        record.reason = "stopped by the user"
-        if reason := backends.load(cell.backend).available(cell.mode):
-            record.outcome, record.reason = "skipped", reason
+        """Once it is verified, if it can be."""
+        if record.outcome == "skipped":
             return False
-        key = (cell.task_label, cell.backend_label)
-        if key not in self._verdicts:
-            self._verdicts[key] = self._verify(cell)
-        verdict = self._verdicts[key]
+        cell = record.cell
+        verdict = self._verdicts[cell.task_label, cell.backend_label]
         record.verified, record.equivalence = verdict.verified, asdict(verdict)
         if verdict.outcome == "skipped":  # for want of a device
             record.outcome, record.reason = verdict.outcome, verdict.reason
@@ -81,20 +82,25 @@ class Preparation:
         if event["event"] == "measured":
             self._machine = event["attainable"]
 
-    def _verify(self, cell: Cell) -> Verdict:
-        label = cell.task_label
-        self._reporter.busy(f"verifying {label} in {cell.backend_label}")
+    def _verify(self, cells: Sequence[Cell]) -> None:
+        """Those of one task, of which there is no verdict yet."""
+        fresh = [c for c in cells if (c.task_label, c.backend_label) not in self._verdicts]
+        if not fresh:
+            return
+        label, first = fresh[0].task_label, fresh[0]
+        self._reporter.busy(f"verifying {label} in {', '.join(c.backend_label for c in fresh)}")
         if label not in self._verifiers:
-            task = tasks.load(cell.task, "full", cell.data, cell.variant)
+            task = tasks.load(first.task, "full", first.data, first.variant)
             self._verifiers[label] = Verifier(
                 task,
-                cell.device,
-                cell.threads,
+                first.device,
+                first.threads,
                 timeout=self._plan.timeout,
                 cache_folder=self._results / "verified",
                 memory_limit=self._plan.memory_limit,
             )
-        verdict = self._verifiers[label].verify((cell.backend, cell.mode), cell.precision)
-        if not verdict.verified and verdict.outcome != "skipped":
-            self._reporter.say(f"{label} in {cell.backend_label}: {verdict.explanation}")
-        return verdict
+        wanted = [((cell.backend, cell.mode), cell.precision) for cell in fresh]
+        for cell, verdict in zip(fresh, self._verifiers[label].verify(wanted), strict=True):
+            self._verdicts[label, cell.backend_label] = verdict
+            if not verdict.verified and verdict.outcome != "skipped":
+                self._reporter.say(f"{label} in {cell.backend_label}: {verdict.explanation}")

@@ -150,7 +150,7 @@ def update(
         cells = cells_in(results, timeout, reporter)
         for choice in choices:
             wanted = checking.planned(choice, chosen, profile, used[choice[0]], range_)
-            bad += _update(folder, [cells.run(cell) for cell in wanted], range_)
+            bad += _update(folder, cells.run(wanted), range_)
     for why in bad:
         Console(stderr=True).print(escape(f"no baseline: {why}"), style="red", soft_wrap=True)
     raise typer.Exit(1 if bad else 0)

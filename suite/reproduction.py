@@ -23,7 +23,7 @@ from suite.launch import Event
 from suite.ledger import Difference, words
 from suite.records import Record
 from suite.specification import about, differing, flat
-from suite.together import new_record, train_alone
+from suite.together import new_record, train_untimed
 
 THERE, HERE = "the record", "here"
 RERUNNABLE = ("ok", "diverged")
@@ -192,12 +192,12 @@ def rerun(
     """
     found = Rerun(record, new_record(record.session, record.cell), task)
 
-    def on_event(event: Event) -> None:
+    def on_event(record: Record, event: Event) -> None:
         watch(event)
         if event["event"] == "started":
             begun(found)
 
-    train_alone(found.again, on_event)
+    train_untimed([found.again], on_event)
     if found.again.outcome == "skipped":
         raise RequestError(f"{record.cell.label} cannot be run here: {found.again.reason}")
     return found

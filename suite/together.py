@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from suite import environment, timings
-from suite.launch import Ending, Event, Worker
+from suite.launch import Ending, Event, Worker, launch_all
 from suite.noise import Watch
 from suite.records import Cell, Record
 from suite.timings import Contestant, Timing
@@ -180,30 +180,39 @@ def new_record(session: str, cell: Cell) -> Record:
     )
 
 
-def train_alone(
-    record: Record, on_event: Callable[[Event], None], timeout: float | None = None
+def train_untimed(
+    records: Sequence[Record],
+    on_event: Callable[[Record, Event], None],
+    timeout: float | None = None,
 ) -> None:
-    """Trains the record's cell and fills it in, without timing what nothing is compared with.
+    """Trains the records' cells, as many at once as there are CPUs, and fills the records in.
 
+    What they come to is what it always is; their seconds are not to be compared with anything.
     KeyboardInterrupt if the user interrupts.
     """
-    finished: list[Event] = []
+    finished: set[str] = set()
 
-    def absorb_it(event: Event) -> None:
-        absorb(record, event)
-        on_event(event)
-        if event["event"] == "finished":
-            finished.append(event)
+    def worker_of(record: Record) -> Worker:
+        def heard(event: Event) -> None:
+            absorb(record, event)
+            on_event(record, event)
+            if event["event"] == "finished":
+                finished.add(record.cell.label)
 
-    with Worker(record.cell, "train", absorb_it, timeout) as worker:
-        while worker.turn() and not finished:
+        return Worker(record.cell, "train", heard, timeout)
+
+    def work(worker: Worker) -> None:
+        while worker.turn() and worker.cell.label not in finished:
             pass
         if worker.ending is None:
             worker.turn("stop")
-        assert worker.ending
-        if worker.ending.outcome == "interrupted":
-            raise KeyboardInterrupt
-        _end(record, worker.ending)
+
+    threads = max(record.cell.threads for record in records)
+    workers = [worker_of(record) for record in records]
+    for record, ending in zip(
+        records, launch_all(workers, environment.at_once(threads), work), strict=True
+    ):
+        _end(record, ending)
 
 
 def _end(record: Record, ending: Ending) -> None:

@@ -10,7 +10,7 @@ from rich.markup import escape
 import backends
 import tasks
 from suite.console import table as new_table
-from suite.contract import Precision
+from suite.contract import Precision, Task
 from suite.equivalence import Verdict, Verifier
 from suite.progress import Reporter
 from tasks import datasets
@@ -33,19 +33,23 @@ def verify_all(
             reporter.say(notice)
         task = tasks.load(name, "full", source, variant)
         verifier = Verifier(task, device="cpu", threads=1)
-        for backend, mode in chosen:
-            reason = backends.load(backend).available(mode)
-            for precision in precisions:
-                if reason:
-                    steps = task.envelopes[precision].steps
-                    verdict = Verdict(
-                        task.label, backend, precision, steps, (), "skipped", reason, mode
-                    )
-                else:
-                    reporter.busy(f"verifying {task.label} in {backend}:{mode}, {precision}")
-                    verdict = verifier.verify((backend, mode), precision)
-                verdicts.append(verdict)
+        there = {one: backends.load(one[0]).available(one[1]) for one in chosen}
+        wanted = [(one, precision) for one in chosen for precision in precisions]
+        reporter.busy(f"verifying {task.label}")
+        able = [(one, precision) for one, precision in wanted if there[one] is None]
+        found = dict(zip(able, verifier.verify(able), strict=True))
+        verdicts += [
+            found.get((one, precision)) or _skipped(task, one, precision, there[one])
+            for one, precision in wanted
+        ]
     return verdicts
+
+
+def _skipped(
+    task: Task, choice: backends.Choice, precision: Precision, reason: str | None
+) -> Verdict:
+    steps = task.envelopes[precision].steps
+    return Verdict(task.label, choice[0], precision, steps, (), "skipped", reason, choice[1])
 
 
 def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:

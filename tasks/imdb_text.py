@@ -229,10 +229,8 @@ class BagOfWords(_Reviews):
         self.buffers = _bag_buffers(config)
 
     def _prepare(self, split: str, words: Array, offsets: Array, chosen: Array) -> None:
-        bags = [
-            np.unique(bag[(bag >= 0) & (bag < self.config.words)])
-            for bag in (words[offsets[i] : offsets[i + 1]] for i in chosen)
-        ]
+        kept = np.where(words < self.config.words, words, imdb.UNKNOWN)
+        bags = [_distinct(kept[offsets[i] : offsets[i + 1]]) for i in chosen]
         self._words[split] = np.concatenate(bags)
         self._offsets[split] = np.cumsum([0, *map(len, bags)])
 
@@ -268,6 +266,15 @@ class BagOfWords(_Reviews):
             "reviews": batch["reviews"][:count],
             "labels": batch["labels"][:8],
         }
+
+
+def _distinct(words: Array) -> Array:
+    """In ascending order, each once, without the unknown one: ``np.unique`` takes longer."""
+    words = np.sort(words)
+    first = np.empty(len(words), bool)  # of its kind
+    first[:1] = words[:1] != imdb.UNKNOWN
+    np.not_equal(words[1:], words[:-1], out=first[1:])
+    return words[first]
 
 
 def _bag_params(config: BagConfig) -> Mapping[str, Leaf]:

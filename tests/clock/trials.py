@@ -21,10 +21,21 @@ from tasks import datasets
 LIMIT = 60.0
 
 
+def quick_cell(name: str, backend: str) -> Cell:
+    """A cell of the quick profile on one thread."""
+    ((task, variant),) = tasks.choices(name)
+    ((own, mode),) = backends.choices(backend)
+    source, _ = datasets.resolve(tasks.DATASETS[task], "auto")
+    return Cell(task, variant, own, mode, "cpu", "float32", 0, "quick", source, threads=1)
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
 def trial(cell: Cell, delay: float) -> tuple[Interval, int]:
     """The ratio of the second's speed to the first's, and after how many rounds."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds")
-    records = [Record("trial", cell, now, verified=True) for _ in range(2)]
+    records = [Record("trial", cell, now(), verified=True) for _ in range(2)]
     delayed = (sys.executable, "-m", "tests.clock.delayed_worker", str(delay))
 
     def job(record: Record) -> dict[str, object]:
@@ -41,16 +52,14 @@ def main() -> None:
     given = dict(enumerate(sys.argv[1:]))
     delay, trials = float(given.get(0, 0)), int(given.get(1, 20))
     name, backend = given.get(2, "fashion_mlp"), given.get(3, "numpy")
-    ((task, variant),) = tasks.choices(name)
-    ((own, mode),) = backends.choices(backend)
-    source, _ = datasets.resolve(tasks.DATASETS[task], "auto")
-    cell = Cell(task, variant, own, mode, "cpu", "float32", 0, "quick", source, threads=1)
+    cell = quick_cell(name, backend)
     holding = 0
     for number in range(trials):
         (middle, low, high), rounds = trial(replace(cell, seed=number), delay)
         holding += low <= 1 <= high
         print(f"{number:3} {middle:.4f} [{low:.4f}, {high:.4f}] {rounds} rounds", flush=True)
-    print(f"{name} in {own}:{mode}, delay {delay:.0%}: {holding} of {trials} intervals contain 1")
+    told = f"{holding} of {trials} intervals contain 1"
+    print(f"{name} in {cell.backend_label}, delay {delay:.0%}: {told}")
 
 
 if __name__ == "__main__":

@@ -145,11 +145,13 @@ def test_every_backend_has_seeds_of_its_own() -> None:
 
 def test_only_runs_that_are_good_make_a_baseline() -> None:
     record = example_runs()[0]
-    assert checking.why_not(Result(record, SAME)) is None
+    assert checking.why_not(Result(record, SAME, ENVELOPE)) is None
     parted = replace(SAME, outcome="crashed", reason="it fell")
-    assert "is not verified: crashed: it fell" in str(checking.why_not(Result(record, parted)))
+    assert "is not verified: crashed: it fell" in str(
+        checking.why_not(Result(record, parted, ENVELOPE))
+    )
     record.outcome, record.reason = "diverged", "the loss is nan"
-    assert "diverged, the loss is nan" in str(checking.why_not(Result(record, SAME)))
+    assert "diverged, the loss is nan" in str(checking.why_not(Result(record, SAME, ENVELOPE)))
 
 
 OPTIONS = ("--task", "fashion_mlp", "--data", "generated")

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from suite.launch import Ending, Event, Worker, launch
+from suite.launch import Ending, Event, Worker, launch, launch_all
 from tests.suite.examples import CELL
 
 SCRIPT = """
@@ -206,3 +206,56 @@ def test_the_peak_of_memory_is_the_workers_own_however_large_its_parent_is(tmp_p
     body = "from suite.worker import peak_memory\nsend(event='peak', bytes=peak_memory())\n"
     _, events = run(tmp_path, body + OK)
     assert 0 < events[0]["bytes"] < held.nbytes
+
+
+class TestSeveralAtOnce:
+    def test_endings_are_in_order_and_no_more_work_at_once_than_may(self, tmp_path: Path) -> None:
+        body = f"""
+counted = {str(tmp_path)!r} + "/working"
+open(f"{{counted}}-{{os.getpid()}}", "w").close()
+at_work = sum(name.startswith("working-") for name in os.listdir({str(tmp_path)!r}))
+time.sleep(job["seconds"])
+os.unlink(f"{{counted}}-{{os.getpid()}}")
+send(event="ended", outcome="skipped", reason=f"{{job['seconds']}} {{at_work}}")
+"""
+        script = tmp_path / "worker.py"
+        script.write_text(SCRIPT + body)
+        command = (sys.executable, str(script))
+        seconds = (0.5, 0.1, 0.3, 0.1)
+        workers = [Worker(CELL, "train", command=command, seconds=s) for s in seconds]
+        found = [str(ending.reason).split() for ending in launch_all(workers, 2)]
+        assert [float(s) for s, _ in found] == list(seconds)
+        assert max(int(at_work) for _, at_work in found) == 2
+
+    def test_an_interrupt_ends_those_at_work_and_begins_no_other(self, tmp_path: Path) -> None:
+        body = f"open({str(tmp_path)!r} + f'/{{os.getpid()}}', 'w').close(); time.sleep(60)"
+        workers = [worker_that(tmp_path, body) for _ in range(4)]
+
+        def interrupt() -> None:
+            while len(list(tmp_path.glob("[0-9]*"))) < 2:
+                time.sleep(0.05)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        with pytest.raises(KeyboardInterrupt):
+            launch_all(workers, 2)
+        thread.join()
+        begun = [int(path.name) for path in tmp_path.glob("[0-9]*")]
+        assert len(begun) == 2
+        assert alive(begun) == []
+
+    def test_an_error_of_the_listener_ends_the_others(self, tmp_path: Path) -> None:
+        script = tmp_path / "worker.py"
+        script.write_text(SCRIPT + "send(event='seen', pid=os.getpid()); time.sleep(60)")
+        seen: list[int] = []
+
+        def listen(event: Event) -> None:
+            seen.append(event["pid"])
+            raise ValueError("a full disk, say")
+
+        command = (sys.executable, str(script))
+        workers = [Worker(CELL, "train", listen, command=command) for _ in range(3)]
+        with pytest.raises(ValueError, match="a full disk"):
+            launch_all(workers, 2)
+        assert alive(seen) == []

@@ -21,7 +21,7 @@ from suite.contract import RequestError
 from suite.records import Cell, Record
 from suite.reproduction import Rerun, require_rerunnable
 from suite.specification import about
-from suite.together import new_record, train_alone
+from suite.together import new_record, train_untimed
 from suite.tracking import Tracker
 from tests.suite.command import assert_refused, tetragrad
 from tests.suite.examples import CELL, example_record
@@ -33,7 +33,7 @@ SMOKE = replace(CELL, profile="smoke")
 def trained(cell: Cell) -> Record:
     """What a worker makes of a cell."""
     record = new_record("s", cell)
-    train_alone(record, lambda event: None)
+    train_untimed([record], lambda record, event: None)
     return record
 
 
