@@ -20,6 +20,9 @@ THRESHOLD = 0.05
 RISK = 0.05
 """That anything at all is called slower or faster which is not, of all that is compared."""
 
+AT_WORK = 0.25
+"""Of one processor: who uses more while it is to wait has not done its work."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -76,6 +79,19 @@ def compare(
     return found
 
 
+def unfinished(timing: Timing, name: str) -> str | None:
+    """Why a contestant's seconds cannot be those of its work; None if they can.
+
+    That is how a synchronisation that was dropped shows where work is dispatched asynchronously.
+    """
+    efficiency, idle_load = timing.efficiency(name), timing.contestant(name).idle_load
+    if efficiency and efficiency[1] > 1:
+        return f"it would attain {efficiency[0]:.0%} of what the machine attains"
+    if idle_load > AT_WORK:
+        return f"it used {idle_load:.0%} of a processor while the other was to work alone"
+    return None
+
+
 def _compare(
     name: str, record: Record, base: Side, head: Side, limits: Limits, timeout: float
 ) -> Finding:
@@ -100,6 +116,9 @@ def _compare(
 
 def _finding(name: str, timing: Timing, limits: Limits) -> Finding:
     first, second = (c.name for c in timing.contestants)
+    if why := unfinished(timing, second):
+        reason = f"{why}: its train must return only when all work is done"
+        return Finding(name, "not waited for", reason, False)
     interval = timing.ratio(second, first, limits.confidence)
     verdict = judge(interval, limits.threshold)
     middle, low, high = interval

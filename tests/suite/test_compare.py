@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from suite import revisions
-from suite.comparison import compare, judge
+from suite.comparison import compare, judge, unfinished
 from suite.contract import RequestError
 from suite.plan import Plan
 from suite.preparation import Preparation
 from suite.progress import Reporter
 from suite.revisions import ROOT, Side
 from tests.suite.command import assert_refused, tetragrad
+from tests.suite.test_timings import timing
 
 PLAN = Plan(
     choices=(("fashion_mlp", None),),
@@ -84,6 +86,40 @@ def _slowed(train):
 
 Program.train = _slowed(Program.train)
 """
+
+
+def test_a_dropped_synchronisation_is_found(tmp_path: Path, preparation: Preparation) -> None:
+    tree = copied(tmp_path / "head")
+    engine = tree / "backends" / "jax" / "engine.py"
+    source = engine.read_text()
+    for right, wrong in (
+        ("losses = jax.block_until_ready(result)", "losses = result"),
+        ("        self._step += count\n        return np.asarray(losses)",
+         "        self._step += count\n        return losses"),
+    ):  # fmt: skip
+        assert source.count(right) == 1
+        source = source.replace(right, wrong)
+    engine.write_text(source)
+    plan = replace(PLAN, backends=(("jax", "jit"),), timing_limit=5)
+    (found,) = compare(plan, Side("base"), Side("head", tree), 0.05, preparation, lambda _: None)
+    assert (found.verdict, found.passed) == ("not waited for", False), found
+    assert "must return only when all work is done" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("seconds", "idle_load", "why"),
+    [
+        (0.1, 0.0, None),
+        (0.001, 0.0, "it would attain 2500% of what the machine attains"),
+        (0.1, 0.8, "it used 80% of a processor while the other was to work alone"),
+    ],
+)
+def test_seconds_that_cannot_be_those_of_the_work(
+    seconds: float, idle_load: float, why: str | None
+) -> None:
+    found = replace(timing([seconds] * 5), operations=(1e9,) * 5, machine={"matmul": 4e10})
+    one = replace(found.contestants[0], idle_load=idle_load)
+    assert unfinished(replace(found, contestants=(one,)), "numpy:eager") == why
 
 
 def test_a_base_that_cannot_be_timed_is_no_alarm(tmp_path: Path, preparation: Preparation) -> None:
