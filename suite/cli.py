@@ -21,6 +21,7 @@ import tasks
 from suite import (
     compare_cli,
     data_cli,
+    devices,
     listing,
     memory,
     moving,
@@ -48,7 +49,6 @@ from suite.options import (
     ConstantsOption,
     Data,
     DataOption,
-    Device,
     DeviceOption,
     JsonOption,
     MemoryOption,
@@ -85,7 +85,7 @@ def run(
     task: TaskOption = [],  # noqa: B006  (typer copies it)
     backend: BackendOption = [],  # noqa: B006
     mode: ModeOption = None,
-    device: DeviceOption = Device.cpu,
+    device: DeviceOption = devices.CPU,
     profile: ProfileOption = "quick",
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 1,
     first_seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
@@ -119,7 +119,7 @@ def run(
         plan = Plan(
             choices=choices,
             backends=chosen,
-            device=device.value,
+            device=devices.parse(device),
             profile=options.chosen([profile], tasks.PROFILES, "profile")[0],
             seeds=range(first_seed, first_seed + seeds),
             threads=threads,
@@ -171,6 +171,7 @@ def verify(
         list[PrecisionChoice], typer.Option(help="float32 or float64; repeatable. Default: both.")
     ] = [],  # noqa: B006
     data: DataOption = Data.auto,
+    device: DeviceOption = devices.CPU,
 ) -> None:
     """Prove that every backend computes the same model as NumPy in float64.
 
@@ -183,6 +184,7 @@ def verify(
             backends.chosen(backend, mode),
             chosen,
             data.value,
+            devices.parse(device),
             reporter,
         )
     verification.print_verdicts(verdicts, output())

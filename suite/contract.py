@@ -352,6 +352,9 @@ class Program(Protocol):
     def gradients(self, placed: Any) -> tuple[float, Tree]:
         """Loss and gradients of the chunk's first step. Changes nothing."""
 
+    def device(self) -> str:
+        """Where the parameters lie that training has made, ``cpu`` or ``cuda:N``: as read."""
+
     def compilations(self) -> int:
         """How many programs have been compiled until now; 0 where nothing is compiled."""
 
@@ -374,7 +377,10 @@ class Backend(Protocol):
         """None, or why the backend cannot be used here in ``mode`` and what to do."""
 
     def environment(self, device: str, threads: int) -> Mapping[str, str]:
-        """What must stand in a worker's environment before the framework is imported."""
+        """What must stand in a worker's environment before the framework is imported.
+
+        ``device`` is ``cpu`` or ``cuda``, here and below: which card is no backend's matter.
+        """
 
     def configure(self, device: str, threads: int, precision: Precision, mode: str = ...) -> None:
         """Imports the framework and sets it up. Raises Unavailable if the device is not there."""

@@ -58,6 +58,7 @@ class Verdict:
     reason: str | None = None
     mode: str = ""
     """Empty in records of before there were modes."""
+    device: str = "cpu"
 
     @property
     def backend_label(self) -> str:
@@ -228,10 +229,10 @@ class Verifier:
         steps = self._task.envelopes[precision].steps
         own = _Job("trace", choice, precision, self._device, steps)
         found = []
-        if (choice[0], precision) != (ORACLE, "float64"):
+        if own != self._of_oracle(own):
             found += [self._of_oracle(own), own]
         if choice[0] == ORACLE:
-            found.append(_Job("gradient_check", choice, "float64", self._device))
+            found.append(_Job("gradient_check", choice, "float64", "cpu"))
         return found
 
     def _of_oracle(self, job: _Job) -> _Job:
@@ -289,6 +290,7 @@ class Verifier:
             outcome=ending.outcome,
             reason=ending.reason,
             mode=choice[1],
+            device=self._device,
         )
 
     def _cell(self, choice: backends.Choice, precision: Precision, device: str) -> Cell:

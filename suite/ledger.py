@@ -269,6 +269,7 @@ def words(value: Any) -> str:
 
 
 _READ = {
+    "device": "device",
     "factors of products": "products",
     "denormals": "denormals",
     "CPU affinity": "affinity",

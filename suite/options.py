@@ -11,7 +11,7 @@ import typer
 
 import backends
 import tasks
-from suite import environment
+from suite import devices, environment
 from suite.contract import RequestError
 
 
@@ -21,13 +21,6 @@ class Data(StrEnum):
     auto = "auto"
     real = "real"
     generated = "generated"
-
-
-class Device(StrEnum):
-    """Where to compute."""
-
-    cpu = "cpu"
-    cuda = "cuda"
 
 
 class PrecisionChoice(StrEnum):
@@ -94,7 +87,13 @@ DataOption = Annotated[
         help="auto: real if present or downloadable, else a generated stand-in, labelled."
     ),
 ]
-DeviceOption = Annotated[Device, typer.Option(help="Where to compute.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE",
+        help=f"Where to compute: {devices.KNOWN}, which is cuda for the backends that have it.",
+    ),
+]
 ProfileOption = Annotated[
     str, typer.Option(help=f"How much to train: {', '.join(tasks.PROFILES)}.")
 ]

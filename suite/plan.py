@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import backends
 import tasks
+from suite import devices
 from suite.contract import DataSource, Precision
 from suite.records import Cell
 
@@ -20,6 +21,7 @@ class Plan:
     choices: tuple[tasks.Choice, ...]
     backends: tuple[backends.Choice, ...]
     device: str
+    """As it was asked for, ``auto`` included."""
     profile: str
     seeds: range
     threads: int
@@ -48,7 +50,7 @@ def cells(plan: Plan, choice: tasks.Choice, seed: int, source: DataSource) -> It
             variant=choice[1],
             backend=backend,
             mode=mode,
-            device=plan.device,
+            device=devices.chosen(backend, plan.device),
             precision=PRECISION,
             seed=seed,
             profile=plan.profile,

@@ -14,6 +14,7 @@ from rich.table import Table
 from suite import ledger, records, speeds
 from suite.console import table as new_table
 from suite.convergence import Comparison, compare, spread
+from suite.devices import where
 from suite.equivalence import verdict_from
 from suite.ledger import Difference
 from suite.records import Record
@@ -182,7 +183,8 @@ def _table(
     threads = "1 thread" if cell.threads == 1 else f"{cell.threads} threads"
     count = len({r.cell.seed for r in found})
     seeds = f"seed {cell.seed}" if count == 1 else f"{count} seeds"
-    title = f"{cell.task_label} · {cell.profile} · {cell.device} · {threads} · {seeds} · {data}"
+    device = where(record.cell for record in found)
+    title = f"{cell.task_label} · {cell.profile} · {device} · {threads} · {seeds} · {data}"
     table = new_table(title)
     metrics = next((r.metrics for r in found if r.metrics), {})
     names = [name for name in metrics if not name.endswith("_ci95")]  # there is no room for more

@@ -9,7 +9,7 @@ import typer
 
 import backends
 import tasks
-from suite import memory, options, records
+from suite import devices, memory, options, records
 from suite.console import output
 from suite.options import (
     RESULTS,
@@ -18,7 +18,6 @@ from suite.options import (
     ConstantsOption,
     Data,
     DataOption,
-    Device,
     DeviceOption,
     JsonOption,
     MemoryOption,
@@ -38,7 +37,7 @@ def time(
     task: TaskOption = [],  # noqa: B006  (typer copies it)
     backend: BackendOption = [],  # noqa: B006
     mode: ModeOption = None,
-    device: DeviceOption = Device.cpu,
+    device: DeviceOption = devices.CPU,
     profile: ProfileOption = "quick",
     seed: Annotated[int, typer.Option(min=0, help="Of the model, the data and the turns.")] = 0,
     threads: ThreadsOption = 1,
@@ -63,7 +62,7 @@ def time(
     plan = Plan(
         choices=choices,
         backends=chosen,
-        device=device.value,
+        device=devices.parse(device),
         profile=options.chosen([profile], tasks.PROFILES, "profile")[0],
         seeds=range(seed, seed + 1),
         threads=threads,

@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,10 @@ import numpy as np
 
 import backends
 import tasks
-from suite import ledger, memory, rates
+from suite import devices, ledger, memory, rates
 from suite.checkpoints import Checkpoints
 from suite.clock import Clock
-from suite.contract import Program, RequestError, State, Task, Unavailable
+from suite.contract import Backend, Program, RequestError, State, Task, Unavailable
 from suite.equivalence import trace
 from suite.records import Cell
 from suite.specification import about
@@ -67,8 +68,12 @@ def _configure(cell: Cell, clock: Clock) -> Any:
     backend = backends.load(cell.backend)
     clock.seconds["import"] += time.process_time()  # Python itself, and what is imported above
     with clock.phase("import"):
-        backend.configure(cell.device, cell.threads, cell.precision, cell.mode)
+        _set_up(cell, backend)
         return importlib.import_module(f"backends.{cell.backend}.{cell.task}")
+
+
+def _set_up(cell: Cell, backend: Backend) -> None:
+    backend.configure(devices.kind(cell.device), cell.threads, cell.precision, cell.mode)
 
 
 def peak_memory() -> int:
@@ -99,13 +104,12 @@ def train(cell: Cell, send: Send, job: Job) -> None:
     send("started", **about(task), worker=described)
     checkpoints = _checkpoints(cell, task, job)
     training = Training(
-        task, program, cell.seed, clock, send, lambda: _turn(send), cell.early_stopping, checkpoints
+        *(task, program, cell.seed, clock, send, partial(_turn, cell, program, send)),
+        *(cell.early_stopping, checkpoints),
     )
     training.run(initial)
     peaks["peak"] = peak_memory()
-    described |= ledger.after_training(
-        program.state(), clock.processor_seconds["train"], clock.seconds["train"]
-    )
+    described |= _after_training(cell, program, clock)
     send(
         "finished",
         phases=clock.seconds,
@@ -130,12 +134,18 @@ def time_alone(cell: Cell, send: Send, job: Job) -> None:
     task, initial, program = _built(cell, _configure(cell, clock), clock)
     described = _describe(cell)
     send("started", **about(task), worker=described)
-    training = Training(task, program, cell.seed, clock, send, lambda: _turn(send))
+    turn = partial(_turn, cell, program, send)
+    training = Training(task, program, cell.seed, clock, send, turn)
     training.time(initial)
-    described |= ledger.after_training(
-        program.state(), clock.processor_seconds["train"], clock.seconds["train"]
-    )
+    described |= _after_training(cell, program, clock)
     send("finished", worker=described, compilations=training.compilations)
+
+
+def _after_training(cell: Cell, program: Program, clock: Clock) -> dict[str, Any]:
+    """What the ledger holds only now."""
+    seconds = clock.processor_seconds["train"], clock.seconds["train"]
+    device = devices.used(cell.device, program.device())
+    return {"device": device, **ledger.after_training(program.state(), *seconds)}
 
 
 def _checkpoints(cell: Cell, task: Task, job: Job) -> Checkpoints | None:
@@ -147,8 +157,12 @@ def _checkpoints(cell: Cell, task: Task, job: Job) -> Checkpoints | None:
     return Checkpoints(Path(asked["path"]), asked["every"], facts)
 
 
-def _turn(send: Send) -> bool:
-    """Waits, idle, until the parent gives the next turn; False if it says that there is none."""
+def _turn(cell: Cell, program: Program, send: Send) -> bool:
+    """Waits, idle, until the parent gives the next turn; False if it says that there is none.
+
+    Raises WrongDevice if what was done until now was done elsewhere than it should.
+    """
+    devices.used(cell.device, program.device())
     send("waiting")
     line = sys.stdin.readline()
     if not line:
@@ -162,7 +176,9 @@ def trace_job(cell: Cell, send: Send, job: Job) -> None:
     task = _load(cell)
     initial = task.initial(cell.seed).astype(cell.precision)
     # no seed, no dropout: its random numbers are each framework's own
-    found = trace(task, module.build(task, initial, None), cell.seed, job["steps"])
+    program = module.build(task, initial, None)
+    found = trace(task, program, cell.seed, job["steps"])
+    devices.used(cell.device, program.device())
     np.savez(job["output"], allow_pickle=False, **found)
 
 
@@ -184,7 +200,7 @@ def gradient_check(cell: Cell, send: Send, job: Job) -> None:
 def describe(cell: Cell, send: Send, job: Job) -> None:
     """Reports what is in force for a backend: its devices, its threads and all else."""
     backend = backends.load(cell.backend)
-    backend.configure(cell.device, cell.threads, cell.precision, cell.mode)
+    _set_up(cell, backend)
     send("described", worker=_describe(cell))
 
 

@@ -110,6 +110,9 @@ class Program:
         named = zip(self._params, gradients, strict=True)
         return float(loss), {name: layers.to_canonical(name, g) for name, g in named}
 
+    def device(self) -> str:
+        return str(self._leaves[0].device)
+
     def compilations(self) -> int:
         if backends.torch.mode == "eager":
             return 0
