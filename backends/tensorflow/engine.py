@@ -106,7 +106,7 @@ class Program:
         return float(value), {name: g.numpy() for name, g in named}
 
     def device(self) -> str:
-        found = tf.DeviceSpec.from_string(next(iter(self._params.values())).value.device)
+        found = tf.DeviceSpec.from_string(next(iter(self._params.values())).device)
         return "cpu" if found.device_type == "CPU" else f"cuda:{found.device_index}"
 
     def compilations(self) -> int:

@@ -1,4 +1,4 @@
-"""PyTorch: ``torch.nn`` modules and autograd, eagerly or with the training step compiled."""
+"""PyTorch: ``torch.nn`` modules and autograd, run eagerly, compiled, or as CUDA graphs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from suite.contract import Array, Precision, Unavailable
 
 FRAMEWORK = "torch"
-MODES = ("eager", "compile")
+MODES = ("eager", "compile", "graph")
 device = "cpu"
 """Where programs are built, set by ``configure``: a default device of torch's slows every call."""
 mode = MODES[0]
@@ -44,6 +44,8 @@ def environment(device: str, threads: int) -> Mapping[str, str]:
 
 
 def configure(device: str, threads: int, precision: Precision, mode: str = MODES[0]) -> None:
+    if mode == "graph" and device == "cpu":
+        raise Unavailable("torch:graph replays CUDA graphs, which the CPU has not: --device cuda")
     import torch
 
     globals().update(device=device, mode=mode)

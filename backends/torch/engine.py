@@ -1,8 +1,9 @@
-"""The Program in PyTorch: a loop over the steps of a chunk, each run eagerly or compiled whole."""
+"""The Program in PyTorch: a loop over the steps of a chunk, each run eagerly or compiled whole, or
+the chunk replayed as a CUDA graph."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import nn
 
 import backends.torch
 from backends.torch import layers
+from backends.torch.graphs import Graphs
 from backends.torch.optimizers import Rates, Updater
 from suite.contract import Array, Chunk, State, Task, Tree
 
@@ -47,6 +49,7 @@ class Program:
         if backends.torch.mode == "compile":
             whole = partial(torch.compile, dynamic=False)
             self._step_of, self._gradients = whole(self._update), whole(self._value_and_gradients)
+        self._graphs = Graphs(self._updates, [*self._updater.changed, *self._buffers.values()])
         self.restore(state)
 
     def place(self, chunk: Chunk) -> list[Batch]:
@@ -66,14 +69,35 @@ class Program:
 
     def train(self, placed: list[Batch]) -> Array:
         self._to_training_mode()
-        losses = []
-        for batch, rates in zip(placed, self._updater.begin(self._step, len(placed)), strict=True):
-            self._seed_dropout()
-            losses.append(self._step_of(batch, rates))
-            self._step += 1
-        stacked: Array = torch.stack(losses).cpu().numpy()
+        rates = self._updater.begin(self._step, len(placed))
+        made = self._replayed if backends.torch.mode == "graph" else self._steps
+        losses: Array = made(placed, rates).cpu().numpy()
         self._synchronize()
-        return stacked
+        return losses
+
+    def _steps(self, batches: Sequence[Batch], rates: Sequence[Rates]) -> torch.Tensor:
+        """The losses (steps,) of these updates."""
+        losses = []
+        for batch, rate in zip(batches, rates, strict=True):
+            self._seed_dropout()
+            losses.append(self._step_of(batch, rate))
+            self._step += 1
+        return torch.stack(losses)
+
+    def _replayed(self, batches: Sequence[Batch], rates: Sequence[Rates]) -> torch.Tensor:
+        """The same by graphs: of all steps, or of one, since a graph gets one seed for dropout."""
+        length = 1 if self._dropouts and self._seed is not None else len(batches)
+        losses = []
+        for start in range(0, len(batches), length):
+            part = slice(start, start + length)
+            losses.append(self._graphs(batches[part], rates[part], self._seed_dropout))
+            self._step += length
+        return torch.cat(losses)
+
+    def _updates(self, batches: Sequence[Batch], rates: Sequence[Rates]) -> torch.Tensor:
+        """The losses (steps,) of these updates, whatever dropout draws."""
+        pairs = zip(batches, rates, strict=True)
+        return torch.stack([self._update(batch, rate) for batch, rate in pairs])
 
     def _update(self, batch: Batch, rates: Rates) -> torch.Tensor:
         """The loss of a step, once it has been made."""
@@ -114,8 +138,8 @@ class Program:
         return str(self._leaves[0].device)
 
     def compilations(self) -> int:
-        if backends.torch.mode == "eager":
-            return 0
+        if backends.torch.mode != "compile":
+            return len(self._graphs)
         # every one of this process, which has one program
         return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 
