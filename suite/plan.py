@@ -57,5 +57,9 @@ def cells(plan: Plan, choice: tasks.Choice, seed: int, source: DataSource) -> It
             data=source,
             threads=plan.threads,
             early_stopping=plan.early_stopping,
-            options={name: value for name, value in plan.options.items() if name in own},
+            options={
+                name: value
+                for name, value in plan.options.items()
+                if name in own or name == tasks.BATCH_SCALE
+            },
         )

@@ -119,7 +119,9 @@ def print_timings(watch: Stopwatch, console: Console) -> None:
 def _table(timing: Timing, differing: Sequence[ledger.Difference]) -> Table:
     data = "real data" if timing.data == "real" else "GENERATED DATA, not the real data set"
     threads = "1 thread" if timing.threads == 1 else f"{timing.threads} threads"
-    table = new_table(f"{timing.label} · {timing.profile} · {timing.device} · {threads} · {data}")
+    scaled = f" · batch x {timing.batch_scale}, throughput alone" if timing.batch_scale > 1 else ""
+    title = f"{timing.label} · {timing.profile} · {timing.device} · {threads} · {data}"
+    table = new_table(title + scaled)
     table.add_column("backend", no_wrap=True)
     for column in (timing.unit, "95%", speeds.heading(timing), "95% interval"):
         table.add_column(column, justify="right")

@@ -43,6 +43,9 @@ def time(
     threads: ThreadsOption = 1,
     data: DataOption = Data.auto,
     option: ConstantsOption = [],  # noqa: B006
+    batch_scale: Annotated[
+        int, typer.Option(min=1, help="Batches so many times as large: for throughput alone.")
+    ] = 1,
     base: BaseOption = None,
     limit: Annotated[
         float, typer.Option(min=0, help="Seconds for a task, at most, to know ratios to 2%.")
@@ -59,6 +62,11 @@ def time(
     options.require_possible(threads, timeout)
     choices = tasks.chosen(task or tasks.NAMES)
     chosen = backends.chosen(backend, mode, repeated=True)
+    chosen_constants = options.constants(option, choices)
+    if batch_scale > 1:
+        chosen_constants[tasks.BATCH_SCALE] = str(batch_scale)
+        for name, variant in choices:
+            tasks.config(name, profile, variant, {tasks.BATCH_SCALE: str(batch_scale)})
     plan = Plan(
         choices=choices,
         backends=chosen,
@@ -70,7 +78,7 @@ def time(
         timeout=timeout,
         timing_limit=limit,
         base=options.base(base, chosen),
-        options=options.constants(option, choices),
+        options=chosen_constants,
         memory_limit=memory.parse(memory_limit),
     )
     records.require_writable(results)

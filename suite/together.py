@@ -19,6 +19,7 @@ from suite.noise import Watch
 from suite.records import Cell, Record
 from suite.timings import Contestant, Timing
 from suite.turns import Turns
+from tasks import BATCH_SCALE
 
 
 class Together:
@@ -165,6 +166,7 @@ class Together:
                 contestants=contestants,
                 wanted_base=self._base,
                 warnings=watch.warnings(contestants),
+                batch_scale=int(cell.options.get(BATCH_SCALE, 1)),
             )
         )
 

@@ -36,9 +36,9 @@ SHOWN = 3
 """How many sentences of the test are shown with their translations."""
 
 
-def _optimizer(total: int, warmup: int) -> Adam:
+def _optimizer(total: int, warmup: int, rate: float = 2e-3) -> Adam:
     schedule = Linear(total, warmup)
-    return Adam(2e-3, beta1=0.9, beta2=0.98, epsilon=1e-9, schedule=schedule, clip=1.0)
+    return Adam(rate, beta1=0.9, beta2=0.98, epsilon=1e-9, schedule=schedule, clip=1.0)
 
 
 OPTIMIZER = _optimizer(4 * STEPS_PER_EPOCH, warmup=200)
@@ -97,12 +97,21 @@ PROFILES = {
 }
 # BLEU of three seeds spreads by .1, with dropout of two by .2: too few to tell .1 from .2
 MARGIN = 0.2
-TARGETS = {
+# that of Vaswani et al. 2017, table 3, "base"; it was not calibrated, and has no target
+BASE = {"width": 512, "layers": 6, "heads": 8, "hidden": 2048}
+TARGETS: Mapping[str | None, tuple[Target, ...]] = {
     None: (Target("bleu", low=33.5), Target("val_nats", high=1.92)),
     "dropout": (Target("bleu", low=31.5), Target("val_nats", high=1.93)),
+    "base": (),
 }
 
 
+BASE_PAIRS = 4
+"""Of a batch of ``base`` on which backends are compared: more would take NumPy minutes."""
+BASE_ENVELOPES: Mapping[Precision, Envelope] = {
+    "float64": Envelope(steps=5, loss=1e-12, gradient=1e-11, state=1e-9),
+    "float32": Envelope(steps=5, loss=1e-5, gradient=1e-4, state=6e-1),
+}
 VERIFICATION_SEEDS: Mapping[DataSource, int] = {"real": 3, "generated": 6}
 
 
@@ -161,6 +170,8 @@ class Transformer(Task):
         self.signatures = {"bleu": translation.bleu_signature()}
         self.params = dict(_params(config, *map(len, data.vocabularies)))
         self._data = data
+        if variant == "base":
+            self.envelopes = BASE_ENVELOPES
 
     def chunks(self, split: str, seed: int = 0, epoch: int = 0) -> Iterator[Chunk]:
         if split == "train":
@@ -206,8 +217,18 @@ class Transformer(Task):
 
     def verification_chunks(self, seed: int) -> Iterator[Chunk]:
         """Of two buckets only: every further shape takes seconds to compile."""
-        few = self.config.buckets[:2]
-        return (chunk for chunk in self.chunks("train", seed) if chunk["source"].shape[2] in few)
+        few, pairs = self.config.buckets[:2], BASE_PAIRS if self.variant == "base" else None
+        for chunk in self.chunks("train", seed):
+            if chunk["source"].shape[2] in few:
+                yield {name: a[:, :pairs] for name, a in chunk.items()}
+
+    def excerpt(self, batch: Tree) -> Tree:
+        """One pair of ``base``, a difference of which takes as long as eight of the others'."""
+        return (
+            {name: a[:1] for name, a in batch.items()}
+            if self.variant == "base"
+            else super().excerpt(batch)
+        )
 
     def shapes(self, seed: int) -> Iterator[Chunk]:
         seen = set()
@@ -343,7 +364,13 @@ def _params(config: TransformerConfig, german: int, english: int) -> Iterator[tu
 
 def config(profile: str, variant: str | None) -> TransformerConfig:
     """The constants of a profile."""
-    return replace(PROFILES[profile], dropout=0.1 if variant == "dropout" else 0.0)
+    constants = replace(PROFILES[profile], dropout=0.1 if variant == "dropout" else 0.0)
+    if variant != "base":
+        return constants
+    schedule = constants.optimizer.schedule
+    assert isinstance(schedule, Linear)
+    optimizer = _optimizer(schedule.total, schedule.warmup, rate=5e-4)
+    return replace(constants, optimizer=optimizer, **BASE)
 
 
 def load(
