@@ -38,7 +38,7 @@ from suite import (
     verification,
 )
 from suite.console import output
-from suite.contract import RequestError
+from suite.contract import Precision, RequestError
 from suite.equivalence import PRECISIONS
 from suite.history.command import history
 from suite.options import (
@@ -55,6 +55,7 @@ from suite.options import (
     ModeOption,
     PatienceOption,
     PrecisionChoice,
+    PrecisionOption,
     ProfileOption,
     ResultsOption,
     ResumeOption,
@@ -62,6 +63,7 @@ from suite.options import (
     ThreadsOption,
     TimeoutOption,
     TimingLimitOption,
+    TrainingPrecision,
     UriOption,
 )
 from suite.plan import Plan
@@ -86,6 +88,7 @@ def run(
     backend: BackendOption = [],  # noqa: B006
     mode: ModeOption = None,
     device: DeviceOption = devices.CPU,
+    precision: PrecisionOption = TrainingPrecision.float32,
     profile: ProfileOption = "quick",
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 1,
     first_seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
@@ -131,6 +134,7 @@ def run(
             options=options.constants(option, choices),
             checkpoint_every=checkpoint_every,
             memory_limit=limit,
+            precision=precision.value,
         )
     session = _run(plan, results, tracking_uri, resume)
     _show(session, as_json)
@@ -168,7 +172,8 @@ def verify(
     backend: BackendOption = [],  # noqa: B006
     mode: ModeOption = None,
     precision: Annotated[
-        list[PrecisionChoice], typer.Option(help="float32 or float64; repeatable. Default: both.")
+        list[PrecisionChoice],
+        typer.Option(help="Repeatable. Default: float32 and float64.", show_default=False),
     ] = [],  # noqa: B006
     data: DataOption = Data.auto,
     device: DeviceOption = devices.CPU,
@@ -177,7 +182,7 @@ def verify(
 
     Without --task: every task in every variant.
     """
-    chosen = [p for p in PRECISIONS if not precision or p in precision]
+    chosen: Sequence[Precision] = [p.value for p in dict.fromkeys(precision)] or PRECISIONS
     with Reporter() as reporter:
         verdicts = verification.verify_all(
             tasks.chosen(task or [tasks.ALL]),

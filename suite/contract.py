@@ -20,8 +20,15 @@ Tree = Mapping[str, Array]
 Chunk = Tree
 """The unit of training: arrays with leading axes (steps, batch, ...), of a few fixed shapes."""
 
-Precision = Literal["float32", "float64"]
+Precision = Literal["float32", "float64", "tf32", "bfloat16"]
+"""What is computed in. ``tf32`` and ``bfloat16`` are float32 but for products of matrices and
+convolutions, whose factors are rounded to that; parameters are float32 (mixed precision)."""
 DataSource = Literal["real", "generated"]
+
+
+def dtype_of(precision: Precision) -> str:
+    """Of parameters and of what the optimiser remembers."""
+    return "float64" if precision == "float64" else "float32"
 
 
 class RequestError(Exception):

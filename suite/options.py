@@ -28,6 +28,16 @@ class PrecisionChoice(StrEnum):
 
     float32 = "float32"
     float64 = "float64"
+    tf32 = "tf32"
+    bfloat16 = "bfloat16"
+
+
+class TrainingPrecision(StrEnum):
+    """Precisions that are trained and timed in."""
+
+    float32 = "float32"
+    tf32 = "tf32"
+    bfloat16 = "bfloat16"
 
 
 TaskOption = Annotated[
@@ -93,6 +103,9 @@ DeviceOption = Annotated[
         metavar="DEVICE",
         help=f"Where to compute: {devices.KNOWN}, which is cuda for the backends that have it.",
     ),
+]
+PrecisionOption = Annotated[
+    TrainingPrecision, typer.Option(help="Of the factors of products; all else is float32.")
 ]
 ProfileOption = Annotated[
     str, typer.Option(help=f"How much to train: {', '.join(tasks.PROFILES)}.")

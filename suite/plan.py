@@ -39,6 +39,7 @@ class Plan:
     """Seconds of training."""
     memory_limit: int | None = None
     """Bytes that a worker may use."""
+    precision: Precision = PRECISION
 
 
 def cells(plan: Plan, choice: tasks.Choice, seed: int, source: DataSource) -> Iterator[Cell]:
@@ -51,7 +52,7 @@ def cells(plan: Plan, choice: tasks.Choice, seed: int, source: DataSource) -> It
             backend=backend,
             mode=mode,
             device=devices.chosen(backend, plan.device),
-            precision=PRECISION,
+            precision=plan.precision,
             seed=seed,
             profile=plan.profile,
             data=source,

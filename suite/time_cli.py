@@ -22,11 +22,13 @@ from suite.options import (
     JsonOption,
     MemoryOption,
     ModeOption,
+    PrecisionOption,
     ProfileOption,
     ResultsOption,
     TaskOption,
     ThreadsOption,
     TimeoutOption,
+    TrainingPrecision,
 )
 from suite.plan import Plan
 from suite.progress import Reporter
@@ -38,6 +40,7 @@ def time(
     backend: BackendOption = [],  # noqa: B006
     mode: ModeOption = None,
     device: DeviceOption = devices.CPU,
+    precision: PrecisionOption = TrainingPrecision.float32,
     profile: ProfileOption = "quick",
     seed: Annotated[int, typer.Option(min=0, help="Of the model, the data and the turns.")] = 0,
     threads: ThreadsOption = 1,
@@ -79,6 +82,7 @@ def time(
         timing_limit=limit,
         base=options.base(base, chosen),
         options=chosen_constants,
+        precision=precision.value,
         memory_limit=memory.parse(memory_limit),
     )
     records.require_writable(results)

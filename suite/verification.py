@@ -15,6 +15,7 @@ from suite.contract import Precision, Task
 from suite.equivalence import Verdict, Verifier, Wanted
 from suite.progress import Reporter
 from tasks import datasets
+from tasks.rounding import envelope
 
 QUANTITIES = ("initial loss", "gradient", "loss", "state")
 
@@ -54,7 +55,7 @@ def _skipped(
     task: Task, choice: backends.Choice, precision: Precision, reason: str | None, device: str
 ) -> Verdict:
     backend, mode = choice
-    steps = task.envelopes[precision].steps
+    steps = envelope(task, precision).steps
     return Verdict(task.label, backend, precision, steps, (), "skipped", reason, mode, device)
 
 

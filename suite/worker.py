@@ -26,7 +26,7 @@ import tasks
 from suite import devices, ledger, memory, rates
 from suite.checkpoints import Checkpoints
 from suite.clock import Clock
-from suite.contract import Backend, Program, RequestError, State, Task, Unavailable
+from suite.contract import Backend, Program, RequestError, State, Task, Unavailable, dtype_of
 from suite.equivalence import trace
 from suite.records import Cell
 from suite.specification import about
@@ -73,7 +73,9 @@ def _configure(cell: Cell, clock: Clock) -> Any:
 
 
 def _set_up(cell: Cell, backend: Backend) -> None:
+    """Raises Unavailable if the device is not there, or does not compute in the precision."""
     backend.configure(devices.kind(cell.device), cell.threads, cell.precision, cell.mode)
+    ledger.require_products(backend, cell.precision)
 
 
 def peak_memory() -> int:
@@ -87,7 +89,7 @@ def peak_memory() -> int:
 
 
 def _describe(cell: Cell) -> dict[str, Any]:
-    return ledger.facts(backends.load(cell.backend), cell.precision)
+    return ledger.facts(backends.load(cell.backend), dtype_of(cell.precision))
 
 
 def _load(cell: Cell) -> Task:
@@ -123,7 +125,7 @@ def train(cell: Cell, send: Send, job: Job) -> None:
 def _built(cell: Cell, module: Any, clock: Clock) -> tuple[Task, State, Program]:
     with clock.phase("data"):
         task = _load(cell)
-        initial = task.initial(cell.seed).astype(cell.precision)
+        initial = task.initial(cell.seed).astype(dtype_of(cell.precision))
     with clock.phase("build"):
         return task, initial, module.build(task, initial, cell.seed)
 
@@ -174,7 +176,7 @@ def trace_job(cell: Cell, send: Send, job: Job) -> None:
     """Writes the equivalence trace of ``job["steps"]`` steps to the file ``job["output"]``."""
     module = _configure(cell, Clock())
     task = _load(cell)
-    initial = task.initial(cell.seed).astype(cell.precision)
+    initial = task.initial(cell.seed).astype(dtype_of(cell.precision))
     # no seed, no dropout: its random numbers are each framework's own
     program = module.build(task, initial, None)
     found = trace(task, program, cell.seed, job["steps"])
@@ -206,7 +208,7 @@ def describe(cell: Cell, send: Send, job: Job) -> None:
 
 def machine(cell: Cell, send: Send, job: Job) -> None:
     """Measures what the machine attains with the cell's threads and precision."""
-    send("measured", attainable=rates.attainable(cell.precision, cell.threads))
+    send("measured", attainable=rates.attainable(dtype_of(cell.precision), cell.threads))
 
 
 JOBS = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -98,7 +99,7 @@ PROFILES = {
 # BLEU of three seeds spreads by .1, with dropout of two by .2: too few to tell .1 from .2
 MARGIN = 0.2
 # that of Vaswani et al. 2017, table 3, "base"; it was not calibrated, and has no target
-BASE = {"width": 512, "layers": 6, "heads": 8, "hidden": 2048}
+BASE: Mapping[str, Any] = {"width": 512, "layers": 6, "heads": 8, "hidden": 2048}
 TARGETS: Mapping[str | None, tuple[Target, ...]] = {
     None: (Target("bleu", low=33.5), Target("val_nats", high=1.92)),
     "dropout": (Target("bleu", low=31.5), Target("val_nats", high=1.93)),

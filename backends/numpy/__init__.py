@@ -31,6 +31,10 @@ def environment(device: str, threads: int) -> Mapping[str, str]:
 
 
 def configure(device: str, threads: int, precision: Precision, mode: str = MODES[0]) -> None:
+    if precision == "bfloat16" or (precision == "tf32" and device == "cpu"):
+        raise Unavailable(f"NumPy's products are not of {precision}: give --precision float32")
+    if precision == "tf32":
+        os.environ["CUPY_TF32"] = "1"  # read when it is imported
     globals()["module"] = "numpy" if device == "cpu" else _cupy()
     importlib.import_module(module)  # clocked as the import of the framework
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from backends.torch.graphs import Graphs
 from backends.torch.optimizers import Rates, Updater
 from suite.contract import Array, Chunk, State, Task, Tree
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Batch = Mapping[str, torch.Tensor]
 Forward = Callable[[nn.Module, Batch], Mapping[str, torch.Tensor]]
 Loss = Callable[[nn.Module, Batch], torch.Tensor]
@@ -36,7 +39,8 @@ class Program:
         forward: Forward,
         loss: Loss,
     ):
-        self._forward, self._loss, self._seed = forward, loss, seed
+        self._forward, self._loss = _rounding(forward), _rounding(loss)
+        self._seed = seed
         self._dtype = torch.from_numpy(next(iter(state.params.values()))).dtype
         self._model = model.to(backends.torch.device, self._dtype)
         self._params = dict(layers.parameters(self._model))
@@ -71,7 +75,7 @@ class Program:
         self._to_training_mode()
         rates = self._updater.begin(self._step, len(placed))
         made = self._replayed if backends.torch.mode == "graph" else self._steps
-        losses: Array = made(placed, rates).cpu().numpy()
+        losses: Array = made(placed, rates).to(self._dtype).cpu().numpy()
         self._synchronize()
         return losses
 
@@ -122,7 +126,14 @@ class Program:
     def predict(self, placed: list[Batch]) -> Tree:
         self._model.eval()
         outputs = [self._forward(self._model, batch) for batch in placed]
-        return {name: torch.stack([o[name] for o in outputs]).cpu().numpy() for name in outputs[0]}
+        return {name: self._to_host([o[name] for o in outputs]) for name in outputs[0]}
+
+    def _to_host(self, outputs: list[torch.Tensor]) -> Array:
+        stacked = torch.stack(outputs)
+        if stacked.is_floating_point():
+            stacked = stacked.to(self._dtype)  # NumPy has no bfloat16
+        found: Array = stacked.cpu().numpy()
+        return found
 
     def gradients(self, placed: list[Batch]) -> tuple[float, Tree]:
         self._to_training_mode()
@@ -167,6 +178,18 @@ class Program:
         """Waits for the device: its kernels run on after the call that started them returned."""
         if torch.cuda.is_available():
             torch.cuda.synchronize()
+
+
+def _rounding(function: Callable[P, T]) -> Callable[P, T]:
+    """The function with products of bfloat16, if they are to be."""
+    if not backends.torch.autocast:
+        return function
+
+    def rounding(*given: P.args, **named: P.kwargs) -> T:
+        with torch.autocast(backends.torch.device, torch.bfloat16):
+            return function(*given, **named)
+
+    return rounding
 
 
 def dropout_seed(seed: int, step: int) -> int:
