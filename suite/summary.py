@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from suite import ledger, records, speeds
+from suite import cards, ledger, records, speeds
 from suite.console import table as new_table
 from suite.convergence import Comparison, compare, spread
 from suite.devices import where
@@ -83,7 +83,8 @@ def print_tables(session: Session, console: Console) -> None:
             console.print(escape(speeds.caution(difference)), style="yellow", soft_wrap=True)
         for warning in timing.warnings if timing else ():
             console.print(escape(f"noisy: {warning}"), style="yellow", soft_wrap=True)
-        for line in (*_readings(found), *_to_target(found), *_compared(found)):
+        drawn = filter(None, map(cards.line, found))
+        for line in (*_readings(found), *_to_target(found), *_compared(found), *drawn):
             console.print(escape(line), highlight=False, soft_wrap=True)
         for record in found:
             for miss in record.missed:

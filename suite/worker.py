@@ -23,7 +23,7 @@ import numpy as np
 
 import backends
 import tasks
-from suite import devices, ledger, memory, rates
+from suite import cards, devices, ledger, memory, rates
 from suite.checkpoints import Checkpoints
 from suite.clock import Clock
 from suite.contract import Backend, Program, RequestError, State, Task, Unavailable, dtype_of
@@ -98,11 +98,11 @@ def _load(cell: Cell) -> Task:
 
 def train(cell: Cell, send: Send, job: Job) -> None:
     """Trains a cell, clocked by phase; an event after every chunk and every epoch."""
-    clock = Clock()
+    clock, card = cards.clock_for(devices.kind(cell.device))
     module = _configure(cell, clock)
     peaks = {"after_import": peak_memory()}
     task, initial, program = _built(cell, module, clock)
-    described = _describe(cell)
+    described = _describe(cell) | card
     send("started", **about(task), worker=described)
     checkpoints = _checkpoints(cell, task, job)
     training = Training(
@@ -111,7 +111,7 @@ def train(cell: Cell, send: Send, job: Job) -> None:
     )
     training.run(initial)
     peaks["peak"] = peak_memory()
-    described |= _after_training(cell, program, clock)
+    described |= _after_training(cell, program, clock, card)
     send(
         "finished",
         phases=clock.seconds,
@@ -132,22 +132,27 @@ def _built(cell: Cell, module: Any, clock: Clock) -> tuple[Task, State, Program]
 
 def time_alone(cell: Cell, send: Send, job: Job) -> None:
     """Trains as long as there are turns, an event after each; evaluates nothing."""
-    clock = Clock()
+    clock, card = cards.clock_for(devices.kind(cell.device))
     task, initial, program = _built(cell, _configure(cell, clock), clock)
-    described = _describe(cell)
+    described = _describe(cell) | card
     send("started", **about(task), worker=described)
     turn = partial(_turn, cell, program, send)
     training = Training(task, program, cell.seed, clock, send, turn)
     training.time(initial)
-    described |= _after_training(cell, program, clock)
+    described |= _after_training(cell, program, clock, card)
     send("finished", worker=described, compilations=training.compilations)
 
 
-def _after_training(cell: Cell, program: Program, clock: Clock) -> dict[str, Any]:
+def _after_training(
+    cell: Cell, program: Program, clock: Clock, card: Mapping[str, Any]
+) -> dict[str, Any]:
     """What the ledger holds only now."""
     seconds = clock.processor_seconds["train"], clock.seconds["train"]
     device = devices.used(cell.device, program.device())
-    return {"device": device, **ledger.after_training(program.state(), *seconds)}
+    found = {"device": device, **ledger.after_training(program.state(), *seconds)}
+    if isinstance(clock, cards.MeteredClock):
+        found["card"] = {**card["card"], **clock.measured()}
+    return found
 
 
 def _checkpoints(cell: Cell, task: Task, job: Job) -> Checkpoints | None:
