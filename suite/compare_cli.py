@@ -32,7 +32,7 @@ from suite.options import (
 from suite.plan import Plan
 from suite.preparation import Preparation
 from suite.progress import Reporter
-from suite.revisions import Side
+from suite.revisions import HERE, Side
 
 
 def command(
@@ -88,7 +88,7 @@ def command(
     )
     records.require_writable(results)
     with Reporter() as reporter, _sides(base, head, base_python) as (old, new):
-        preparation = Preparation(plan, results, reporter)
+        preparation = Preparation(plan, results, reporter, new)
         found = compare(plan, old, new, threshold, preparation, reporter.busy)
     findings = Findings(f"{new.name} against {old.name}", tuple(found))
     print(findings.title)
@@ -107,7 +107,7 @@ def _sides(
     if base_python and not base_python.is_file():
         raise RequestError(f"--base-python {base_python} is no program")
     with ExitStack() as stack:
-        new = Side("the source as it is")
+        new = HERE
         if head is not None:
             tree = stack.enter_context(revisions.checked_out(head))
             new = Side(revisions.short(head), tree)

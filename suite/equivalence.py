@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 import backends
-import tasks
 from suite.contract import Array, Chunk, DataSource, Envelope, Precision, Program, Task, Tree
 from suite.environment import at_once, machine, package_versions
 from suite.launch import Ending, Worker, launch_all
 from suite.records import Cell, write_json
+from suite.revisions import HERE, Side
 from tasks.rounding import envelope
 
 ORACLE = "numpy"
@@ -192,7 +192,8 @@ class Verifier:
     """Verifies backends against the oracle, each in a worker of its own, as many as there are CPUs.
 
     The oracle's traces are made once; with ``cache_folder``, a backend that was verified before
-    with the same sources, packages, data and machine is not run again.
+    with the same sources, packages, data and machine is not run again. The sources are those of
+    ``side``, the tolerances those of ``task``.
     """
 
     def __init__(
@@ -203,10 +204,12 @@ class Verifier:
         timeout: float | None = None,
         cache_folder: Path | None = None,
         memory_limit: int | None = None,
+        side: Side = HERE,
     ):
         self._task, self._device, self._threads, self._timeout = task, device, threads, timeout
         self._cache_folder = cache_folder
         self._memory_limit = memory_limit
+        self._side = side
         self._oracle: dict[_Job, tuple[Tree, Ending]] = {}
         """What it came to, which every further verdict needs."""
 
@@ -251,6 +254,7 @@ class Verifier:
                     self._cell(job.choice, job.precision, job.device),
                     job.kind,
                     timeout=self._timeout,
+                    command=self._side.command,
                     memory_limit=self._memory_limit,
                     steps=job.steps,
                     output=str(output),
@@ -259,7 +263,7 @@ class Verifier:
             ]
             endings = launch_all(workers, at_once(self._threads))
             return {
-                job: (_arrays(output) if ending.outcome == "ok" else {}, ending)
+                job: _read(output, ending)
                 for job, output, ending in zip(jobs, outputs, endings, strict=True)
             }
 
@@ -329,7 +333,7 @@ class Verifier:
         facts = {
             "cell": asdict(self._cell(choice, precision, self._device)),
             "data": self._task.provenance.digest,
-            "sources": _sources_digest(choice[0]),
+            "sources": _sources_digest(self._side.tree, choice[0]),
             "packages": dict(package_versions()),
             "machine": dict(machine()),
         }
@@ -337,9 +341,13 @@ class Verifier:
         return self._cache_folder / f"{key}.json"
 
 
-def _arrays(path: Path) -> Tree:
-    with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
+def _read(output: Path, ending: Ending) -> tuple[Tree, Ending]:
+    if ending.outcome != "ok":
+        return {}, ending
+    if not output.exists():  # a worker of another revision, which knows another way
+        return {}, Ending("crashed", "its worker cannot be verified by this program")
+    with np.load(output, allow_pickle=False) as arrays:
+        return dict(arrays), ending
 
 
 def verdict_from(document: Mapping[str, Any]) -> Verdict:
@@ -348,9 +356,8 @@ def verdict_from(document: Mapping[str, Any]) -> Verdict:
     return Verdict(**{**document, "findings": findings})
 
 
-def _sources_digest(backend: str) -> str:
-    """SHA-256 over every source file that a verdict on ``backend`` rests on."""
-    root = Path(tasks.__file__).parent.parent
+def _sources_digest(root: Path, backend: str) -> str:
+    """SHA-256 over every source file below ``root`` that a verdict on ``backend`` rests on."""
     folders = ("suite", "tasks", f"backends/{ORACLE}", f"backends/{backend}")
     files = sorted({file for folder in folders for file in (root / folder).rglob("*.py")})
     digest = hashlib.sha256()

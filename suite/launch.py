@@ -61,6 +61,7 @@ class Worker:
         self._left = timeout
         self._memory_limit: int | None = job.get("memory_limit")
         self._pending = b""
+        self._killed = False
         self._process: subprocess.Popen[bytes]
         self._events: int
         """The reading end of the channel that events come through."""
@@ -88,10 +89,12 @@ class Worker:
             raise
         finally:
             os.close(writing)
+        if self._killed:
+            self._kill_group()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.kill()
+        self._kill_group()
         self._process.wait()
         assert self._process.stdin
         with suppress(BrokenPipeError):  # what was not sent yet
@@ -110,7 +113,13 @@ class Worker:
         return self._process.pid
 
     def kill(self) -> None:
-        """Ends it and all that it started, at once; it may be another thread that listens to it."""
+        """Ends it at once, or as soon as it starts; it may be another thread that works with it."""
+        self._killed = True
+        if hasattr(self, "_process"):
+            self._kill_group()
+
+    def _kill_group(self) -> None:
+        """The process and all that it started."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -205,32 +214,30 @@ def launch_all(
 ) -> list[Ending]:
     """Runs workers that need not be timed, so many ``at_once``; how each ended.
 
-    ``work`` gives a worker its turns, in a thread, until it has ended. None is left running,
-    whatever this raises: KeyboardInterrupt if the user interrupts.
+    ``work`` gives a worker its turns until it has ended. KeyboardInterrupt if the user interrupts.
     """
-    working: set[Worker] = set()
-    stopped = False
 
-    def run(worker: Worker) -> Ending:
+    def run(worker: Worker) -> None:
         with worker:
-            working.add(worker)
-            try:
-                if not stopped:
-                    work(worker)
-            finally:
-                working.discard(worker)
-        assert worker.ending
-        return worker.ending
+            work(worker)
 
+    in_threads(run, workers, at_once)
+    return [worker.ending for worker in workers if worker.ending]
+
+
+def in_threads(work: Callable[[Worker], object], workers: Sequence[Worker], at_once: int) -> None:
+    """Does the ``work`` with each of the workers, so many ``at_once``.
+
+    None is left running if this raises: what ``work`` raised, or KeyboardInterrupt.
+    """
     with ThreadPoolExecutor(at_once) as pool:
-        futures = [pool.submit(run, worker) for worker in workers]
+        futures = [pool.submit(work, worker) for worker in workers]
         try:
-            return [future.result() for future in futures]
-        except BaseException:
-            stopped = True
             for future in futures:
+                future.result()
+        except BaseException:
+            for future, worker in zip(futures, workers, strict=True):
                 future.cancel()
-            for worker in tuple(working):
                 worker.kill()
             raise
 

@@ -15,14 +15,16 @@ from suite.launch import Event, launch
 from suite.plan import Plan
 from suite.progress import Reporter
 from suite.records import Cell, Record
+from suite.revisions import HERE, Side
 from tasks import datasets
 
 
 class Preparation:
-    """Of the cells of a plan: each task in each backend is verified once, the machine measured."""
+    """Of the cells of a plan: each task in each backend of ``side`` is verified once, the machine
+    measured."""
 
-    def __init__(self, plan: Plan, results: Path, reporter: Reporter):
-        self._plan, self._results, self._reporter = plan, results, reporter
+    def __init__(self, plan: Plan, results: Path, reporter: Reporter, side: Side = HERE):
+        self._plan, self._results, self._reporter, self._side = plan, results, reporter, side
         self._verifiers: dict[tuple[str, str], Verifier] = {}
         """By the task's label and the device."""
         self._verdicts: dict[tuple[str, str], Verdict] = {}
@@ -103,6 +105,7 @@ class Preparation:
                 timeout=self._plan.timeout,
                 cache_folder=self._results / "verified",
                 memory_limit=self._plan.memory_limit,
+                side=self._side,
             )
         wanted = [((cell.backend, cell.mode), cell.precision) for cell in fresh]
         for cell, verdict in zip(fresh, self._verifiers[key].verify(wanted), strict=True):

@@ -29,7 +29,7 @@ from suite.plan import Plan
 from suite.preparation import Preparation
 from suite.progress import Reporter
 from suite.regression_cli import cells_in, interruptible, sources
-from suite.revisions import Side
+from suite.revisions import HERE, Side
 
 
 def regress(
@@ -90,5 +90,4 @@ def _compared(plan: Plan, base: str | None, results: Path, reporter: Reporter) -
     with revisions.checked_out(revision) as tree:
         old = Side(revisions.short(revision), tree)
         preparation = Preparation(plan, results, reporter)
-        new = Side("the source as it is")
-        return comparison.compare(plan, old, new, THRESHOLD, preparation, reporter.busy)
+        return comparison.compare(plan, old, HERE, THRESHOLD, preparation, reporter.busy)

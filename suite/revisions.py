@@ -31,6 +31,9 @@ class Side:
         return (self.python, "-P", "-c", _WORKER, str(self.tree))
 
 
+HERE = Side("the source as it is")
+
+
 @contextmanager
 def checked_out(revision: str) -> Iterator[Path]:
     """The source tree of a revision, as long as the block lasts.

@@ -81,7 +81,8 @@ class Together:
             ]
             turns = Turns(self._workers, seed=self._records[0].cell.seed)
             watch = Watch([worker.pid for worker in self._workers])
-            turns.begin()
+            own = environment.at_once(max(record.cell.threads for record in self._records))
+            turns.begin(own if kind == "time" else 1)
             yield turns, watch
 
     def _end(self) -> None:

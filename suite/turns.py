@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import psutil
 
-from suite.launch import Worker
+from suite.launch import Worker, in_threads
 
 
 class Turns:
@@ -30,10 +30,16 @@ class Turns:
         """Those that have not ended."""
         return [worker for worker in self._workers if worker.ending is None]
 
-    def begin(self) -> None:
-        """The first turn of each, in which it imports, builds and compiles."""
-        for worker in self._workers:
-            self._turn(worker)
+    def begin(self, at_once: int = 1) -> None:
+        """The first turn of each, in which it imports, builds and compiles.
+
+        Several ``at_once`` if it need not be known how long that takes; KeyboardInterrupt as below.
+        """
+        if at_once == 1:
+            for worker in self._workers:
+                self._turn(worker)
+        else:
+            in_threads(self._turn, self._workers, at_once)
 
     def round(self, workers: Sequence[Worker]) -> None:
         """A turn for each of ``workers``. KeyboardInterrupt if the user interrupts one."""

@@ -194,7 +194,7 @@ def gradient_check(cell: Cell, send: Send, job: Job) -> None:
     from backends.numpy.central_differences import of_loss, relative_errors
 
     module = _configure(cell, Clock())
-    task = _load(cell)
+    task = _load(cell).narrow()
     state = task.initial(cell.seed).astype("float64")
     program = module.build(task, state, None)
     chunk = next(task.verification_chunks(cell.seed))

@@ -109,9 +109,11 @@ TARGETS: Mapping[str | None, tuple[Target, ...]] = {
 
 BASE_PAIRS = 4
 """Of a batch of ``base`` on which backends are compared: more would take NumPy minutes."""
+# measured over five steps, float64 and float32: loss 4e-16 and 3e-7, first gradient 7e-15 and 4e-6,
+# state 3e-12 and 3e-2
 BASE_ENVELOPES: Mapping[Precision, Envelope] = {
     "float64": Envelope(steps=5, loss=1e-12, gradient=1e-11, state=1e-9),
-    "float32": Envelope(steps=5, loss=1e-5, gradient=1e-4, state=6e-1),
+    "float32": Envelope(steps=5, loss=3e-6, gradient=3e-5, state=3e-1),
 }
 VERIFICATION_SEEDS: Mapping[DataSource, int] = {"real": 3, "generated": 6}
 
@@ -223,13 +225,11 @@ class Transformer(Task):
             if chunk["source"].shape[2] in few:
                 yield {name: a[:, :pairs] for name, a in chunk.items()}
 
-    def excerpt(self, batch: Tree) -> Tree:
-        """One pair of ``base``, a difference of which takes as long as eight of the others'."""
-        return (
-            {name: a[:1] for name, a in batch.items()}
-            if self.variant == "base"
-            else super().excerpt(batch)
-        )
+    def narrow(self) -> Task:
+        """``base`` has half a million ReLUs: some are always near 0, and a difference takes long."""
+        if self.variant != "base":
+            return self
+        return Transformer(config(self.profile, None), self.profile, None, self._data)
 
     def shapes(self, seed: int) -> Iterator[Chunk]:
         seen = set()

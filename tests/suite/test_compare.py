@@ -15,7 +15,7 @@ from suite.contract import RequestError
 from suite.plan import Plan
 from suite.preparation import Preparation
 from suite.progress import Reporter
-from suite.revisions import ROOT, Side
+from suite.revisions import HERE, ROOT, Side
 from tests.suite.command import assert_refused, tetragrad
 from tests.suite.test_timings import timing
 
@@ -120,6 +120,18 @@ def test_seconds_that_cannot_be_those_of_the_work(
     found = replace(timing([seconds] * 5), operations=(1e9,) * 5, machine={"matmul": 4e10})
     one = replace(found.contestants[0], idle_load=idle_load)
     assert unfinished(replace(found, contestants=(one,)), "numpy:eager") == why
+
+
+def test_the_head_that_is_named_is_what_is_verified(tmp_path: Path) -> None:
+    tree = copied(tmp_path / "head")
+    layers = tree / "backends" / "numpy" / "layers.py"
+    source, right = layers.read_text(), "return x.T @ dy, np.ones"
+    assert source.count(right) == 1
+    layers.write_text(source.replace(right, "return x.T @ dy, -np.ones"))
+    head = Side("head", tree)
+    preparation = Preparation(PLAN, tmp_path, Reporter(), head)
+    (found,) = compare(PLAN, HERE, head, 0.05, preparation, lambda _: None)
+    assert (found.verdict, found.passed) == ("not verified", False), found
 
 
 def test_a_base_that_cannot_be_timed_is_no_alarm(tmp_path: Path, preparation: Preparation) -> None:
