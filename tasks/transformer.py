@@ -226,7 +226,7 @@ class Transformer(Task):
                 yield {name: a[:, :pairs] for name, a in chunk.items()}
 
     def narrow(self) -> Task:
-        """``base`` has half a million ReLUs: some are always near 0, and a difference takes long."""
+        """``base`` has half a million ReLUs, of which some are near 0, and takes long besides."""
         if self.variant != "base":
             return self
         return Transformer(config(self.profile, None), self.profile, None, self._data)

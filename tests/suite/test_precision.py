@@ -51,7 +51,7 @@ def _set(backend: str) -> list[dict[str, Any]]:
     if backend == "torch":  # which lets this be set once in a process
         import torch
 
-        torch.set_num_interop_threads = lambda threads: None
+        torch.set_num_interop_threads = lambda nthreads: None
     module, found = backends.load(backend), []
     precisions: tuple[Precision, ...] = ("float32", "tf32")
     for precision in precisions:
