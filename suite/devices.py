@@ -75,3 +75,8 @@ def where(cells: Iterable[Cell]) -> str:
     if len(found) == 1:
         return next(iter(found))
     return ", ".join(f"{device} ({', '.join(names)})" for device, names in found.items())
+
+
+def computed(device: str, precision: str) -> str:
+    """Where and how a table's figures came about: the precision too, if it is not float32."""
+    return device if precision == "float32" else f"{device} · {precision}"

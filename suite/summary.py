@@ -14,7 +14,7 @@ from rich.table import Table
 from suite import cards, ledger, records, speeds
 from suite.console import table as new_table
 from suite.convergence import Comparison, compare, spread
-from suite.devices import where
+from suite.devices import computed, where
 from suite.equivalence import verdict_from
 from suite.ledger import Difference
 from suite.records import Record
@@ -184,7 +184,7 @@ def _table(
     threads = "1 thread" if cell.threads == 1 else f"{cell.threads} threads"
     count = len({r.cell.seed for r in found})
     seeds = f"seed {cell.seed}" if count == 1 else f"{count} seeds"
-    device = where(record.cell for record in found)
+    device = computed(where(record.cell for record in found), cell.precision)
     title = f"{cell.task_label} · {cell.profile} · {device} · {threads} · {seeds} · {data}"
     table = new_table(title)
     metrics = next((r.metrics for r in found if r.metrics), {})
