@@ -115,6 +115,9 @@ ConstantsOption = Annotated[
     list[str],
     typer.Option("--set", metavar="NAME=VALUE", help="Set an option of a task; repeatable."),
 ]
+BatchScaleOption = Annotated[
+    int, typer.Option(min=1, help="Batches so many times as large: for throughput alone.")
+]
 TimeoutOption = Annotated[float, typer.Option(help="Seconds that a cell may take.")]
 TimingLimitOption = Annotated[
     float,
@@ -145,6 +148,14 @@ def constants(wanted: Sequence[str], choices: Sequence[tasks.Choice]) -> dict[st
             raise RequestError(f"--set {one} is no option of what is run; options are: {known}")
         for task in owners:
             tasks.config(task, tasks.PROFILES[0], options={name: found[name]})
+    return found
+
+
+def scaled(factor: int, choices: Sequence[tasks.Choice], profile: str) -> dict[str, str]:
+    """The constant that makes batches larger; RequestError where they cannot be."""
+    found = {tasks.BATCH_SCALE: str(factor)} if factor > 1 else {}
+    for task, variant in choices:
+        tasks.config(task, profile, variant, found)
     return found
 
 

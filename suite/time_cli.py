@@ -15,6 +15,7 @@ from suite.options import (
     RESULTS,
     BackendOption,
     BaseOption,
+    BatchScaleOption,
     ConstantsOption,
     Data,
     DataOption,
@@ -46,9 +47,7 @@ def time(
     threads: ThreadsOption = 1,
     data: DataOption = Data.auto,
     option: ConstantsOption = [],  # noqa: B006
-    batch_scale: Annotated[
-        int, typer.Option(min=1, help="Batches so many times as large: for throughput alone.")
-    ] = 1,
+    batch_scale: BatchScaleOption = 1,
     base: BaseOption = None,
     limit: Annotated[
         float, typer.Option(min=0, help="Seconds for a task, at most, to know ratios to 2%.")
@@ -65,11 +64,6 @@ def time(
     options.require_possible(threads, timeout)
     choices = tasks.chosen(task or tasks.NAMES)
     chosen = backends.chosen(backend, mode, repeated=True)
-    chosen_constants = options.constants(option, choices)
-    if batch_scale > 1:
-        chosen_constants[tasks.BATCH_SCALE] = str(batch_scale)
-        for name, variant in choices:
-            tasks.config(name, profile, variant, {tasks.BATCH_SCALE: str(batch_scale)})
     plan = Plan(
         choices=choices,
         backends=chosen,
@@ -81,7 +75,7 @@ def time(
         timeout=timeout,
         timing_limit=limit,
         base=options.base(base, chosen),
-        options=chosen_constants,
+        options=options.constants(option, choices) | options.scaled(batch_scale, choices, profile),
         precision=precision.value,
         memory_limit=memory.parse(memory_limit),
     )
