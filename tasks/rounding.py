@@ -25,6 +25,7 @@ BFLOAT16: Mapping[str, Envelope] = {
     "fewshot": Envelope(steps=10, loss=9e-2, gradient=4.5e-1, state=STATE),
     "lstm": Envelope(steps=10, loss=4e-3, gradient=1.5e-2, state=STATE),
     "transformer": Envelope(steps=10, loss=1.5e-2, gradient=6e-2, state=STATE),
+    "transformer:base": Envelope(steps=10, loss=1.5e-2, gradient=2.7e-1, state=STATE),
 }
 """By variant where one has its own, else by task."""
 SMALLER = 1 / 8

@@ -19,7 +19,6 @@ from suite.contract import (
     DataSource,
     Envelope,
     Heatmap,
-    Leaf,
     Linear,
     Precision,
     Predict,
@@ -30,7 +29,7 @@ from suite.contract import (
 from tasks import operations, sentences, translation
 from tasks.datasets import multi30k
 from tasks.datasets.multi30k import BOS, EOS, PAD
-from tasks.initializers import glorot_uniform, normal, ones, zeros
+from tasks.encoder_decoder import parameters
 
 STEPS_PER_EPOCH = 450
 SHOWN = 3
@@ -171,7 +170,7 @@ class Transformer(Task):
         self.targets = TARGETS[variant]
         self.verification_seed = VERIFICATION_SEEDS[data.provenance.source]
         self.signatures = {"bleu": translation.bleu_signature()}
-        self.params = dict(_params(config, *map(len, data.vocabularies)))
+        self.params = dict(parameters(config, *map(len, data.vocabularies)))
         self._data = data
         if variant == "base":
             self.envelopes = BASE_ENVELOPES
@@ -331,36 +330,6 @@ class Transformer(Task):
         )
         tokens: Array = predict({"source": filled})["tokens"][0]
         return tokens[: len(sources)]
-
-
-def _params(config: TransformerConfig, german: int, english: int) -> Iterator[tuple[str, Leaf]]:
-    """Every parameter by name. The output kernel is the transposed embedding of the decoder."""
-    width = config.width
-    embedding = normal(width**-0.5)
-
-    def norm(name: str) -> Iterator[tuple[str, Leaf]]:
-        yield f"{name}.scale", Leaf((width,), ones)
-        yield f"{name}.offset", Leaf((width,), zeros)
-
-    def dense(name: str, inputs: int, outputs: int) -> Iterator[tuple[str, Leaf]]:
-        yield f"{name}.kernel", Leaf((inputs, outputs), glorot_uniform)
-        yield f"{name}.bias", Leaf((outputs,), zeros)
-
-    for stack, words, attentions in (
-        ("encoder", german, ("self",)),
-        ("decoder", english, ("self", "cross")),
-    ):
-        yield f"{stack}.embedding.kernel", Leaf((words, width), embedding)
-        for layer in range(config.layers):
-            for attention in attentions:
-                yield from norm(f"{stack}.{layer}.{attention}.norm")
-                for part in ("query", "key", "value", "output"):
-                    yield from dense(f"{stack}.{layer}.{attention}.{part}", width, width)
-            yield from norm(f"{stack}.{layer}.feedforward.norm")
-            yield from dense(f"{stack}.{layer}.feedforward.hidden", width, config.hidden)
-            yield from dense(f"{stack}.{layer}.feedforward.output", config.hidden, width)
-        yield from norm(f"{stack}.norm")
-    yield "output.bias", Leaf((english,), zeros)
 
 
 def config(profile: str, variant: str | None) -> TransformerConfig:
