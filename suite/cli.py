@@ -21,6 +21,7 @@ import tasks
 from suite import (
     compare_cli,
     data_cli,
+    devices,
     listing,
     memory,
     moving,
@@ -37,7 +38,7 @@ from suite import (
     verification,
 )
 from suite.console import output
-from suite.contract import RequestError
+from suite.contract import Precision, RequestError
 from suite.equivalence import PRECISIONS
 from suite.history.command import history
 from suite.options import (
@@ -48,13 +49,13 @@ from suite.options import (
     ConstantsOption,
     Data,
     DataOption,
-    Device,
     DeviceOption,
     JsonOption,
     MemoryOption,
     ModeOption,
     PatienceOption,
     PrecisionChoice,
+    PrecisionOption,
     ProfileOption,
     ResultsOption,
     ResumeOption,
@@ -62,6 +63,7 @@ from suite.options import (
     ThreadsOption,
     TimeoutOption,
     TimingLimitOption,
+    TrainingPrecision,
     UriOption,
 )
 from suite.plan import Plan
@@ -85,7 +87,8 @@ def run(
     task: TaskOption = [],  # noqa: B006  (typer copies it)
     backend: BackendOption = [],  # noqa: B006
     mode: ModeOption = None,
-    device: DeviceOption = Device.cpu,
+    device: DeviceOption = devices.CPU,
+    precision: PrecisionOption = TrainingPrecision.float32,
     profile: ProfileOption = "quick",
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 1,
     first_seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
@@ -119,7 +122,7 @@ def run(
         plan = Plan(
             choices=choices,
             backends=chosen,
-            device=device.value,
+            device=devices.parse(device),
             profile=options.chosen([profile], tasks.PROFILES, "profile")[0],
             seeds=range(first_seed, first_seed + seeds),
             threads=threads,
@@ -131,6 +134,7 @@ def run(
             options=options.constants(option, choices),
             checkpoint_every=checkpoint_every,
             memory_limit=limit,
+            precision=precision.value,
         )
     session = _run(plan, results, tracking_uri, resume)
     _show(session, as_json)
@@ -168,21 +172,24 @@ def verify(
     backend: BackendOption = [],  # noqa: B006
     mode: ModeOption = None,
     precision: Annotated[
-        list[PrecisionChoice], typer.Option(help="float32 or float64; repeatable. Default: both.")
+        list[PrecisionChoice],
+        typer.Option(help="Repeatable. Default: float32 and float64.", show_default=False),
     ] = [],  # noqa: B006
     data: DataOption = Data.auto,
+    device: DeviceOption = devices.CPU,
 ) -> None:
     """Prove that every backend computes the same model as NumPy in float64.
 
     Without --task: every task in every variant.
     """
-    chosen = [p for p in PRECISIONS if not precision or p in precision]
+    chosen: Sequence[Precision] = [p.value for p in dict.fromkeys(precision)] or PRECISIONS
     with Reporter() as reporter:
         verdicts = verification.verify_all(
             tasks.chosen(task or [tasks.ALL]),
             backends.chosen(backend, mode),
             chosen,
             data.value,
+            devices.parse(device),
             reporter,
         )
     verification.print_verdicts(verdicts, output())

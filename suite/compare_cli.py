@@ -11,7 +11,7 @@ import typer
 
 import backends
 import tasks
-from suite import options, records, revisions
+from suite import devices, options, records, revisions
 from suite.comparison import THRESHOLD, compare
 from suite.console import output
 from suite.contract import RequestError
@@ -21,7 +21,6 @@ from suite.options import (
     BackendOption,
     Data,
     DataOption,
-    Device,
     DeviceOption,
     ModeOption,
     ProfileOption,
@@ -55,7 +54,7 @@ def command(
     task: TaskOption = [],  # noqa: B006  (typer copies it)
     backend: BackendOption = [],  # noqa: B006
     mode: ModeOption = None,
-    device: DeviceOption = Device.cpu,
+    device: DeviceOption = devices.CPU,
     profile: ProfileOption = "quick",
     threads: ThreadsOption = 1,
     data: DataOption = Data.auto,
@@ -79,7 +78,7 @@ def command(
     plan = Plan(
         choices=tasks.chosen(task or tasks.NAMES),
         backends=backends.chosen(backend, mode),
-        device=device.value,
+        device=devices.parse(device),
         profile=options.chosen([profile], tasks.PROFILES, "profile")[0],
         seeds=range(1),
         threads=threads,

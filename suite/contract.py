@@ -20,8 +20,15 @@ Tree = Mapping[str, Array]
 Chunk = Tree
 """The unit of training: arrays with leading axes (steps, batch, ...), of a few fixed shapes."""
 
-Precision = Literal["float32", "float64"]
+Precision = Literal["float32", "float64", "tf32", "bfloat16"]
+"""What is computed in. ``tf32`` and ``bfloat16`` are float32 but for products of matrices and
+convolutions, whose factors are rounded to that; parameters are float32 (mixed precision)."""
 DataSource = Literal["real", "generated"]
+
+
+def dtype_of(precision: Precision) -> str:
+    """Of parameters and of what the optimiser remembers."""
+    return "float64" if precision == "float64" else "float32"
 
 
 class RequestError(Exception):
@@ -287,6 +294,11 @@ class Task(ABC):
         """
         return {name: a[:8] if a.ndim else a for name, a in batch.items()}
 
+    def narrow(self) -> Task:
+        """The task whose gradients are held against central differences: itself, or the same model
+        with smaller constants, where it is too large for that."""
+        return self
+
     def shapes(self, seed: int) -> Iterator[Chunk]:
         """One training chunk of every shape there is: each has to be compiled."""
         yield next(self.chunks("train", seed))
@@ -352,6 +364,9 @@ class Program(Protocol):
     def gradients(self, placed: Any) -> tuple[float, Tree]:
         """Loss and gradients of the chunk's first step. Changes nothing."""
 
+    def device(self) -> str:
+        """Where the parameters lie that training has made, ``cpu`` or ``cuda:N``: as read."""
+
     def compilations(self) -> int:
         """How many programs have been compiled until now; 0 where nothing is compiled."""
 
@@ -374,7 +389,10 @@ class Backend(Protocol):
         """None, or why the backend cannot be used here in ``mode`` and what to do."""
 
     def environment(self, device: str, threads: int) -> Mapping[str, str]:
-        """What must stand in a worker's environment before the framework is imported."""
+        """What must stand in a worker's environment before the framework is imported.
+
+        ``device`` is ``cpu`` or ``cuda``, here and below: which card is no backend's matter.
+        """
 
     def configure(self, device: str, threads: int, precision: Precision, mode: str = ...) -> None:
         """Imports the framework and sets it up. Raises Unavailable if the device is not there."""

@@ -21,7 +21,7 @@ _FOREIGN = (
     *("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "VECLIB_", "BLIS_", "NUMEXPR_"),
     *("MALLOC_", "GLIBC_TUNABLES"),
     *("TF_", "XLA_", "JAX_", "KERAS_", "TORCH", "PYTORCH_", "ATEN_", "ONEDNN_", "DNNL_"),
-    *("NPROC", "NVIDIA_TF32_OVERRIDE"),
+    *("NPROC", "NVIDIA_TF32_OVERRIDE", "CUDA_LAUNCH_BLOCKING", "CUBLAS_", "CUPY_"),
 )
 _POOLS = (
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
@@ -43,10 +43,26 @@ _ALLOCATOR = {
 def worker_environment(backend: str, device: str, threads: int) -> dict[str, str]:
     """The environment of a worker: the caller's, less what steers frameworks, plus our settings."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
-    ours = {**dict.fromkeys(_POOLS, str(threads)), **_ALLOCATOR}
-    if device == "cpu":
-        ours["CUDA_VISIBLE_DEVICES"] = ""
-    return {**kept, **ours, **backends.load(backend).environment(device, threads)}
+    ours = {**dict.fromkeys(_POOLS, str(threads)), **_ALLOCATOR, **_cards(device)}
+    kind = device.partition(":")[0]
+    return {**kept, **ours, **backends.load(backend).environment(kind, threads)}
+
+
+def _cards(device: str) -> dict[str, str]:
+    """Which cards a worker sees: none on the CPU, of ``cuda:N`` the N-th that the caller sees.
+
+    Frameworks take memory on every card there is, and each calls cards otherwise.
+    """
+    kind, _, number = device.partition(":")
+    if kind == "cpu":
+        return {"CUDA_VISIBLE_DEVICES": ""}
+    order = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}  # as nvidia-smi counts them
+    if not number:
+        return order
+    cards = os.environ.get("CUDA_VISIBLE_DEVICES", number).split(",")
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        cards = cards[int(number) :][:1]
+    return {**order, "CUDA_VISIBLE_DEVICES": "".join(cards)}
 
 
 def cpus() -> int:

@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 import threadpoolctl
 
-from suite.contract import Array, Backend, Precision, State
+from suite.contract import Array, Backend, Precision, State, Unavailable, dtype_of
 from suite.records import Record
 
 NOT_READABLE = "not readable"
 NONE = "none"
 ALLOCATOR = ("MALLOC_", "GLIBC_TUNABLES")
 """How the variables begin that steer glibc's allocator."""
+ROUNDED: Mapping[Precision, str] = {"tf32": "rounded to 11 bits", "bfloat16": "rounded to 8 bits"}
+"""What is found of the factors of products."""
 SIDE = 64
 """Rows and columns of the matrices whose product is looked at."""
 OVER = 1.2
@@ -37,21 +39,29 @@ Worker = Mapping[str, Any]
 """A record's ``worker``."""
 
 
-def facts(backend: Backend, precision: Precision) -> dict[str, Any]:
+def facts(backend: Backend, dtype: str) -> dict[str, Any]:
     """What is in force now, after ``configure``: threads, rounding, denormals, the system's part.
 
-    ``precision`` is what the framework says of itself, ``products`` and ``denormals`` what was
-    found.
+    ``dtype`` is that of parameters; ``precision`` is what the framework says of itself,
+    ``products`` and ``denormals`` what was found.
     """
     described = backend.describe()
     return {
         **described,
         "threads": {**described["threads"], **_pools()},
         "allocator": {k: v for k, v in os.environ.items() if k.startswith(ALLOCATOR)},
-        "products": _products(backend.product, precision),
-        "denormals": _denormals(backend.product, precision),
+        "products": _products(backend.product, dtype),
+        "denormals": _denormals(backend.product, dtype),
         **system(),
     }
+
+
+def require_products(backend: Backend, precision: Precision) -> None:
+    """Unavailable if products do not round as ``precision`` says: a setting may have no effect."""
+    if precision in ROUNDED:
+        found = _products(backend.product, dtype_of(precision))
+        if found != ROUNDED[precision]:
+            raise Unavailable(f"products are not of {precision} here: {found}, as computing shows")
 
 
 def after_training(state: State, processor_seconds: float, seconds: float) -> dict[str, Any]:
@@ -78,19 +88,22 @@ def _pools() -> dict[str, int]:
     return found
 
 
-def _products(product: Callable[[Array, Array], Array], precision: Precision) -> str:
-    """Whether a product keeps all digits of its factors, or rounds them first as TF32 does."""
-    one = np.ones((SIDE, SIDE), precision)
-    finest = one + np.finfo(precision).eps
-    found = product(finest, np.eye(SIDE, dtype=precision))
-    return "all digits" if np.array_equal(found, finest) else "rounded"
+def _products(product: Callable[[Array, Array], Array], dtype: str) -> str:
+    """Whether a product keeps all digits of its factors, or how many if it rounds them first."""
+    one, whole = np.ones((SIDE, SIDE), dtype), np.eye(SIDE, dtype=dtype)
+    for bits in range(np.finfo(dtype).nmant, 0, -1):
+        finest = one + one * 2.0**-bits
+        if np.array_equal(product(finest, whole), finest):
+            return "all digits" if bits == np.finfo(dtype).nmant else f"rounded to {bits + 1} bits"
+    return "rounded"
 
 
-def _denormals(product: Callable[[Array, Array], Array], precision: Precision) -> str:
+def _denormals(product: Callable[[Array, Array], Array], dtype: str) -> str:
     """Whether a product that is smaller than the smallest normal number becomes 0."""
-    small = np.sqrt(np.finfo(precision).tiny) / 16
-    factor = np.full((SIDE, SIDE), small, precision)
-    found = product(factor, np.eye(SIDE, dtype=precision) * small.astype(precision))
+    # powers of two, of which no rounding takes anything
+    small = np.array(2.0 ** (np.finfo(dtype).minexp // 2 - 4), dtype)
+    factor = np.full((SIDE, SIDE), small, dtype)
+    found = product(factor, np.eye(SIDE, dtype=dtype) * small)
     kept = _count_denormals(found)
     return {0: "flushed to zero", found.size: "kept"}.get(kept, "partly flushed to zero")
 
@@ -269,6 +282,7 @@ def words(value: Any) -> str:
 
 
 _READ = {
+    "device": "device",
     "factors of products": "products",
     "denormals": "denormals",
     "CPU affinity": "affinity",

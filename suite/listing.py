@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
 import backends
 import tasks
+from suite import devices
 from suite.console import table as new_table
-from suite.launch import Event, launch
-from suite.records import Cell
 
 
 def print_listing(console: Console) -> None:
@@ -46,19 +44,17 @@ def _backend(name: str) -> list[tuple[str, ...]]:
 
 
 def _described(name: str) -> tuple[str, str, str | None]:
-    """Version and devices of a backend, or why it has none."""
+    """Version and devices of a backend, and why it has none, or no GPU."""
     backend = backends.load(name)
     if reason := backend.available():
         return "-", "-", reason
-    seen: dict[str, Any] = {}
-
-    def on_event(event: Event) -> None:
-        seen.update(event.get("worker", {}))
-
-    cell = Cell("", None, name, backend.MODES[0], "cpu", "float32", 0, "", "generated", 1)
-    ending = launch(cell, "describe", on_event)
+    missing = None
+    ending, seen = devices.probe(name, devices.CUDA)
+    if ending.outcome != "ok":
+        missing = f"on {devices.CUDA}: {ending.reason}"
+        ending, seen = devices.probe(name, devices.CPU)
     if ending.outcome != "ok":
         return "-", "-", f"{ending.outcome}: {ending.reason}"
     distribution = importlib.metadata.packages_distributions()[backend.FRAMEWORK][0]
     version = importlib.metadata.version(distribution)
-    return version, ", ".join(seen["devices"]), None
+    return version, ", ".join(seen["devices"]), missing

@@ -11,7 +11,7 @@ import typer
 
 import backends
 import tasks
-from suite import environment
+from suite import devices, environment
 from suite.contract import RequestError
 
 
@@ -23,18 +23,21 @@ class Data(StrEnum):
     generated = "generated"
 
 
-class Device(StrEnum):
-    """Where to compute."""
-
-    cpu = "cpu"
-    cuda = "cuda"
-
-
 class PrecisionChoice(StrEnum):
     """Precisions that can be verified."""
 
     float32 = "float32"
     float64 = "float64"
+    tf32 = "tf32"
+    bfloat16 = "bfloat16"
+
+
+class TrainingPrecision(StrEnum):
+    """Precisions that are trained and timed in."""
+
+    float32 = "float32"
+    tf32 = "tf32"
+    bfloat16 = "bfloat16"
 
 
 TaskOption = Annotated[
@@ -94,7 +97,16 @@ DataOption = Annotated[
         help="auto: real if present or downloadable, else a generated stand-in, labelled."
     ),
 ]
-DeviceOption = Annotated[Device, typer.Option(help="Where to compute.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE",
+        help=f"Where to compute: {devices.KNOWN}, which is cuda for the backends that have it.",
+    ),
+]
+PrecisionOption = Annotated[
+    TrainingPrecision, typer.Option(help="Of the factors of products; all else is float32.")
+]
 ProfileOption = Annotated[
     str, typer.Option(help=f"How much to train: {', '.join(tasks.PROFILES)}.")
 ]
@@ -102,6 +114,9 @@ ThreadsOption = Annotated[int, typer.Option(min=1, help="Threads of every backen
 ConstantsOption = Annotated[
     list[str],
     typer.Option("--set", metavar="NAME=VALUE", help="Set an option of a task; repeatable."),
+]
+BatchScaleOption = Annotated[
+    int, typer.Option(min=1, help="Batches so many times as large: for throughput alone.")
 ]
 TimeoutOption = Annotated[float, typer.Option(help="Seconds that a cell may take.")]
 TimingLimitOption = Annotated[
@@ -133,6 +148,14 @@ def constants(wanted: Sequence[str], choices: Sequence[tasks.Choice]) -> dict[st
             raise RequestError(f"--set {one} is no option of what is run; options are: {known}")
         for task in owners:
             tasks.config(task, tasks.PROFILES[0], options={name: found[name]})
+    return found
+
+
+def scaled(factor: int, choices: Sequence[tasks.Choice], profile: str) -> dict[str, str]:
+    """The constant that makes batches larger; RequestError where they cannot be."""
+    found = {tasks.BATCH_SCALE: str(factor)} if factor > 1 else {}
+    for task, variant in choices:
+        tasks.config(task, profile, variant, found)
     return found
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import backends
 import tasks
+from suite import devices
 from suite.contract import DataSource, Precision
 from suite.records import Cell
 
@@ -20,6 +21,7 @@ class Plan:
     choices: tuple[tasks.Choice, ...]
     backends: tuple[backends.Choice, ...]
     device: str
+    """As it was asked for, ``auto`` included."""
     profile: str
     seeds: range
     threads: int
@@ -37,6 +39,7 @@ class Plan:
     """Seconds of training."""
     memory_limit: int | None = None
     """Bytes that a worker may use."""
+    precision: Precision = PRECISION
 
 
 def cells(plan: Plan, choice: tasks.Choice, seed: int, source: DataSource) -> Iterator[Cell]:
@@ -48,12 +51,16 @@ def cells(plan: Plan, choice: tasks.Choice, seed: int, source: DataSource) -> It
             variant=choice[1],
             backend=backend,
             mode=mode,
-            device=plan.device,
-            precision=PRECISION,
+            device=devices.chosen(backend, plan.device),
+            precision=plan.precision,
             seed=seed,
             profile=plan.profile,
             data=source,
             threads=plan.threads,
             early_stopping=plan.early_stopping,
-            options={name: value for name, value in plan.options.items() if name in own},
+            options={
+                name: value
+                for name, value in plan.options.items()
+                if name in own or name == tasks.BATCH_SCALE
+            },
         )

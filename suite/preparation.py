@@ -9,6 +9,7 @@ from pathlib import Path
 import backends
 import tasks
 from suite.contract import DataSource
+from suite.devices import CPU
 from suite.equivalence import Verdict, Verifier
 from suite.launch import Event, launch
 from suite.plan import Plan
@@ -24,7 +25,8 @@ class Preparation:
 
     def __init__(self, plan: Plan, results: Path, reporter: Reporter, side: Side = HERE):
         self._plan, self._results, self._reporter, self._side = plan, results, reporter, side
-        self._verifiers: dict[str, Verifier] = {}
+        self._verifiers: dict[tuple[str, str], Verifier] = {}
+        """By the task's label and the device."""
         self._verdicts: dict[tuple[str, str], Verdict] = {}
         """By the labels of the task and of the backend with its mode."""
         self._machine: dict[str, float] | None = None
@@ -46,10 +48,13 @@ class Preparation:
             record.reason = "stopped by the user"
             if reason := backends.load(record.cell.backend).available(record.cell.mode):
                 record.outcome, record.reason = "skipped", reason
-        self._verify([record.cell for record in records if record.outcome != "skipped"])
+        cells = [record.cell for record in records if record.outcome != "skipped"]
+        for device in dict.fromkeys(cell.device for cell in cells):
+            self._verify([cell for cell in cells if cell.device == device])
         found = [record for record in records if self._is_there(record)]
         for record in found:
-            record.attainable = dict(self._attainable(record.cell))
+            if record.cell.device == CPU:  # of other devices it is not known
+                record.attainable = dict(self._attainable(record.cell))
         return found
 
     def _is_there(self, record: Record) -> bool:
@@ -69,15 +74,14 @@ class Preparation:
         """What the machine attains on the CPU, measured once: nothing else is at work now."""
         if self._machine is None:
             self._machine = {}
-            if cell.device == "cpu":
-                self._reporter.busy("measuring what the machine attains")
-                ((name, mode),) = backends.choices("numpy")
-                numpy = replace(cell, backend=name, mode=mode)
-                ending = launch(numpy, "machine", self._on_measured, self._plan.timeout)
-                if ending.outcome == "interrupted":
-                    raise KeyboardInterrupt
-                if ending.outcome != "ok":
-                    self._reporter.say(f"no efficiency: the machine {ending.reason}")
+            self._reporter.busy("measuring what the machine attains")
+            ((name, mode),) = backends.choices("numpy")
+            numpy = replace(cell, backend=name, mode=mode)
+            ending = launch(numpy, "machine", self._on_measured, self._plan.timeout)
+            if ending.outcome == "interrupted":
+                raise KeyboardInterrupt
+            if ending.outcome != "ok":
+                self._reporter.say(f"no efficiency: the machine {ending.reason}")
         return self._machine
 
     def _on_measured(self, event: Event) -> None:
@@ -85,15 +89,16 @@ class Preparation:
             self._machine = event["attainable"]
 
     def _verify(self, cells: Sequence[Cell]) -> None:
-        """Those of one task, of which there is no verdict yet."""
+        """Those of one task and device, of which there is no verdict yet."""
         fresh = [c for c in cells if (c.task_label, c.backend_label) not in self._verdicts]
         if not fresh:
             return
         label, first = fresh[0].task_label, fresh[0]
         self._reporter.busy(f"verifying {label} in {', '.join(c.backend_label for c in fresh)}")
-        if label not in self._verifiers:
+        key = label, first.device
+        if key not in self._verifiers:
             task = tasks.load(first.task, "full", first.data, first.variant)
-            self._verifiers[label] = Verifier(
+            self._verifiers[key] = Verifier(
                 task,
                 first.device,
                 first.threads,
@@ -103,7 +108,7 @@ class Preparation:
                 side=self._side,
             )
         wanted = [((cell.backend, cell.mode), cell.precision) for cell in fresh]
-        for cell, verdict in zip(fresh, self._verifiers[label].verify(wanted), strict=True):
+        for cell, verdict in zip(fresh, self._verifiers[key].verify(wanted), strict=True):
             self._verdicts[label, cell.backend_label] = verdict
             if not verdict.verified and verdict.outcome != "skipped":
                 self._reporter.say(f"{label} in {cell.backend_label}: {verdict.explanation}")

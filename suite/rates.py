@@ -15,8 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from suite.contract import Precision
-
 SIDES = (256, 384, 512, 768, 1024, 1536)
 """Of the square matrices: which is fastest depends on the caches."""
 SECONDS = 0.2
@@ -26,19 +24,19 @@ COPIED = 256 << 20
 """Bytes of the array that is copied, if four times the last-level cache are not more."""
 
 
-def attainable(precision: Precision, threads: int) -> dict[str, float]:
+def attainable(dtype: str, threads: int) -> dict[str, float]:
     """``matmul`` [operations/s] and ``copy`` [bytes/s, read and written] of this process's threads.
 
     NumPy's BLAS was given its threads before this process began.
     """
-    return {"matmul": matmul_rate(precision), "copy": copy_rate(threads)}
+    return {"matmul": matmul_rate(dtype), "copy": copy_rate(threads)}
 
 
-def matmul_rate(precision: Precision) -> float:
+def matmul_rate(dtype: str) -> float:
     """Operations per second of a product, 2 n^3, at the size n at which it is highest."""
     rates = []
     for n in SIDES:
-        factor = np.random.default_rng(0).random((n, n)).astype(precision)
+        factor = np.random.default_rng(0).random((n, n)).astype(dtype)
         product = np.empty_like(factor)
 
         def multiply(factor: np.ndarray = factor, product: np.ndarray = product) -> None:

@@ -28,6 +28,7 @@ def document(timing: Timing, found: Sequence[Record]) -> dict[str, Any]:
         "rounds": len(timing.samples),
         "stopped": timing.stopped,
         "warnings": list(timing.warnings),
+        "batch_scale": timing.batch_scale,
         "differing": [asdict(difference) for difference in differing],
         "machine": timing.machine,
         "base": timing.base,

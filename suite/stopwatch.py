@@ -15,6 +15,7 @@ from rich.table import Table
 
 from suite import ledger, speeds, timings
 from suite.console import table as new_table
+from suite.devices import computed
 from suite.plan import Plan, cells
 from suite.preparation import Preparation
 from suite.progress import Reporter
@@ -119,7 +120,10 @@ def print_timings(watch: Stopwatch, console: Console) -> None:
 def _table(timing: Timing, differing: Sequence[ledger.Difference]) -> Table:
     data = "real data" if timing.data == "real" else "GENERATED DATA, not the real data set"
     threads = "1 thread" if timing.threads == 1 else f"{timing.threads} threads"
-    table = new_table(f"{timing.label} · {timing.profile} · {timing.device} · {threads} · {data}")
+    scaled = f" · batch x {timing.batch_scale}, throughput alone" if timing.batch_scale > 1 else ""
+    device = computed(timing.device, timing.precision)
+    title = f"{timing.label} · {timing.profile} · {device} · {threads} · {data}"
+    table = new_table(title + scaled)
     table.add_column("backend", no_wrap=True)
     for column in (timing.unit, "95%", speeds.heading(timing), "95% interval"):
         table.add_column(column, justify="right")

@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from suite import ledger, records, speeds
+from suite import cards, ledger, records, speeds
 from suite.console import table as new_table
 from suite.convergence import Comparison, compare, spread
+from suite.devices import computed, where
 from suite.equivalence import verdict_from
 from suite.ledger import Difference
 from suite.records import Record
@@ -82,7 +83,8 @@ def print_tables(session: Session, console: Console) -> None:
             console.print(escape(speeds.caution(difference)), style="yellow", soft_wrap=True)
         for warning in timing.warnings if timing else ():
             console.print(escape(f"noisy: {warning}"), style="yellow", soft_wrap=True)
-        for line in (*_readings(found), *_to_target(found), *_compared(found)):
+        drawn = filter(None, map(cards.line, found))
+        for line in (*_readings(found), *_to_target(found), *_compared(found), *drawn):
             console.print(escape(line), highlight=False, soft_wrap=True)
         for record in found:
             for miss in record.missed:
@@ -182,7 +184,8 @@ def _table(
     threads = "1 thread" if cell.threads == 1 else f"{cell.threads} threads"
     count = len({r.cell.seed for r in found})
     seeds = f"seed {cell.seed}" if count == 1 else f"{count} seeds"
-    title = f"{cell.task_label} · {cell.profile} · {cell.device} · {threads} · {seeds} · {data}"
+    device = computed(where(record.cell for record in found), cell.precision)
+    title = f"{cell.task_label} · {cell.profile} · {device} · {threads} · {seeds} · {data}"
     table = new_table(title)
     metrics = next((r.metrics for r in found if r.metrics), {})
     names = [name for name in metrics if not name.endswith("_ci95")]  # there is no room for more

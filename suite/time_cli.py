@@ -9,25 +9,27 @@ import typer
 
 import backends
 import tasks
-from suite import memory, options, records
+from suite import devices, memory, options, records
 from suite.console import output
 from suite.options import (
     RESULTS,
     BackendOption,
     BaseOption,
+    BatchScaleOption,
     ConstantsOption,
     Data,
     DataOption,
-    Device,
     DeviceOption,
     JsonOption,
     MemoryOption,
     ModeOption,
+    PrecisionOption,
     ProfileOption,
     ResultsOption,
     TaskOption,
     ThreadsOption,
     TimeoutOption,
+    TrainingPrecision,
 )
 from suite.plan import Plan
 from suite.progress import Reporter
@@ -38,12 +40,14 @@ def time(
     task: TaskOption = [],  # noqa: B006  (typer copies it)
     backend: BackendOption = [],  # noqa: B006
     mode: ModeOption = None,
-    device: DeviceOption = Device.cpu,
+    device: DeviceOption = devices.CPU,
+    precision: PrecisionOption = TrainingPrecision.float32,
     profile: ProfileOption = "quick",
     seed: Annotated[int, typer.Option(min=0, help="Of the model, the data and the turns.")] = 0,
     threads: ThreadsOption = 1,
     data: DataOption = Data.auto,
     option: ConstantsOption = [],  # noqa: B006
+    batch_scale: BatchScaleOption = 1,
     base: BaseOption = None,
     limit: Annotated[
         float, typer.Option(min=0, help="Seconds for a task, at most, to know ratios to 2%.")
@@ -63,7 +67,7 @@ def time(
     plan = Plan(
         choices=choices,
         backends=chosen,
-        device=device.value,
+        device=devices.parse(device),
         profile=options.chosen([profile], tasks.PROFILES, "profile")[0],
         seeds=range(seed, seed + 1),
         threads=threads,
@@ -71,7 +75,8 @@ def time(
         timeout=timeout,
         timing_limit=limit,
         base=options.base(base, chosen),
-        options=options.constants(option, choices),
+        options=options.constants(option, choices) | options.scaled(batch_scale, choices, profile),
+        precision=precision.value,
         memory_limit=memory.parse(memory_limit),
     )
     records.require_writable(results)

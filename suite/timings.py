@@ -19,6 +19,7 @@ from suite import records
 from suite.contract import RequestError
 from suite.records import Cell
 from suite.statistics import median_interval, settled
+from tasks import BATCH_SCALE
 
 SCHEMA_VERSION = 1
 LEAST_ROUNDS = 8
@@ -78,6 +79,8 @@ class Timing:
     stopped: str = ""
     """``interval``: every ratio is known well enough; ``limit``: the time was over."""
     warnings: tuple[str, ...] = ()
+    batch_scale: int = 1
+    """How many times as large batches were as those of the task, which was verified without."""
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -136,7 +139,8 @@ class Timing:
 def conditions(run: Timing | Cell) -> tuple[Any, ...]:
     """What must be equal for numbers to be compared or taken together."""
     label = run.label if isinstance(run, Timing) else run.task_label
-    return (label, run.profile, run.data, run.device, run.precision, run.threads)
+    scale = run.batch_scale if isinstance(run, Timing) else int(run.options.get(BATCH_SCALE, 1))
+    return (label, run.profile, run.data, run.device, run.precision, run.threads, scale)
 
 
 def path_of(results: Path, timing: Timing) -> Path:

@@ -13,11 +13,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from suite import environment, timings
+from suite.devices import where
 from suite.launch import Ending, Event, Worker, launch_all
 from suite.noise import Watch
 from suite.records import Cell, Record
 from suite.timings import Contestant, Timing
 from suite.turns import Turns
+from tasks import BATCH_SCALE
 
 
 class Together:
@@ -151,20 +153,21 @@ class Together:
             for name, (worker, record, own) in zip(names, found, strict=True)
         )
         _, record, own = found[0]
-        cell = record.cell
+        cell, place = record.cell, where(record.cell for _, record, _ in found)
         return timings.trimmed(
             Timing(
                 record.session,
-                *(cell.task, cell.variant, cell.profile, cell.data, cell.device, cell.precision),
+                *(cell.task, cell.variant, cell.profile, cell.data, place, cell.precision),
                 threads=cell.threads,
                 created=record.created,
                 unit=record.unit,
                 samples=tuple(turn["samples"] for turn in own[:rounds]),
                 operations=tuple(turn["operations"] for turn in own[:rounds]),
-                machine=record.attainable,
+                machine=record.attainable if place == cell.device else {},
                 contestants=contestants,
                 wanted_base=self._base,
                 warnings=watch.warnings(contestants),
+                batch_scale=int(cell.options.get(BATCH_SCALE, 1)),
             )
         )
 

@@ -9,11 +9,13 @@ from rich.markup import escape
 
 import backends
 import tasks
+from suite import devices
 from suite.console import table as new_table
 from suite.contract import Precision, Task
-from suite.equivalence import Verdict, Verifier
+from suite.equivalence import Verdict, Verifier, Wanted
 from suite.progress import Reporter
 from tasks import datasets
+from tasks.rounding import envelope
 
 QUANTITIES = ("initial loss", "gradient", "loss", "state")
 
@@ -23,33 +25,38 @@ def verify_all(
     chosen: Sequence[backends.Choice],
     precisions: Sequence[Precision],
     data: str,
+    device: str,
     reporter: Reporter,
 ) -> list[Verdict]:
     """A fresh verdict for every combination; nothing is taken from the cache."""
     verdicts = []
+    places = {one: devices.chosen(one[0], device) for one in chosen}
     for name, variant in choices:
         source, notice = datasets.resolve(tasks.DATASETS[name], data)
         if notice:
             reporter.say(notice)
         task = tasks.load(name, "full", source, variant)
-        verifier = Verifier(task, device="cpu", threads=1)
         there = {one: backends.load(one[0]).available(one[1]) for one in chosen}
         wanted = [(one, precision) for one in chosen for precision in precisions]
         reporter.busy(f"verifying {task.label}")
-        able = [(one, precision) for one, precision in wanted if there[one] is None]
-        found = dict(zip(able, verifier.verify(able), strict=True))
+        found: dict[Wanted, Verdict] = {}
+        for place in dict.fromkeys(places.values()):
+            able = [w for w in wanted if there[w[0]] is None and places[w[0]] == place]
+            made = Verifier(task, place, threads=1).verify(able)
+            found |= dict(zip(able, made, strict=True))
         verdicts += [
-            found.get((one, precision)) or _skipped(task, one, precision, there[one])
+            found.get((one, precision)) or _skipped(task, one, precision, there[one], places[one])
             for one, precision in wanted
         ]
     return verdicts
 
 
 def _skipped(
-    task: Task, choice: backends.Choice, precision: Precision, reason: str | None
+    task: Task, choice: backends.Choice, precision: Precision, reason: str | None, device: str
 ) -> Verdict:
-    steps = task.envelopes[precision].steps
-    return Verdict(task.label, choice[0], precision, steps, (), "skipped", reason, choice[1])
+    backend, mode = choice
+    steps = envelope(task, precision).steps
+    return Verdict(task.label, backend, precision, steps, (), "skipped", reason, mode, device)
 
 
 def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
@@ -57,7 +64,8 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     table = new_table("Largest relative error against NumPy in float64")
     table.add_column("task", no_wrap=True, min_width=max(len(v.task) for v in verdicts))
     table.add_column("backend", no_wrap=True)
-    for column in ("dtype", "steps", *QUANTITIES):
+    elsewhere = any(v.device != devices.CPU for v in verdicts)
+    for column in (*(["device"] if elsewhere else []), "dtype", "steps", *QUANTITIES):
         table.add_column(column)
     table.add_column("verdict", no_wrap=True)
     table.caption = "NumPy in float64 is the reference; its gradients: against central differences"
@@ -68,7 +76,8 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
         if "gradient" not in errors:
             cells[1], steps = errors.get("central differences", "-"), "-"
         verdict = "same" if v.verified else "skipped" if v.outcome == "skipped" else "FAILED"
-        table.add_row(v.task, v.backend_label, v.precision, steps, *cells, verdict)
+        place = [v.device] if elsewhere else []
+        table.add_row(v.task, v.backend_label, *place, v.precision, steps, *cells, verdict)
     console.print(table)
     for v in verdicts:
         if v.explanation:

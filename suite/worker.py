@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,10 @@ import numpy as np
 
 import backends
 import tasks
-from suite import ledger, memory, rates
+from suite import cards, devices, ledger, memory, rates
 from suite.checkpoints import Checkpoints
 from suite.clock import Clock
-from suite.contract import Program, RequestError, State, Task, Unavailable
+from suite.contract import Backend, Program, RequestError, State, Task, Unavailable, dtype_of
 from suite.equivalence import trace
 from suite.records import Cell
 from suite.specification import about
@@ -67,8 +68,14 @@ def _configure(cell: Cell, clock: Clock) -> Any:
     backend = backends.load(cell.backend)
     clock.seconds["import"] += time.process_time()  # Python itself, and what is imported above
     with clock.phase("import"):
-        backend.configure(cell.device, cell.threads, cell.precision, cell.mode)
+        _set_up(cell, backend)
         return importlib.import_module(f"backends.{cell.backend}.{cell.task}")
+
+
+def _set_up(cell: Cell, backend: Backend) -> None:
+    """Raises Unavailable if the device is not there, or does not compute in the precision."""
+    backend.configure(devices.kind(cell.device), cell.threads, cell.precision, cell.mode)
+    ledger.require_products(backend, cell.precision)
 
 
 def peak_memory() -> int:
@@ -82,7 +89,7 @@ def peak_memory() -> int:
 
 
 def _describe(cell: Cell) -> dict[str, Any]:
-    return ledger.facts(backends.load(cell.backend), cell.precision)
+    return ledger.facts(backends.load(cell.backend), dtype_of(cell.precision))
 
 
 def _load(cell: Cell) -> Task:
@@ -91,21 +98,20 @@ def _load(cell: Cell) -> Task:
 
 def train(cell: Cell, send: Send, job: Job) -> None:
     """Trains a cell, clocked by phase; an event after every chunk and every epoch."""
-    clock = Clock()
+    clock, card = cards.clock_for(devices.kind(cell.device))
     module = _configure(cell, clock)
     peaks = {"after_import": peak_memory()}
     task, initial, program = _built(cell, module, clock)
-    described = _describe(cell)
+    described = _describe(cell) | card
     send("started", **about(task), worker=described)
     checkpoints = _checkpoints(cell, task, job)
     training = Training(
-        task, program, cell.seed, clock, send, lambda: _turn(send), cell.early_stopping, checkpoints
+        *(task, program, cell.seed, clock, send, partial(_turn, cell, program, send)),
+        *(cell.early_stopping, checkpoints),
     )
     training.run(initial)
     peaks["peak"] = peak_memory()
-    described |= ledger.after_training(
-        program.state(), clock.processor_seconds["train"], clock.seconds["train"]
-    )
+    described |= _after_training(cell, program, clock, card)
     send(
         "finished",
         phases=clock.seconds,
@@ -119,23 +125,34 @@ def train(cell: Cell, send: Send, job: Job) -> None:
 def _built(cell: Cell, module: Any, clock: Clock) -> tuple[Task, State, Program]:
     with clock.phase("data"):
         task = _load(cell)
-        initial = task.initial(cell.seed).astype(cell.precision)
+        initial = task.initial(cell.seed).astype(dtype_of(cell.precision))
     with clock.phase("build"):
         return task, initial, module.build(task, initial, cell.seed)
 
 
 def time_alone(cell: Cell, send: Send, job: Job) -> None:
     """Trains as long as there are turns, an event after each; evaluates nothing."""
-    clock = Clock()
+    clock, card = cards.clock_for(devices.kind(cell.device))
     task, initial, program = _built(cell, _configure(cell, clock), clock)
-    described = _describe(cell)
+    described = _describe(cell) | card
     send("started", **about(task), worker=described)
-    training = Training(task, program, cell.seed, clock, send, lambda: _turn(send))
+    turn = partial(_turn, cell, program, send)
+    training = Training(task, program, cell.seed, clock, send, turn)
     training.time(initial)
-    described |= ledger.after_training(
-        program.state(), clock.processor_seconds["train"], clock.seconds["train"]
-    )
+    described |= _after_training(cell, program, clock, card)
     send("finished", worker=described, compilations=training.compilations)
+
+
+def _after_training(
+    cell: Cell, program: Program, clock: Clock, card: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the ledger holds only now."""
+    seconds = clock.processor_seconds["train"], clock.seconds["train"]
+    device = devices.used(cell.device, program.device())
+    found = {"device": device, **ledger.after_training(program.state(), *seconds)}
+    if isinstance(clock, cards.MeteredClock):
+        found["card"] = {**card["card"], **clock.measured()}
+    return found
 
 
 def _checkpoints(cell: Cell, task: Task, job: Job) -> Checkpoints | None:
@@ -147,8 +164,12 @@ def _checkpoints(cell: Cell, task: Task, job: Job) -> Checkpoints | None:
     return Checkpoints(Path(asked["path"]), asked["every"], facts)
 
 
-def _turn(send: Send) -> bool:
-    """Waits, idle, until the parent gives the next turn; False if it says that there is none."""
+def _turn(cell: Cell, program: Program, send: Send) -> bool:
+    """Waits, idle, until the parent gives the next turn; False if it says that there is none.
+
+    Raises WrongDevice if what was done until now was done elsewhere than it should.
+    """
+    devices.used(cell.device, program.device())
     send("waiting")
     line = sys.stdin.readline()
     if not line:
@@ -160,9 +181,11 @@ def trace_job(cell: Cell, send: Send, job: Job) -> None:
     """Writes the equivalence trace of ``job["steps"]`` steps to the file ``job["output"]``."""
     module = _configure(cell, Clock())
     task = _load(cell)
-    initial = task.initial(cell.seed).astype(cell.precision)
+    initial = task.initial(cell.seed).astype(dtype_of(cell.precision))
     # no seed, no dropout: its random numbers are each framework's own
-    found = trace(task, module.build(task, initial, None), cell.seed, job["steps"])
+    program = module.build(task, initial, None)
+    found = trace(task, program, cell.seed, job["steps"])
+    devices.used(cell.device, program.device())
     np.savez(job["output"], allow_pickle=False, **found)
 
 
@@ -171,7 +194,7 @@ def gradient_check(cell: Cell, send: Send, job: Job) -> None:
     from backends.numpy.central_differences import of_loss, relative_errors
 
     module = _configure(cell, Clock())
-    task = _load(cell)
+    task = _load(cell).narrow()
     state = task.initial(cell.seed).astype("float64")
     program = module.build(task, state, None)
     chunk = next(task.verification_chunks(cell.seed))
@@ -184,13 +207,13 @@ def gradient_check(cell: Cell, send: Send, job: Job) -> None:
 def describe(cell: Cell, send: Send, job: Job) -> None:
     """Reports what is in force for a backend: its devices, its threads and all else."""
     backend = backends.load(cell.backend)
-    backend.configure(cell.device, cell.threads, cell.precision, cell.mode)
+    _set_up(cell, backend)
     send("described", worker=_describe(cell))
 
 
 def machine(cell: Cell, send: Send, job: Job) -> None:
     """Measures what the machine attains with the cell's threads and precision."""
-    send("measured", attainable=rates.attainable(cell.precision, cell.threads))
+    send("measured", attainable=rates.attainable(dtype_of(cell.precision), cell.threads))
 
 
 JOBS = {

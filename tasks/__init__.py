@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from suite.contract import DataSource, RequestError, Task
+from tasks import scaling
 
 DATASETS = {
     "fashion_mlp": "fashion_mnist",
@@ -23,7 +24,7 @@ VARIANTS: dict[str, tuple[str | None, ...]] = {
     "imdb_text": ("bow", "bow_l2", "bow_dropout", "bow_batchnorm", "bow_validation", "embedding"),
     "autoencoder": ("joint", "plain", "spectral"),
     "fewshot": ("siamese", "triplet"),
-    "transformer": (None, "dropout"),
+    "transformer": (None, "dropout", "base"),
 }
 """The variants of those tasks that have some, the default first; None is the task itself."""
 NO_OPTIONS: Mapping[str, str] = {}
@@ -40,6 +41,8 @@ OPTIONS: dict[str, dict[str, Callable[[str], Any]]] = {
 }
 """Of a task, the constants that can be chosen, each with its reading of a text: how a trained model
 is asked and shown, not what it is or how it is trained."""
+BATCH_SCALE = "batch_scale"
+"""An option of every task whose batches can be larger, see ``tasks.scaling``: for timing alone."""
 NAMES = tuple(DATASETS)
 PROFILES = ("smoke", "quick", "full")
 ALL = "all"
@@ -103,6 +106,9 @@ def config(
     constants = _module(name, profile).config(profile, _known_variant(name, variant))
     known = OPTIONS.get(name, {})
     for option, value in options.items():
+        if option == BATCH_SCALE:
+            constants = _scaled(name, constants, value)
+            continue
         if option not in known:
             there = ", ".join(known) or "none"
             raise RequestError(f"{name} has no option {option!r}; its options are: {there}")
@@ -111,6 +117,13 @@ def config(
         except ValueError as error:
             raise RequestError(f"{option}={value} will not do: {error}") from None
     return constants
+
+
+def _scaled(name: str, constants: Any, factor: str) -> Any:
+    try:
+        return scaling.scaled(constants, _positive(factor))
+    except ValueError as error:
+        raise RequestError(f"{name} cannot have batches {factor} times as large: {error}") from None
 
 
 def _known_variant(name: str, variant: str | None) -> str | None:

@@ -10,6 +10,8 @@ from suite.contract import Array, Precision, Unavailable
 
 FRAMEWORK = "jax"
 MODES = ("jit",)
+PRODUCTS = {"tf32": "tensorfloat32", "bfloat16": "BF16_BF16_F32"}
+"""JAX's names for how products of float32 may round."""
 
 
 def available(mode: str = MODES[0]) -> str | None:
@@ -29,10 +31,12 @@ def environment(device: str, threads: int) -> Mapping[str, str]:
 
 
 def configure(device: str, threads: int, precision: Precision, mode: str = MODES[0]) -> None:
+    if precision == "tf32" and device == "cpu":
+        raise Unavailable("TF32 is a format of NVIDIA's tensor cores: --device cuda")
     import jax
 
     jax.config.update("jax_enable_x64", precision == "float64")
-    jax.config.update("jax_default_matmul_precision", "highest")  # no TF32
+    jax.config.update("jax_default_matmul_precision", PRODUCTS.get(precision, "highest"))
     try:
         jax.devices(device)
     except (RuntimeError, AssertionError) as error:  # AssertionError: no plugin for the platform

@@ -91,6 +91,10 @@ class Program:
         loss, gradients = self._gradient(self._params, self._buffers, batch, self._step)
         return float(loss), {name: np.asarray(g) for name, g in gradients.items()}
 
+    def device(self) -> str:
+        (found,) = next(iter(self._params.values())).devices()
+        return "cpu" if found.platform == "cpu" else f"cuda:{found.id}"
+
     def compilations(self) -> int:
         jitted: tuple[Any, ...] = (self._train, self._predict, self._gradient)
         return sum(function._cache_size() for function in jitted)

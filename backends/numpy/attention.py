@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from backends.numpy.arrays import xp
 from backends.numpy.layers import Saved
 from suite.contract import Array
 
@@ -27,7 +28,7 @@ def positions(length: int, width: int, dtype: Any) -> Array:
     table[:, 0::2], table[:, 1::2] = np.sin(angles), np.cos(angles[:, : width // 2])
     cast = table.astype(dtype)
     cast.flags.writeable = False
-    return cast
+    return xp.asarray(cast)
 
 
 class Layout:
@@ -38,13 +39,13 @@ class Layout:
 
     def __init__(self, real: Array):
         self.real = real
-        self._rows = np.flatnonzero(real)  # (rows,), which of the n T positions they are
+        self._rows = xp.flatnonzero(real)  # (rows,), which of the n T positions they are
         self.places = self._rows % real.shape[1]
         """The position of each word in its sentence, (rows,)."""
 
     def spread(self, x: Array) -> Array:
         """Rows (rows, channels) as sentences (n, T, channels), 0 where there is padding."""
-        spread = np.zeros((self.real.size, x.shape[1]), x.dtype)
+        spread = xp.zeros((self.real.size, x.shape[1]), x.dtype)
         spread[self._rows] = x
         return spread.reshape(*self.real.shape, -1)
 
@@ -62,7 +63,7 @@ class Memory:
 
     def __init__(self, projected: Array, mask: Array, layers: int, heads: int):
         self.mask = mask
-        self.gradients = np.empty_like(projected)
+        self.gradients = xp.empty_like(projected)
         self._parts = split_heads(projected, 2 * layers, heads)
         self._gradients = split_heads(self.gradients, 2 * layers, heads)
 
@@ -83,12 +84,12 @@ def split_heads(x: Array, parts: int, heads: int) -> list[Array]:
 
 def padding_mask(real: Array, dtype: Any) -> Array:
     """0 where a key is ``real`` (n, S), else -inf, for all queries and heads; (n, 1, 1, S)."""
-    return np.where(real, 0, -np.inf).astype(dtype)[:, None, None]
+    return xp.where(real, 0, -xp.inf).astype(dtype)[:, None, None]
 
 
 def causal_mask(length: int, dtype: Any) -> Array:
     """0 where query i may see key j <= i, else -inf; (T, T)."""
-    return np.where(np.tri(length, dtype=bool), 0, -np.inf).astype(dtype)
+    return xp.where(xp.tri(length, dtype=bool), 0, -xp.inf).astype(dtype)
 
 
 def attention(q: Array, k: Array, v: Array, mask: Array | None) -> tuple[Array, Saved]:
@@ -103,11 +104,11 @@ def attention(q: Array, k: Array, v: Array, mask: Array | None) -> tuple[Array, 
     if mask is not None:
         p += mask
     # over short rows, NumPy's maximum takes longer than to move their axis to the front
-    p -= np.ascontiguousarray(p.transpose(3, 0, 1, 2)).max(axis=0)[..., None]
-    np.exp(p, out=p)
-    p /= p @ np.ones((p.shape[3], 1), p.dtype)
-    y = np.empty((n, length, heads * d), p.dtype)
-    np.matmul(p, v, out=split_heads(y, 1, heads)[0])
+    p -= xp.ascontiguousarray(p.transpose(3, 0, 1, 2)).max(axis=0)[..., None]
+    xp.exp(p, out=p)
+    p /= p @ xp.ones((p.shape[3], 1), p.dtype)
+    y = xp.empty((n, length, heads * d), p.dtype)
+    xp.matmul(p, v, out=split_heads(y, 1, heads)[0])
     return y, (p, q, k, v)
 
 
@@ -119,10 +120,10 @@ def attention_backward(dy: Array, saved: Saved, out: Sequence[Array]) -> None:
     p, q, k, v = saved
     dq, dk, dv = out
     (dy,) = split_heads(dy, 1, p.shape[1])
-    np.matmul(p.swapaxes(2, 3), dy, out=dv)
+    xp.matmul(p.swapaxes(2, 3), dy, out=dv)
     ds = dy @ v.swapaxes(2, 3)
-    ds -= np.einsum("...s,...s->...", p, ds)[..., None]
+    ds -= xp.einsum("...s,...s->...", p, ds)[..., None]
     ds *= p
     ds *= q.shape[3] ** -0.5
-    np.matmul(ds, k, out=dq)
-    np.matmul(ds.swapaxes(2, 3), q, out=dk)
+    xp.matmul(ds, k, out=dq)
+    xp.matmul(ds.swapaxes(2, 3), q, out=dk)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from backends.numpy.arrays import xp
 from backends.numpy.engine import Backward, Key, Program
 from backends.numpy.layers import (
     Saved,
@@ -28,7 +27,7 @@ def forward(params: Tree, buffers: Tree, batch: Tree) -> Tree:
     codes = _normalized(a)[0]
     errors, _ = _layers(params, "decoder", codes)
     errors -= x  # (n, inputs)
-    return {"codes": codes, "squared_error": np.einsum("ij,ij->i", errors, errors)}
+    return {"codes": codes, "squared_error": xp.einsum("ij,ij->i", errors, errors)}
 
 
 def loss(params: Tree, buffers: Tree, batch: Tree, key: Key | None) -> tuple[Array, Tree, Backward]:
@@ -38,11 +37,11 @@ def loss(params: Tree, buffers: Tree, batch: Tree, key: Key | None) -> tuple[Arr
     codes, saved_norm = _normalized(a)
     errors, decoder = _layers(params, "decoder", codes)
     errors -= x  # (n, inputs)
-    total: Array = np.asarray(np.vdot(errors, errors))
+    total: Array = xp.asarray(xp.vdot(errors, errors))
     away: Array | None = None
     if "centres" in batch:
         away = codes - batch["centres"]
-        total += batch["penalty"] * np.vdot(away, away)
+        total += batch["penalty"] * xp.vdot(away, away)
 
     def backward(cotangent: float) -> Tree:
         factor = 2 * cotangent / len(x)

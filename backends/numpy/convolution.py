@@ -8,12 +8,13 @@ are kept padded, (n, 2 m + 1, 2 m + 1, c), so that nothing is copied only to add
 from __future__ import annotations
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
+from backends.numpy.arrays import xp
 from backends.numpy.layers import Saved
 from suite.contract import Array
 
 SIZE = 3
+as_strided = xp.lib.stride_tricks.as_strided
 
 
 def framed(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Array:
@@ -23,7 +24,7 @@ def framed(shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> Array:
     """
     n, side, _, c = shape
     padded = 2 * -(-side // 2) + 1
-    return np.zeros((n, padded, padded, c), dtype)
+    return xp.zeros((n, padded, padded, c), dtype)
 
 
 def inside(framed: Array, side: int) -> Array:
@@ -54,7 +55,7 @@ def convolution_backward(dy: Array, saved: Saved) -> tuple[Array, Array, Array]:
     (n, padded, _, c), _, w = saved
     m, o = padded // 2, w.shape[-1]
     windows = (dy.reshape(-1, o) @ w.reshape(-1, o).T).reshape(n, m, m, SIZE, SIZE, c)
-    dx = np.empty((n, padded, padded, c), dy.dtype)
+    dx = xp.empty((n, padded, padded, c), dy.dtype)
     dx[:, -1] = dx[:, :, -1] = 0
     for r, s in np.ndindex(2, 2):  # these touch every other pixel once
         dx[:, r : 2 * m : 2, s : 2 * m : 2] = windows[:, :, :, r, s]

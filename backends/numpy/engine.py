@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
+from backends.numpy import arrays
+from backends.numpy.arrays import xp
 from backends.numpy.optimizers import Updater
 from suite.contract import Array, Chunk, State, Task, Tree
 
@@ -33,16 +33,18 @@ class Program:
         self.restore(state)
 
     def place(self, chunk: Chunk) -> list[Tree]:
-        """The chunk's batches, one per step, as views where the precision already fits."""
-        arrays = {
+        """The chunk's batches, one per step, as views where precision and device already fit."""
+        cast = {
             name: a.astype(self._dtype, copy=False) if a.dtype.kind == "f" else a
             for name, a in chunk.items()
         }
-        steps = len(next(iter(arrays.values())))
-        return [{name: a[step] for name, a in arrays.items()} for step in range(steps)]
+        placed = arrays.to_device(cast)
+        arrays.synchronize()
+        steps = len(next(iter(placed.values())))
+        return [{name: a[step] for name, a in placed.items()} for step in range(steps)]
 
     def train(self, placed: list[Tree]) -> Array:
-        losses = np.empty(len(placed), self._dtype)
+        losses = xp.empty(len(placed), self._dtype)
         self._updater.begin(self._step, len(placed))
         for number, batch in enumerate(placed):
             losses[number], self._buffers, backward = self.loss(
@@ -51,27 +53,37 @@ class Program:
             self._updater.apply(backward(1.0), number)
             del backward  # and all that it keeps: the next step finds its memory in the cache
             self._step += 1
-        return losses
+        found = arrays.to_host(losses)
+        arrays.synchronize()
+        return found
 
     def _key(self) -> Key | None:
         return None if self._seed is None else (self._seed, self._step)
 
     def predict(self, placed: list[Tree]) -> Tree:
         outputs = [self._forward(self._params, self._buffers, batch) for batch in placed]
-        return {name: np.stack([o[name] for o in outputs]) for name in outputs[0]}
+        return {n: arrays.to_host(xp.stack([o[n] for o in outputs])) for n in outputs[0]}
 
     def gradients(self, placed: list[Tree]) -> tuple[float, Tree]:
         loss, _, backward = self.loss(self._params, self._buffers, placed[0], self._key())
-        return float(loss), backward(1.0)
+        return float(loss), arrays.tree_to_host(backward(1.0))
+
+    def device(self) -> str:
+        return arrays.device_of(next(iter(self._params.values())))
 
     def compilations(self) -> int:
         return 0
 
     def state(self) -> State:
-        slots = self._updater.slots
-        return State(self._params, slots, self._buffers, self._step).astype(self._dtype)
+        own, slots = arrays.tree_to_host, self._updater.slots
+        found = {slot: own(tree) for slot, tree in slots.items()}
+        state = State(own(self._params), found, own(self._buffers), self._step)
+        return state.astype(self._dtype)
 
     def restore(self, state: State) -> None:
-        own = state.astype(self._dtype)
-        self._params, self._buffers, self._step = own.params, own.buffers, own.step
-        self._updater = Updater(self._optimizer, own.params, own.slots)
+        own = state.astype(self._dtype)  # a copy
+        self._params, self._buffers = map(arrays.to_device, (own.params, own.buffers))
+        slots = {slot: arrays.to_device(tree) for slot, tree in own.slots.items()}
+        self._updater = Updater(self._optimizer, self._params, slots)
+        self._step = own.step
+        arrays.synchronize()

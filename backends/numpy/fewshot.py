@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import numpy as np
-
+from backends.numpy.arrays import xp
 from backends.numpy.contrastive import (
     distances,
     distances_backward,
@@ -41,7 +40,7 @@ def forward(params: Tree, buffers: Tree, batch: Tree) -> Tree:
     embeddings, _ = _embed(params, batch["images"])
     outputs = {"embeddings": embeddings}
     if "similarity.kernel" in params:
-        outputs["kernel"] = np.broadcast_to(params["similarity.kernel"].T, embeddings.shape)
+        outputs["kernel"] = xp.broadcast_to(params["similarity.kernel"].T, embeddings.shape)
     return outputs
 
 

@@ -6,8 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
-
+from backends.numpy.arrays import xp
 from backends.numpy.engine import Backward, Key, Program
 from backends.numpy.layers import (
     batch_norm,
@@ -68,7 +67,7 @@ def _bag_loss(
     logits, saved_output = dense(h, params["output.kernel"], params["output.bias"])
     value, saved_loss = sigmoid_cross_entropy(logits[:, 0], batch["labels"])
     if config.l2:
-        value = value + config.l2 * sum(np.vdot(params[k], params[k]) for k in PENALISED)
+        value = value + config.l2 * sum(xp.vdot(params[k], params[k]) for k in PENALISED)
 
     def backward(cotangent: float) -> Tree:
         gradients: dict[str, Array] = {}
@@ -121,7 +120,7 @@ def _evaluated(config: Any, params: Tree, buffers: Tree, layer: str, a: Array) -
     h, _ = relu(a, out=a)
     if config.batch_norm:
         mean, variance = buffers[f"{layer}_norm.mean"], buffers[f"{layer}_norm.variance"]
-        factor = params[f"{layer}_norm.scale"] / np.sqrt(variance + config.epsilon)
+        factor = params[f"{layer}_norm.scale"] / xp.sqrt(variance + config.epsilon)
         h = (h - mean) * factor + params[f"{layer}_norm.offset"]
     return h
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from backends.numpy.arrays import uniform, xp
 from suite.contract import Array
 
 Saved = tuple[Any, ...]
@@ -31,19 +32,19 @@ def dense_backward(dy: Array, saved: Saved) -> tuple[Array, Array, Array]:
 def dense_backward_params(dy: Array, saved: Saved) -> tuple[Array, Array]:
     """dw and db alone: a first layer needs no dx, which would cost it half as much again."""
     x, _ = saved
-    return x.T @ dy, np.ones(len(dy), dy.dtype) @ dy  # faster than a sum
+    return x.T @ dy, xp.ones(len(dy), dy.dtype) @ dy  # faster than a sum
 
 
 def relu(x: Array, out: Array | None = None) -> tuple[Array, Saved]:
     """y = max(x, 0), any shape, into ``out``, which may be x."""
-    y = np.maximum(x, 0, out=out)
+    y = xp.maximum(x, 0, out=out)
     return y, (y,)
 
 
 def relu_backward(dy: Array, saved: Saved, out: Array | None = None) -> Array:
     """dx = dy where x > 0, else 0 (0 at the kink too), into ``out``, which may be dy."""
     (y,) = saved
-    dx: Array = np.multiply(dy, y > 0, out=out)
+    dx: Array = xp.multiply(dy, y > 0, out=out)
     return dx
 
 
@@ -61,8 +62,7 @@ def dropout_mask(
         return None
     seed, step = key
     # spawn_key keeps this stream apart from those of the parameters and the permutations
-    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1, step, layer)))
-    kept = rng.random(shape, dtype=np.float32) >= rate
+    kept = uniform(np.random.SeedSequence(seed, spawn_key=(1, step, layer)), shape) >= rate
     mask: Array = kept.astype(dtype)
     mask /= 1 - rate
     return mask
@@ -93,8 +93,8 @@ def batch_norm(
     """
     mean = x.mean(axis=0)
     normed = x - mean
-    variance = np.square(normed).mean(axis=0)
-    inverse = 1 / np.sqrt(variance + epsilon)
+    variance = xp.square(normed).mean(axis=0)
+    inverse = 1 / xp.sqrt(variance + epsilon)
     normed *= inverse
     y = normed * scale
     y += offset
@@ -117,10 +117,10 @@ def layer_norm(x: Array, scale: Array, offset: Array, epsilon: float) -> tuple[A
 
     The variance is the biased one. Ba et al. 2016, equation 4.
     """
-    averaging = np.full(x.shape[1], 1 / x.shape[1], x.dtype)  # a product is the fastest mean
+    averaging = xp.full(x.shape[1], 1 / x.shape[1], x.dtype)  # a product is the fastest mean
     normed = x - (x @ averaging)[:, None]
-    variance = np.square(normed) @ averaging
-    inverse = (1 / np.sqrt(variance + epsilon))[:, None]
+    variance = xp.square(normed) @ averaging
+    inverse = (1 / xp.sqrt(variance + epsilon))[:, None]
     normed *= inverse
     y = normed * scale
     y += offset
@@ -132,13 +132,13 @@ def layer_norm_backward(dy: Array, saved: Saved) -> tuple[Array, Array, Array]:
     dnormed = dy scale and means over the channels; dscale and doffset (channels,)."""
     normed, inverse, scale = saved
     n, channels = dy.shape
-    averaging, summing = scale / channels, np.ones(n, dy.dtype)
+    averaging, summing = scale / channels, xp.ones(n, dy.dtype)
     product = dy * normed
     dscale, doffset = summing @ product, summing @ dy
     along = (product @ averaging)[:, None]
     dx = dy * scale
     dx -= (dy @ averaging)[:, None]
-    dx -= np.multiply(normed, along, out=product)
+    dx -= xp.multiply(normed, along, out=product)
     dx *= inverse
     return dx, dscale, doffset
 
@@ -149,15 +149,15 @@ def sigmoid_cross_entropy(z: Array, labels: Array) -> tuple[Array, Saved]:
     For logits z (n,) and labels (n,); a scalar. As max(z, 0) - z label + log(1 + e^-|z|), in which
     no exponential overflows.
     """
-    e = np.exp(-np.abs(z))
-    loss = (np.maximum(z, 0) - z * labels + np.log1p(e)).mean()
+    e = xp.exp(-xp.abs(z))
+    loss = (xp.maximum(z, 0) - z * labels + xp.log1p(e)).mean()
     return loss, (z, e, labels)
 
 
 def sigmoid_cross_entropy_backward(dloss: float, saved: Saved) -> Array:
     """dz = dloss (sigmoid(z) - label) / n, (n,)."""
     z, e, labels = saved
-    dz: Array = np.where(z < 0, e, 1) / (1 + e)
+    dz: Array = xp.where(z < 0, e, 1) / (1 + e)
     dz -= labels
     dz *= dloss / len(z)
     return dz
@@ -165,8 +165,8 @@ def sigmoid_cross_entropy_backward(dloss: float, saved: Saved) -> Array:
 
 def l2_normalize(x: Array) -> tuple[Array, Saved]:
     """y = x / max(|x|, 1e-12), row by row, for x (n, channels)."""
-    squares: Array = np.einsum("ij,ij->i", x, x)[:, None]
-    norm = np.maximum(np.sqrt(squares), SMALLEST_NORM)
+    squares: Array = xp.einsum("ij,ij->i", x, x)[:, None]
+    norm = xp.maximum(xp.sqrt(squares), SMALLEST_NORM)
     y = x / norm
     return y, (y, norm)
 
@@ -174,7 +174,7 @@ def l2_normalize(x: Array) -> tuple[Array, Saved]:
 def l2_normalize_backward(dy: Array, saved: Saved) -> Array:
     """dx = (dy - y <y, dy>) / |x|; where |x| <= 1e-12 the divisor is constant, dx = dy / 1e-12."""
     y, norm = saved
-    radial: Array = np.einsum("ij,ij->i", y, dy)[:, None]
+    radial: Array = xp.einsum("ij,ij->i", y, dy)[:, None]
     radial *= norm > SMALLEST_NORM
     dx: Array = dy - y * radial
     dx /= norm
@@ -187,11 +187,11 @@ def softmax_cross_entropy(z: Array, labels: Array) -> tuple[Array, Saved]:
     The maximum is subtracted first, so that no exponential overflows.
     """
     z = z - z.max(axis=1, keepdims=True)
-    p = np.exp(z)
+    p = xp.exp(z)
     norm = p.sum(axis=1, keepdims=True)
     p /= norm
     n = len(z)
-    loss = (np.log(norm).sum() - z[np.arange(n), labels].sum()) / n
+    loss = (xp.log(norm).sum() - z[xp.arange(n), labels].sum()) / n
     return loss, (p, labels)
 
 
@@ -200,6 +200,6 @@ def softmax_cross_entropy_backward(dloss: float, saved: Saved) -> Array:
     p, labels = saved
     n = len(p)
     dz: Array = p.copy()
-    dz[np.arange(n), labels] -= 1
+    dz[xp.arange(n), labels] -= 1
     dz *= dloss / n
     return dz

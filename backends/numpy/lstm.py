@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
+from backends.numpy.arrays import xp
 from backends.numpy.engine import Backward, Key, Program
 from backends.numpy.layers import (
     dense,
@@ -32,15 +31,15 @@ def forward(params: Tree, buffers: Tree, batch: Tree) -> Tree:
     """
     table, w, h, c = _input_table(params), params["lstm.recurrent"], batch["hidden"], batch["cell"]
     inputs, targets = batch["inputs"].T, batch["targets"].T  # (T, n)
-    nats = np.empty(targets.shape, w.dtype)
+    nats = xp.empty(targets.shape, w.dtype)
     for start in range(0, len(inputs), PIECE):
         piece = slice(start, start + PIECE)
         states, c, _ = lstm(table, inputs[piece], w, h, c)
         h = states[-1]
         z, _ = dense(states, params["output.kernel"], params["output.bias"])
-        picked = np.take_along_axis(z, targets[piece][..., None], axis=2)[..., 0]
+        picked = xp.take_along_axis(z, targets[piece][..., None], axis=2)[..., 0]
         top = z.max(axis=2)
-        nats[piece] = np.log(np.exp(z - top[..., None]).sum(axis=2)) + top - picked
+        nats[piece] = xp.log(xp.exp(z - top[..., None]).sum(axis=2)) + top - picked
     return {"nats": nats.T, "logits": z[-1], "hidden": h, "cell": c}
 
 

@@ -7,10 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from backends.numpy.arrays import BLOCK, ON_GPU, xp
 from suite.contract import SGD, Adam, Array, Optimizer, RMSprop, Tree
-
-BLOCK = 65_536
-"""Entries updated at a time: the arrays of an Adam step then stay in the processor's cache."""
 
 
 class Updater:
@@ -37,20 +35,21 @@ class Updater:
             g = gradients[name].reshape(-1)[part]
             match optimizer:
                 case SGD(learning_rate):
-                    p -= np.multiply(g, learning_rate, out=t)
+                    p -= xp.multiply(g, learning_rate, out=t)
                 case RMSprop():
                     (v,) = slots
                     _rmsprop(optimizer, p, g, v, t)
                 case Adam():
                     m, v = slots
-                    clipped = g if scale == 1 else g * scale
+                    clipped = g if scale is None else g * scale
                     _adam(optimizer, p, clipped, m, v, t, rate, epsilon)
 
 
 def _blocks(params: Tree, slots: Mapping[str, Tree]) -> Iterator[tuple[Any, ...]]:
     """Of each leaf's blocks: its name, where the block lies, and views of a scratch array, of the
     parameters and of every slot there."""
-    scratch = np.empty(BLOCK, next(iter(params.values())).dtype)
+    largest = max(leaf.size for leaf in params.values())
+    scratch = xp.empty(min(BLOCK, largest), next(iter(params.values())).dtype)
     for name, leaf in params.items():
         flat = [a.reshape(-1) for a in (leaf, *(tree[name] for tree in slots.values()))]
         for start in range(0, leaf.size, BLOCK):
@@ -59,13 +58,13 @@ def _blocks(params: Tree, slots: Mapping[str, Tree]) -> Iterator[tuple[Any, ...]
 
 
 def _rmsprop(c: RMSprop, p: Array, g: Array, v: Array, t: Array) -> None:
-    np.multiply(g, g, out=t)
+    xp.multiply(g, g, out=t)
     t *= 1 - c.rho
     v *= c.rho
     v += t
-    np.add(v, c.epsilon, out=t)
-    np.sqrt(t, out=t)
-    np.divide(g, t, out=t)
+    xp.add(v, c.epsilon, out=t)
+    xp.sqrt(t, out=t)
+    xp.divide(g, t, out=t)
     t *= c.learning_rate
     p -= t
 
@@ -73,22 +72,26 @@ def _rmsprop(c: RMSprop, p: Array, g: Array, v: Array, t: Array) -> None:
 def _adam(
     c: Adam, p: Array, g: Array, m: Array, v: Array, t: Array, rate: float, epsilon: float
 ) -> None:
-    np.multiply(g, g, out=t)
+    xp.multiply(g, g, out=t)
     t *= 1 - c.beta2
     v *= c.beta2
     v += t
-    np.multiply(g, 1 - c.beta1, out=t)
+    xp.multiply(g, 1 - c.beta1, out=t)
     m *= c.beta1
     m += t
-    np.sqrt(v, out=t)
+    xp.sqrt(v, out=t)
     t += epsilon
-    np.divide(m, t, out=t)
+    xp.divide(m, t, out=t)
     t *= rate
     p -= t
 
 
-def _clip_factor(gradients: Tree, clip: float | None) -> float:
+def _clip_factor(gradients: Tree, clip: float | None) -> Any:
+    """What gradients are multiplied by; None where they need not be."""
     if clip is None:
-        return 1.0
-    norm = np.sqrt(sum(float(np.vdot(g, g)) for g in gradients.values()))
-    return min(1.0, clip / norm) if norm else 1.0
+        return None
+    squares = [xp.vdot(g, g) for g in gradients.values()]
+    if ON_GPU:  # the host does not wait to know it
+        return xp.minimum(1, clip / xp.sqrt(sum(squares)))
+    norm = np.sqrt(sum(map(float, squares)))
+    return clip / norm if norm > clip else None

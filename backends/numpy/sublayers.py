@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
+from backends.numpy.arrays import xp
 from backends.numpy.attention import (
     Layout,
     Memory,
@@ -64,7 +63,7 @@ class Sublayers:
 
         def back(dx: Array) -> None:
             if name not in self.gradients:  # the decoder's may come from the logits already
-                self.gradients[name] = np.zeros_like(self.params[name])
+                self.gradients[name] = xp.zeros_like(self.params[name])
             embedding_backward(dropout_backward(dx, dropped), saved, self.gradients[name])
 
         return x, back
@@ -154,7 +153,7 @@ class Sublayers:
         z, back_output = self.dense((f"{name}.output",), layout.gather(y))
 
         def back(dz: Array) -> Array:
-            dy, dprojected = layout.spread(back_output(dz)), np.empty_like(projected)
+            dy, dprojected = layout.spread(back_output(dz)), xp.empty_like(projected)
             attention_backward(dy, saved, split_heads(dprojected, 3, self.config.heads))
             return back_rows(layout.gather(dprojected))
 
@@ -173,7 +172,7 @@ class Sublayers:
         z, back_output = self.dense((f"{name}.output",), layout.gather(y))
 
         def back(dz: Array) -> Array:
-            dy, dqueries = layout.spread(back_output(dz)), np.empty_like(queries)
+            dy, dqueries = layout.spread(back_output(dz)), xp.empty_like(queries)
             (dq,) = split_heads(dqueries, 1, self.config.heads)
             attention_backward(dy, saved, [dq, *memory.gradients_of(layer)])
             return back_rows(layout.gather(dqueries))
@@ -186,7 +185,7 @@ class Sublayers:
         """Of one word of every sentence, x (n, width), to itself and to those before it, whose
         ``keys`` and ``values`` (n, any, width) get those of this ``place`` too."""
         rows, _ = self.dense(tuple(f"{name}.{part}" for part in PARTS), x)
-        q, keys[:, place], values[:, place] = np.split(rows, 3, axis=1)
+        q, keys[:, place], values[:, place] = xp.split(rows, 3, axis=1)
         seen = (q[:, None], keys[:, : place + 1], values[:, : place + 1])
         q, k, v = (split_heads(a, 1, self.config.heads)[0] for a in seen)
         y, _ = attention(q, k, v, None)
@@ -199,7 +198,7 @@ class Sublayers:
         if names not in self._joined:
             kernels = [self.params[f"{name}.kernel"] for name in names]
             biases = [self.params[f"{name}.bias"] for name in names]
-            self._joined[names] = np.concatenate(kernels, axis=1), np.concatenate(biases)
+            self._joined[names] = xp.concatenate(kernels, axis=1), xp.concatenate(biases)
         return self._joined[names]
 
     def _dropout(self, x: Array) -> tuple[Array, Any]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-from scipy.sparse import csr_array
-
+from backends.numpy.arrays import xp
 from backends.numpy.layers import Saved
+from backends.numpy.scatter import bags, last_of
 from suite.contract import Array
 
 
@@ -15,10 +14,8 @@ def bag_dense(words: Array, offsets: Array, w: Array, b: Array) -> tuple[Array, 
     x counts words: bag i holds ``words[offsets[i]:offsets[i + 1]]``. It is kept as a sparse matrix,
     some 1% of whose entries are not 0.
     """
-    count = offsets[-1]
-    shape = (len(offsets) - 1, len(w))
-    x = csr_array((np.ones(count, w.dtype), words[:count], offsets), shape=shape)
-    y = x @ w
+    x = bags(words[: int(offsets[-1])], offsets, len(w), w.dtype)
+    y: Array = x @ w
     y += b
     return y, (x,)
 
@@ -44,10 +41,7 @@ def embedding_max_backward(dy: Array, saved: Saved) -> Array:
     """dw: dy goes to the row of the winning word alone; of equal ones, to the last."""
     by_place, e, y, shape = saved
     channels = shape[1]
-    hits = np.flatnonzero(e == y)  # of (length, n, channels), in this order
-    winner = np.empty(y.size, np.intp)
-    winner[hits % y.size] = by_place.reshape(-1)[hits // channels]
-    entries = winner.reshape(y.shape) * channels + np.arange(channels)
-    dw = np.zeros(shape, dy.dtype)
-    np.add.at(dw.reshape(-1), entries.reshape(-1), dy.reshape(-1))
+    entries = last_of(e == y, by_place) * channels + xp.arange(channels)
+    dw = xp.zeros(shape, dy.dtype)
+    xp.add.at(dw.reshape(-1), entries.reshape(-1), dy.reshape(-1))
     return dw

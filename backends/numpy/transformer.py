@@ -10,8 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
-
+from backends.numpy.arrays import xp
 from backends.numpy.attention import Layout, Memory, causal_mask, padding_mask
 from backends.numpy.engine import Backward, Key, Program
 from backends.numpy.sublayers import Back, Sublayer, Sublayers
@@ -33,7 +32,7 @@ def forward(config: Any, params: Tree, buffers: Tree, batch: Tree) -> Tree:
     model = Sublayers(config, params)
     if "targets" in batch:
         y, targets, _ = _decode_targets(model, batch)
-        nats = np.zeros(batch["targets"].shape, y.dtype)
+        nats = xp.zeros(batch["targets"].shape, y.dtype)
         nats[batch["targets"] != PAD] = cross_entropy(y, *_output(model), targets)
         return {"nats": nats}
     if "inputs" in batch:
@@ -135,12 +134,12 @@ def _decoder_stack(
 def _logits_and_weights(model: Sublayers, batch: Tree) -> Tree:
     """Of padded positions too."""
     source, inputs = batch["source"], batch["inputs"]
-    german, english = Layout(np.full(source.shape, True)), Layout(np.full(inputs.shape, True))
+    german, english = Layout(xp.full(source.shape, True)), Layout(xp.full(inputs.shape, True))
     rows, _ = _encode(model, source, german)
     y, _ = _decode(model, inputs, english, _remember(model, rows, source, german)[0])
     logits = tied_logits(y, *_output(model))
     weights = {
-        f"attention.{kind}": np.stack(
+        f"attention.{kind}": xp.stack(
             [
                 w
                 for name, w in model.weights.items()
@@ -160,7 +159,7 @@ def _logits_and_weights(model: Sublayers, batch: Tree) -> Tree:
 def _next_word(model: Sublayers, batch: Tree) -> Tree:
     """One step of decoding, from keys and values that stay as they are."""
     source, encoded = batch["source"], batch["memory"]
-    layout = Layout(np.full(source.shape, True))
+    layout = Layout(xp.full(source.shape, True))
     memory, _ = _remember(model, layout.gather(encoded), source, layout)
     keys, values = batch["keys"].copy(), batch["values"].copy()
     logits = _step(model, memory, batch["last"], int(batch["place"]), keys, values)
@@ -174,12 +173,12 @@ def _step(
 
     ``keys`` and ``values`` (n, layers, any, width) hold those before, and get those of ``place``.
     """
-    x, _ = model.embed("decoder", last, np.full(len(last), place))
+    x, _ = model.embed("decoder", last, xp.full(len(last), place))
     attend: list[Sublayer] = [
         partial(model.cached_attention, keys[:, i], values[:, i], place)
         for i in range(model.config.layers)
     ]
-    y, _ = _decoder_stack(model, Layout(np.full((len(last), 1), True)), memory, attend, x)
+    y, _ = _decoder_stack(model, Layout(xp.full((len(last), 1), True)), memory, attend, x)
     return tied_logits(y, *_output(model))
 
 
@@ -187,19 +186,19 @@ def _greedy(model: Sublayers, source: Array) -> Array:
     """The most probable word after word, (n, min(S - 1 + decode_extra, decode_limit))."""
     config, layout = model.config, Layout(source != PAD)
     n, most = len(source), min(source.shape[1] - 1 + config.decode_extra, config.decode_limit)
-    limits = np.minimum(layout.real.sum(axis=1) - 1 + config.decode_extra, most)
+    limits = xp.minimum(layout.real.sum(axis=1) - 1 + config.decode_extra, most)
     rows, _ = _encode(model, source, layout)
     memory, _ = _remember(model, rows, source, layout)
-    keys, values = np.empty((2, n, config.layers, most, config.width), rows.dtype)
-    tokens = np.full((n, most), PAD, np.int32)
-    last = np.full(n, BEGIN)
+    keys, values = xp.empty((2, n, config.layers, most, config.width), rows.dtype)
+    tokens = xp.full((n, most), PAD, xp.int32)
+    last = xp.full(n, BEGIN)
     for place in range(most):
         running = (place < limits) & (last != END) & (last != PAD)
         if not running.any():
             break
         logits = _step(model, memory, last, place, keys, values)
-        logits[:, BANNED] = -np.inf
-        last = np.where(running, logits.argmax(axis=1), PAD)
+        logits[:, BANNED] = -xp.inf
+        last = xp.where(running, logits.argmax(axis=1), PAD)
         tokens[:, place] = last
     return tokens
 

@@ -5,14 +5,10 @@ Notation as in ``layers``; V words of the vocabulary.
 
 from __future__ import annotations
 
-import numpy as np
-from scipy.sparse import csr_array
-
+from backends.numpy.arrays import ROWS, xp
 from backends.numpy.layers import Saved
+from backends.numpy.scatter import add_rows
 from suite.contract import Array
-
-ROWS = 16
-"""Of logits that are worked on at a time."""
 
 
 def embedding(words: Array, w: Array) -> tuple[Array, Saved]:
@@ -29,17 +25,6 @@ def embedding_backward(dy: Array, saved: Saved, dw: Array) -> None:
     """Adds the embedding's gradient to ``dw`` (V, width)."""
     (words,) = saved
     add_rows(dw, words, dy, dy.shape[1] ** 0.5)
-
-
-def add_rows(total: Array, ids: Array, rows: Array, factor: float) -> None:
-    """``total[ids] += factor rows``, (V, width) and (n, width), where ids (n,) may be repeated.
-
-    A product with the sparse matrix that has ``factor`` where column j has the id of its row.
-    """
-    order = np.argsort(ids, kind="stable")
-    found, starts = np.unique(ids[order], return_index=True)
-    factors, ends = np.full(len(ids), factor, rows.dtype), np.append(starts, len(ids))
-    total[found] += csr_array((factors, order, ends), shape=(len(found), len(ids))) @ rows
 
 
 def tied_logits(y: Array, w: Array, b: Array) -> Array:
@@ -90,7 +75,7 @@ def smoothed_cross_entropy_backward(dloss: float, saved: Saved) -> tuple[Array, 
     add_rows(dw, targets, y, -c * kept)
     db: Array = weights @ e
     db -= c * even * len(y)
-    np.subtract.at(db, targets, c * kept)
+    xp.add.at(db, targets, -c * kept)
     return dy, dw, db
 
 
@@ -103,15 +88,15 @@ def _exponentials(
     The passes after the product run over few rows at a time, which stay in the processor's cache.
     """
     z = y @ w.T
-    norms, logs, picked = np.empty((3, len(z)), z.dtype)
+    norms, logs, picked = xp.empty((3, len(z)), z.dtype)
     for start in range(0, len(z), ROWS):
         part = slice(start, start + ROWS)
         block = z[part]
         block += b
-        picked[part] = np.take_along_axis(block, targets[part, None], axis=1)[:, 0]
+        picked[part] = xp.take_along_axis(block, targets[part, None], axis=1)[:, 0]
         logs[part] = top = block.max(axis=1)
         block -= top[:, None]
-        np.exp(block, out=block)
+        xp.exp(block, out=block)
         block.sum(axis=1, out=norms[part])
-    logs += np.log(norms)
+    logs += xp.log(norms)
     return z, norms, logs, picked

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from suite.contract import Array, Precision, Unavailable
+from suite.contract import Array, Precision, Unavailable, dtype_of
 
 FRAMEWORK = "tensorflow"
 MODES = ("graph", "xla")
@@ -32,16 +32,20 @@ def environment(device: str, threads: int) -> Mapping[str, str]:
 
 
 def configure(device: str, threads: int, precision: Precision, mode: str = MODES[0]) -> None:
+    if precision == "bfloat16":
+        raise Unavailable("the TensorFlow models are not written for Keras' mixed_bfloat16")
+    if precision == "tf32" and device == "cpu":
+        raise Unavailable("TF32 is a format of NVIDIA's tensor cores: --device cuda")
     # TensorFlow's converters import JAX where it is installed: 0.8 s and 100 MB that no program of
     # ours needs, and a second framework in the process
     sys.modules.setdefault("jax", None)  # type: ignore[arg-type]
     import tensorflow as tf
 
     globals()["mode"] = mode
-    tf.keras.config.set_floatx(precision)
+    tf.keras.config.set_floatx(dtype_of(precision))
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
-    tf.config.experimental.enable_tensor_float_32_execution(False)
+    tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
     kind = {"cpu": "CPU", "cuda": "GPU"}[device]
     if not tf.config.list_physical_devices(kind):
         raise Unavailable(f"TensorFlow has no device {device!r} here: it lists no {kind}")

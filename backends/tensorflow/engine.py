@@ -105,6 +105,10 @@ class Program:
         named = zip(self._params, gradients, strict=True)
         return float(value), {name: g.numpy() for name, g in named}
 
+    def device(self) -> str:
+        found = tf.DeviceSpec.from_string(next(iter(self._params.values())).device)
+        return "cpu" if found.device_type == "CPU" else f"cuda:{found.device_index}"
+
     def compilations(self) -> int:
         traced = (self._train, self._predict)
         return sum(function.experimental_get_tracing_count() for function in traced)

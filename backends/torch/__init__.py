@@ -1,4 +1,4 @@
-"""PyTorch: ``torch.nn`` modules and autograd, eagerly or with the training step compiled."""
+"""PyTorch: ``torch.nn`` modules and autograd, run eagerly, compiled, or as CUDA graphs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Any
 from suite.contract import Array, Precision, Unavailable
 
 FRAMEWORK = "torch"
-MODES = ("eager", "compile")
+MODES = ("eager", "compile", "graph")
 device = "cpu"
 """Where programs are built, set by ``configure``: a default device of torch's slows every call."""
 mode = MODES[0]
 """How they are run, set by ``configure``."""
+autocast = False
+"""Whether products are of bfloat16, set by ``configure``."""
 
 
 def available(mode: str = MODES[0]) -> str | None:
@@ -44,9 +46,13 @@ def environment(device: str, threads: int) -> Mapping[str, str]:
 
 
 def configure(device: str, threads: int, precision: Precision, mode: str = MODES[0]) -> None:
+    if mode == "graph" and device == "cpu":
+        raise Unavailable("torch:graph replays CUDA graphs, which the CPU has not: --device cuda")
+    if precision == "tf32" and device == "cpu":
+        raise Unavailable("TF32 is a format of NVIDIA's tensor cores: --device cuda")
     import torch
 
-    globals().update(device=device, mode=mode)
+    globals().update(device=device, mode=mode, autocast=precision == "bfloat16")
     torch.set_num_threads(threads)
     torch.set_num_interop_threads(threads)
     if mode == "compile":
@@ -59,8 +65,8 @@ def configure(device: str, threads: int, precision: Precision, mode: str = MODES
         # every shape is compiled for itself; one too many must not be run eagerly in silence
         torch._dynamo.config.recompile_limit = 64
         torch._dynamo.config.fail_on_recompile_limit_hit = True
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # AssertionError: built without CUDA
@@ -76,6 +82,7 @@ def describe() -> dict[str, Any]:
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "cuda.matmul.allow_tf32": torch.backends.cuda.matmul.allow_tf32,
         "cudnn.allow_tf32": torch.backends.cudnn.allow_tf32,
+        "autocast": "bfloat16" if autocast else "off",
     }
     return {"devices": ["cpu", *cuda], "threads": threads, "precision": precision}
 
@@ -88,5 +95,6 @@ def product(a: Array, b: Array) -> Array:
     import torch
 
     x, y = (torch.from_numpy(factor).to(device) for factor in (a, b))
-    found: Array = (x @ y).cpu().numpy()
+    with torch.autocast(device, torch.bfloat16, enabled=autocast):
+        found: Array = (x @ y).to(x.dtype).cpu().numpy()
     return found

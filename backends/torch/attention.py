@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import backends.torch
+
 ALIGNED = 16
 """Columns: products whose rows begin at a cache line are faster, the logits' by a third."""
 
@@ -210,6 +212,10 @@ class TiedDense(nn.Module):
 
         ``targets`` (rows,) are int64, the weights sum to 1.
         """
+        if backends.torch.autocast:  # which casts within a function of our own nothing
+            logits = self(x, embedding)
+            losses = F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
+            return weights @ losses
         value: torch.Tensor = SmoothedCrossEntropy.apply(  # type: ignore[no-untyped-call]
             x, embedding, self.bias, targets, weights, smoothing
         )

@@ -1,9 +1,11 @@
-"""The Program in PyTorch: a loop over the steps of a chunk, each run eagerly or compiled whole."""
+"""The Program in PyTorch: a loop over the steps of a chunk, each run eagerly or compiled whole, or
+the chunk replayed as a CUDA graph."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -11,9 +13,12 @@ from torch import nn
 
 import backends.torch
 from backends.torch import layers
+from backends.torch.graphs import Graphs
 from backends.torch.optimizers import Rates, Updater
 from suite.contract import Array, Chunk, State, Task, Tree
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Batch = Mapping[str, torch.Tensor]
 Forward = Callable[[nn.Module, Batch], Mapping[str, torch.Tensor]]
 Loss = Callable[[nn.Module, Batch], torch.Tensor]
@@ -34,7 +39,8 @@ class Program:
         forward: Forward,
         loss: Loss,
     ):
-        self._forward, self._loss, self._seed = forward, loss, seed
+        self._forward, self._loss = _rounding(forward), _rounding(loss)
+        self._seed = seed
         self._dtype = torch.from_numpy(next(iter(state.params.values()))).dtype
         self._model = model.to(backends.torch.device, self._dtype)
         self._params = dict(layers.parameters(self._model))
@@ -47,6 +53,7 @@ class Program:
         if backends.torch.mode == "compile":
             whole = partial(torch.compile, dynamic=False)
             self._step_of, self._gradients = whole(self._update), whole(self._value_and_gradients)
+        self._graphs = Graphs(self._updates, [*self._updater.changed, *self._buffers.values()])
         self.restore(state)
 
     def place(self, chunk: Chunk) -> list[Batch]:
@@ -66,14 +73,35 @@ class Program:
 
     def train(self, placed: list[Batch]) -> Array:
         self._to_training_mode()
-        losses = []
-        for batch, rates in zip(placed, self._updater.begin(self._step, len(placed)), strict=True):
-            self._seed_dropout()
-            losses.append(self._step_of(batch, rates))
-            self._step += 1
-        stacked: Array = torch.stack(losses).cpu().numpy()
+        rates = self._updater.begin(self._step, len(placed))
+        made = self._replayed if backends.torch.mode == "graph" else self._steps
+        losses: Array = made(placed, rates).to(self._dtype).cpu().numpy()
         self._synchronize()
-        return stacked
+        return losses
+
+    def _steps(self, batches: Sequence[Batch], rates: Sequence[Rates]) -> torch.Tensor:
+        """The losses (steps,) of these updates."""
+        losses = []
+        for batch, rate in zip(batches, rates, strict=True):
+            self._seed_dropout()
+            losses.append(self._step_of(batch, rate))
+            self._step += 1
+        return torch.stack(losses)
+
+    def _replayed(self, batches: Sequence[Batch], rates: Sequence[Rates]) -> torch.Tensor:
+        """The same by graphs: of all steps, or of one, since a graph gets one seed for dropout."""
+        length = 1 if self._dropouts and self._seed is not None else len(batches)
+        losses = []
+        for start in range(0, len(batches), length):
+            part = slice(start, start + length)
+            losses.append(self._graphs(batches[part], rates[part], self._seed_dropout))
+            self._step += length
+        return torch.cat(losses)
+
+    def _updates(self, batches: Sequence[Batch], rates: Sequence[Rates]) -> torch.Tensor:
+        """The losses (steps,) of these updates, whatever dropout draws."""
+        pairs = zip(batches, rates, strict=True)
+        return torch.stack([self._update(batch, rate) for batch, rate in pairs])
 
     def _update(self, batch: Batch, rates: Rates) -> torch.Tensor:
         """The loss of a step, once it has been made."""
@@ -98,7 +126,14 @@ class Program:
     def predict(self, placed: list[Batch]) -> Tree:
         self._model.eval()
         outputs = [self._forward(self._model, batch) for batch in placed]
-        return {name: torch.stack([o[name] for o in outputs]).cpu().numpy() for name in outputs[0]}
+        return {name: self._to_host([o[name] for o in outputs]) for name in outputs[0]}
+
+    def _to_host(self, outputs: list[torch.Tensor]) -> Array:
+        stacked = torch.stack(outputs)
+        if stacked.is_floating_point():
+            stacked = stacked.to(self._dtype)  # NumPy has no bfloat16
+        found: Array = stacked.cpu().numpy()
+        return found
 
     def gradients(self, placed: list[Batch]) -> tuple[float, Tree]:
         self._to_training_mode()
@@ -110,9 +145,12 @@ class Program:
         named = zip(self._params, gradients, strict=True)
         return float(loss), {name: layers.to_canonical(name, g) for name, g in named}
 
+    def device(self) -> str:
+        return str(self._leaves[0].device)
+
     def compilations(self) -> int:
-        if backends.torch.mode == "eager":
-            return 0
+        if backends.torch.mode != "compile":
+            return len(self._graphs)
         # every one of this process, which has one program
         return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 
@@ -140,6 +178,18 @@ class Program:
         """Waits for the device: its kernels run on after the call that started them returned."""
         if torch.cuda.is_available():
             torch.cuda.synchronize()
+
+
+def _rounding(function: Callable[P, T]) -> Callable[P, T]:
+    """The function with products of bfloat16, if they are to be."""
+    if not backends.torch.autocast:
+        return function
+
+    def rounding(*given: P.args, **named: P.kwargs) -> T:
+        with torch.autocast(backends.torch.device, torch.bfloat16):
+            return function(*given, **named)
+
+    return rounding
 
 
 def dropout_seed(seed: int, step: int) -> int:

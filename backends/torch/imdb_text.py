@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import backends.torch
 from backends.torch.engine import Batch, Program
 from backends.torch.text import BagDense, BatchNorm
 from suite.contract import State, Task
@@ -35,8 +36,10 @@ class _BagOfWords(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits (n,)."""
-        count = int(batch["offsets"][-1])  # the rest is padding
-        words, reviews = batch["words"][:count], batch["reviews"][:count]
+        words, reviews = batch["words"], batch["reviews"]
+        if backends.torch.mode != "graph":
+            count = int(batch["offsets"][-1])  # the rest is padding
+            words, reviews = words[:count], reviews[:count]
         h = F.relu(self.bag(words, batch["offsets"], reviews))
         for layer in self._after_bag:
             h = layer(h)

@@ -14,8 +14,9 @@ import torch
 import backends.torch
 from suite.contract import SGD, Adam, Optimizer, RMSprop
 
-Rates = Sequence[float] | torch.Tensor
-"""What an update needs besides gradients: of Adam, its rate; compiled, rate and epsilon (2,)."""
+Rates = Sequence[float] | Sequence[torch.Tensor] | torch.Tensor
+"""What an update needs besides gradients: of Adam, its rate; compiled, rate and epsilon (2,); in a
+graph, which has numbers for good, the rate as a tensor ()."""
 
 
 class Updater:
@@ -34,6 +35,11 @@ class Updater:
         # one count of updates per parameter is what the fused kernel reads
         self._counts = [torch.zeros((), device=p.device) for p in params]
 
+    @property
+    def changed(self) -> list[torch.Tensor]:
+        """All that updates change, in place."""
+        return [*self._params, *(t for slot in self.slots.values() for t in slot), *self._counts]
+
     def begin(self, step: int, count: int) -> Sequence[Rates]:
         """The rates of ``count`` updates that follow update number ``step``."""
         if not isinstance(self._optimizer, Adam):
@@ -45,7 +51,11 @@ class Updater:
             return found
         for made in self._counts:
             made.fill_(step)
-        return [(rate,) for rate in self._optimizer.rates(step, count).tolist()]
+        rates = self._optimizer.rates(step, count)
+        if backends.torch.mode == "graph":
+            p = self._params[0]
+            return [(rate,) for rate in torch.as_tensor(rates, dtype=p.dtype, device=p.device)]
+        return [(rate,) for rate in rates.tolist()]
 
     @torch.no_grad()
     def apply(self, gradients: tuple[torch.Tensor, ...], rates: Rates) -> None:

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import backends.torch
+
 
 class BagDense(nn.Module):
     """Dense of a bag of words: the sum of the weight's rows that a bag chooses, plus the bias.
@@ -23,7 +25,14 @@ class BagDense(nn.Module):
     def forward(
         self, words: torch.Tensor, offsets: torch.Tensor, reviews: torch.Tensor
     ) -> torch.Tensor:
-        """(n, out) from ``words`` (count,), ``offsets`` (n + 1,), each word's bag (count,)."""
+        """(n, out) from ``words`` (count,), ``offsets`` (n + 1,), each word's bag (count,).
+
+        In a graph, whose shapes do not depend on the words, bag n holds those to be left out.
+        """
+        if backends.torch.mode == "graph":
+            rows = self.weight.index_select(0, words)
+            sums = rows.new_zeros(len(offsets), rows.shape[1]).index_add(0, reviews, rows)
+            return sums[:-1] + self.bias
         y: torch.Tensor = BagProduct.apply(  # type: ignore[no-untyped-call]
             self.weight, self.bias, words, offsets, reviews
         )

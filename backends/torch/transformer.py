@@ -165,8 +165,8 @@ def forward(config: Any, model: nn.Module, batch: Batch) -> Mapping[str, torch.T
 def loss(config: Any, model: nn.Module, batch: Batch) -> torch.Tensor:
     """Mean cross-entropy, with label smoothing, of the targets (n, T) that are no padding."""
     assert isinstance(model, _Transformer)
-    # of shapes that depend on the words, one takes minutes to compile
-    y, targets, layout = _rows(model, batch, padded=backends.torch.mode == "compile")
+    # of shapes that depend on the words, one takes minutes to compile, and a graph knows but one
+    y, targets, layout = _rows(model, batch, padded=backends.torch.mode != "eager")
     embedding, smoothing = model.decoder.embedding.weight, config.label_smoothing
     return model.output.loss(y, embedding, targets, layout.weights(y), smoothing)
 

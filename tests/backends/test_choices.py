@@ -11,6 +11,7 @@ import backends.torch
 from suite.contract import RequestError
 
 NUMPY, EAGER, COMPILE = ("numpy", "eager"), ("torch", "eager"), ("torch", "compile")
+REPLAYED = ("torch", "graph")
 GRAPH, XLA, JIT = ("tensorflow", "graph"), ("tensorflow", "xla"), ("jax", "jit")
 
 
@@ -20,8 +21,8 @@ GRAPH, XLA, JIT = ("tensorflow", "graph"), ("tensorflow", "xla"), ("jax", "jit")
         ([], None, (NUMPY, EAGER, GRAPH, JIT)),
         (["torch"], None, (EAGER,)),
         (["torch:compile", "torch"], None, (COMPILE, EAGER)),
-        (["jax", "torch:all", "torch:eager"], None, (JIT, EAGER, COMPILE)),
-        (["all"], None, (NUMPY, EAGER, COMPILE, GRAPH, XLA, JIT)),
+        (["jax", "torch:all", "torch:eager"], None, (JIT, EAGER, COMPILE, REPLAYED)),
+        (["all"], None, (NUMPY, EAGER, COMPILE, REPLAYED, GRAPH, XLA, JIT)),
         (["numpy", "torch"], "compile", (NUMPY, COMPILE)),
         ([], "xla", (NUMPY, EAGER, XLA, JIT)),
         (["torch:eager", "torch"], "compile", (EAGER, COMPILE)),
@@ -36,10 +37,10 @@ def test_what_is_chosen(
 @pytest.mark.parametrize(
     ("wanted", "mode", "words"),
     [
-        (["torch:fast"], None, "torch has no mode 'fast'; its modes are: eager, compile"),
+        (["torch:fast"], None, "torch has no mode 'fast'; its modes are: eager, compile, graph"),
         (["theano:all"], None, "no backend 'theano'"),
         (["theano"], "compile", "no backend 'theano'"),
-        (["torch", "numpy"], "xla", "--mode xla .*torch: eager, compile; numpy: eager"),
+        (["torch", "numpy"], "xla", "--mode xla .*torch: eager, compile, graph; numpy: eager"),
         (["torch:compile"], "compile", "--mode compile .*a --backend without a mode of its own"),
     ],
 )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
 
-from backends.numpy import attention, layers, vocabulary
+from backends.numpy import arrays, attention, layers, vocabulary
 from backends.numpy import transformer as model
 from backends.numpy.central_differences import Differentiable, of_loss, relative_error
 from backends.numpy.engine import Backward, Key
@@ -146,7 +146,7 @@ def random_output(
     return rng, params, rng.integers(0, words, n)
 
 
-@given(seeds, st.integers(1, 2 * vocabulary.ROWS + 1), sizes, short, st.floats(0, 0.9))
+@given(seeds, st.integers(1, 2 * arrays.ROWS + 1), sizes, short, st.floats(0, 0.9))
 def test_smoothed_cross_entropy(
     seed: int, n: int, words: int, width: int, smoothing: float
 ) -> None:

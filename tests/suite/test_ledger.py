@@ -102,7 +102,7 @@ class TestProbes:
         assert half == "partly flushed to zero"
         assert ledger._products(np.matmul, precision) == "all digits"
         assert ledger._products(flushing, precision) == "all digits"
-        assert ledger._products(rounding, precision) == "rounded"
+        assert ledger._products(rounding, precision) == "rounded to 11 bits"
 
     def test_a_library_that_is_there_twice_is_read_twice(
         self, monkeypatch: pytest.MonkeyPatch

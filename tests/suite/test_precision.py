@@ -1,0 +1,122 @@
+"""Precision as an axis: what is set, what is found by computing, and who has none of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from multiprocessing import get_context
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import backends
+import tasks
+from suite import ledger, records
+from suite.contract import Precision, Unavailable
+from tasks import rounding
+from tests.backends import fake_cupy
+from tests.suite.command import tetragrad
+
+SMOKE = ("--task", "fashion_mlp", "--profile", "smoke", "--data", "generated")
+THREE = ("--backend", "numpy", "--backend", "torch", "--backend", "jax")
+
+
+@pytest.mark.parametrize("choice", tasks.choices(tasks.ALL), ids=str)
+def test_every_task_has_an_envelope_in_each(choice: tasks.Choice) -> None:
+    label = ":".join(filter(None, choice))
+    task: Any = SimpleNamespace(name=choice[0], label=label, envelopes={})
+    bfloat16, tf32 = (rounding.envelope(task, p) for p in ("bfloat16", "tf32"))
+    assert 8 * tf32.loss_tolerances()[0] == bfloat16.loss_tolerances()[0]
+    assert 8 * tf32.gradient == bfloat16.gradient < 2  # what a wrong sign parts by
+    task.envelopes = {"tf32": bfloat16}
+    assert rounding.envelope(task, "tf32") is bfloat16
+
+
+@pytest.mark.parametrize("backend", backends.NAMES)
+def test_there_is_no_tf32_on_the_cpu(backend: str) -> None:
+    with pytest.raises(Unavailable, match=r"tf32|TF32 .* --device cuda"):
+        backends.load(backend).configure("cpu", 1, "tf32")
+
+
+def _set(backend: str) -> list[dict[str, Any]]:
+    """What a backend says of its precision once it was set up for a GPU, be there one or not:
+    for float32, and then for tf32."""
+    if backend == "numpy":
+        sys.modules["cupy"] = fake_cupy.cupy()
+    if backend == "torch":  # which lets this be set once in a process
+        import torch
+
+        torch.set_num_interop_threads = lambda nthreads: None
+    module, found = backends.load(backend), []
+    precisions: tuple[Precision, ...] = ("float32", "tf32")
+    for precision in precisions:
+        with suppress(Unavailable):  # for want of the device: what was set stays so
+            module.configure("cuda", 1, precision)
+        if backend == "jax":
+            import jax
+
+            own: Any = jax.config
+            found.append({"default_matmul_precision": own.jax_default_matmul_precision})
+        else:
+            found.append(module.describe()["precision"])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("backend", "flags"),
+    [
+        ("numpy", {"CUPY_TF32": ("0", "1")}),
+        ("torch", {f"{part}.allow_tf32": (False, True) for part in ("cuda.matmul", "cudnn")}),
+        ("tensorflow", {"tensor_float_32_execution": (False, True)}),
+        ("jax", {"default_matmul_precision": ("highest", "tensorfloat32")}),
+    ],
+)
+def test_tf32_is_off_unless_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, backend: str, flags: dict[str, tuple[Any, Any]]
+) -> None:
+    if reason := backends.load(backend).available():
+        pytest.skip(reason)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        off, on = pool.submit(_set, backend).result()
+    assert {flag: (off[flag], on[flag]) for flag in flags} == flags
+
+
+def test_a_setting_without_effect_is_found() -> None:
+    exact: Any = SimpleNamespace(product=np.matmul)
+    with pytest.raises(Unavailable, match="not of bfloat16 here: all digits"):
+        ledger.require_products(exact, "bfloat16")
+    ledger.require_products(exact, "float32")
+
+
+class TestBfloat16:
+    @pytest.fixture(scope="class")
+    @staticmethod
+    def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+        folder = tmp_path_factory.mktemp("bfloat16")
+        asked = (*SMOKE, *THREE, "--precision", "bfloat16", "--tracking", "none", "--json")
+        return folder, tetragrad(folder, "run", *asked)
+
+    def test_who_has_it_is_verified_and_learns(self, run: tuple[Path, Any]) -> None:
+        folder, done = run
+        assert done.returncode == 0, done.stderr
+        cells = {cell["backend"]: cell for cell in json.loads(done.stdout)["cells"]}
+        torch = cells["torch"]
+        assert (torch["outcome"], torch["precision"], torch["verified"]) == ("ok", "bfloat16", True)
+        assert torch["metrics"]["test_accuracy"] > 0.3  # ten classes: chance is 0.1
+        (kept,) = (
+            r for p in records.all_paths(folder / "results") if (r := records.read(p)).chunks
+        )
+        assert kept.worker["products"] == "rounded to 8 bits"
+        assert kept.worker["precision"]["autocast"] == "bfloat16"
+
+    def test_who_has_not_is_skipped_and_says_why(self, run: tuple[Path, Any]) -> None:
+        cells = {cell["backend"]: cell for cell in json.loads(run[1].stdout)["cells"]}
+        assert {cells[name]["outcome"] for name in ("numpy", "jax")} == {"skipped"}
+        assert "NumPy's products are not of bfloat16" in cells["numpy"]["reason"]
+        assert "all digits, as computing shows" in cells["jax"]["reason"]
