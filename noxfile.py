@@ -48,7 +48,8 @@ def bench(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests, a file on each processor at a time; arguments go to pytest."""
     parallel = ("--numprocesses", "logical", "--maxprocesses", "4", "--dist", "loadfile")
-    session.run(str(environment(session) / "pytest"), *parallel, *session.posargs)
+    slowest = "--durations=20"
+    session.run(str(environment(session) / "pytest"), *parallel, slowest, *session.posargs)
 
 
 @nox.session

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from suite import revisions
-from suite.comparison import compare, judge, unfinished
+from suite.comparison import compare, confirmed, judge, unfinished
 from suite.contract import RequestError
+from suite.findings import Finding
 from suite.plan import Plan
 from suite.preparation import Preparation
 from suite.progress import Reporter
@@ -86,6 +87,25 @@ def _slowed(train):
 
 Program.train = _slowed(Program.train)
 """
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "found", "passed"),
+    [
+        (("same",), "same", True),
+        (("slower", "slower"), "slower", False),
+        (("slower", "same"), "undecided", None),
+        (("not waited for",), "not waited for", False),
+    ],
+)
+def test_who_is_slower_must_be_so_in_other_processes_too(
+    verdicts: tuple[str, ...], found: str, passed: bool | None
+) -> None:
+    bad = {"slower": False, "not waited for": False}
+    turns = [Finding("it", v, f"number {n}", bad.get(v, True)) for n, v in enumerate(verdicts)]
+    finding = confirmed(iter(turns).__next__)
+    assert (finding.verdict, finding.passed) == (found, passed)
+    assert verdicts[1:] != ("same",) or "number 0; then same, number 1" in finding.reason
 
 
 def test_a_dropped_synchronisation_is_found(tmp_path: Path, preparation: Preparation) -> None:
