@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
-
-import numpy as np
 
 from backends.numpy.arrays import BLOCK, ON_GPU, xp
 from suite.contract import SGD, Adam, Array, Optimizer, RMSprop, Tree
@@ -93,5 +92,5 @@ def _clip_factor(gradients: Tree, clip: float | None) -> Any:
     squares = [xp.vdot(g, g) for g in gradients.values()]
     if ON_GPU:  # the host does not wait to know it
         return xp.minimum(1, clip / xp.sqrt(sum(squares)))
-    norm = np.sqrt(sum(map(float, squares)))
+    norm = math.sqrt(sum(map(float, squares)))  # not NumPy's: its float64 would make g that
     return clip / norm if norm > clip else None

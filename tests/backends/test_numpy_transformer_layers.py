@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
 
-from backends.numpy import arrays, attention, layers, vocabulary
+from backends.numpy import arrays, attention, layers, optimizers, vocabulary
 from backends.numpy import transformer as model
 from backends.numpy.central_differences import Differentiable, of_loss, relative_error
 from backends.numpy.engine import Backward, Key
-from suite.contract import Array, Tree
+from suite.contract import Adam, Array, Tree
 from tests.backends.test_numpy_gradients import TOLERANCE, layer, seeds, sizes
 from tests.tasks.tiny_transformer import tiny_task
 
@@ -243,3 +243,15 @@ def test_padding_changes_neither_loss_nor_gradients() -> None:
     assert gradients.keys() == params.keys()
     for name, gradient in gradients.items():
         np.testing.assert_allclose(of_wider[name], gradient, rtol=1e-9, atol=1e-14, err_msg=name)
+
+
+def test_clipped_gradients_keep_their_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(optimizers, "_adam", lambda c, p, g, *rest: seen.append(g))
+    ones = {"w": np.ones(4, np.float32)}
+    adam = Adam(1e-2, 0.9, 0.999, 1e-8, clip=0.3)
+    updater = optimizers.Updater(adam, ones, {"m": ones, "v": ones})
+    updater.begin(0, 1)
+    updater.apply(ones, 0)
+    np.testing.assert_array_equal(seen, [np.full(4, 0.15, np.float32)])
+    assert seen[0].dtype == np.float32
