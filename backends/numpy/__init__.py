@@ -45,7 +45,7 @@ def _cupy() -> str:
         cupy = importlib.import_module("cupy")
     except ImportError as error:
         raise Unavailable(
-            "the NumPy backend computes with CuPy on a GPU: pip install 'tetragrad[gpu]' "
+            "NumPy has no device 'cuda' without CuPy: pip install 'tetragrad[gpu]' "
             f"({_first_line(error)})"
         ) from None
     try:
