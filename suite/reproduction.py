@@ -29,8 +29,13 @@ from tasks.rounding import envelope
 THERE, HERE = "the record", "here"
 RERUNNABLE = ("ok", "diverged")
 """Outcomes of a record that says what training comes to."""
-VARYING = frozenset(("frequency_khz", "cores_used", "running_threads", "denormals_left"))
-"""What workers read that is another from moment to moment."""
+VARYING = frozenset(
+    (
+        *("frequency_khz", "cores_used", "running_threads", "denormals_left", "device"),
+        *("joules", "watts", "celsius_max", "clock_mhz", "slowed_by", "process_bytes_max"),
+    )
+)
+"""What workers read that is another from moment to moment, or is known only after training."""
 SPEED_ALONE = frozenset(("affinity", "cpu_quota", "governor", "boost", "huge_pages"))
 """What they read that makes a program faster or slower, but no number another."""
 
@@ -219,8 +224,8 @@ _KINDS = {"packages": "package ", "git": "git ", "machine": "machine: ", "worker
 
 def _facts(document: Mapping[str, Any]) -> dict[str, str]:
     """Facts by name as texts, less those that vary of themselves."""
-    kept = {name: value for name, value in document.items() if name not in VARYING}
-    return {name: words(value) for name, value in flat(kept).items()}
+    known = flat(document).items()
+    return {name: words(v) for name, v in known if VARYING.isdisjoint(name.split("."))}
 
 
 def _said(outcome: str, reason: str | None) -> str:

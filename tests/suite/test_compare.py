@@ -145,9 +145,9 @@ def test_seconds_that_cannot_be_those_of_the_work(
 def test_the_head_that_is_named_is_what_is_verified(tmp_path: Path) -> None:
     tree = copied(tmp_path / "head")
     layers = tree / "backends" / "numpy" / "layers.py"
-    source, right = layers.read_text(), "return x.T @ dy, np.ones"
+    source, right = layers.read_text(), "return x.T @ dy, xp.ones"
     assert source.count(right) == 1
-    layers.write_text(source.replace(right, "return x.T @ dy, -np.ones"))
+    layers.write_text(source.replace(right, "return x.T @ dy, -xp.ones"))
     head = Side("head", tree)
     preparation = Preparation(PLAN, tmp_path, Reporter(), head)
     (found,) = compare(PLAN, HERE, head, 0.05, preparation, lambda _: None)
