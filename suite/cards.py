@@ -106,8 +106,10 @@ class MeteredClock(Clock):
             yield lap
         self._seconds += lap.seconds
         after = self._card.joules()
-        known = self._joules is not None and before is not None and after is not None
-        self._joules = self._joules + after - before if known else None  # type: ignore[operator]
+        if self._joules is None or before is None or after is None:
+            self._joules = None  # once unknown, the sum is
+        else:
+            self._joules += after - before
         if time.monotonic() - self._read > SECONDS:
             self._readings.append(self._card.readings())
             self._read = time.monotonic()
