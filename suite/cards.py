@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from suite.clock import Clock, Lap
+from suite.clock import Clock, DeviceClock, Lap
 from suite.records import Record
 
 SECONDS = 0.5
@@ -89,8 +89,8 @@ class Card:
 class MeteredClock(Clock):
     """A clock that reads the card before and after every block of training, outside its time."""
 
-    def __init__(self, card: Card) -> None:
-        super().__init__()
+    def __init__(self, card: Card, start_device_clock: DeviceClock = lambda: None) -> None:
+        super().__init__(start_device_clock)
         self._card, self._read, self._seconds = card, -SECONDS, 0.0
         self._joules: float | None = 0.0
         self._readings: list[dict[str, Any]] = []
@@ -137,15 +137,19 @@ class MeteredClock(Clock):
         }
 
 
-def clock_for(device: str) -> tuple[Clock, dict[str, Any]]:
+def clock_for(
+    device: str, start_device_clock: DeviceClock = lambda: None
+) -> tuple[Clock, dict[str, Any]]:
     """A clock for a worker of that kind of device, and what the ledger says of the card."""
     if device == "cpu":
         return Clock(), {}
     try:
         card = Card(os.environ.get("CUDA_VISIBLE_DEVICES"))
     except Exception as error:  # noqa: BLE001  (NVML's errors, or none of its module: no matter)
-        return Clock(), {"card": {"not readable": f"{type(error).__name__}: {error}"}}
-    return MeteredClock(card), {"card": card.facts()}
+        return Clock(start_device_clock), {
+            "card": {"not readable": f"{type(error).__name__}: {error}"}
+        }
+    return MeteredClock(card, start_device_clock), {"card": card.facts()}
 
 
 def line(record: Record) -> str | None:
@@ -164,6 +168,8 @@ def line(record: Record) -> str | None:
         said.append(f"at most {card['celsius_max']} degrees Celsius")
     if card["process_bytes_max"] is not None:
         said.append(f"{card['process_bytes_max'] / 1e9:.2f} GB")
+    if record.worker.get("device_clock") is not None:
+        said.append(f"its own clock saw {record.worker['device_clock']:.1%} of the train seconds")
     if card["slowed_by"]:
         said.append(f"slowed by {', '.join(card['slowed_by'])}")
     return f"{record.cell.backend_label} seed {record.cell.seed} on {name}: {', '.join(said)}"

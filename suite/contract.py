@@ -405,3 +405,15 @@ class Backend(Protocol):
 
     def product(self, a: Array, b: Array) -> Array:
         """The matrix product (n, o) of a (n, i) and b (i, o), computed as programs compute it."""
+
+    def multiplier(self, a: Array, b: Array) -> Callable[[], object]:
+        """Computes that product again and again, at the highest rate its precision allows.
+
+        The factors lie on the device, rounded already; a call returns once the product is there.
+        """
+
+    def start_device_clock(self) -> Callable[[], float] | None:
+        """Starts the device's own clock; what is returned stops it, for the seconds [s] it saw.
+
+        Stopping waits for all that was begun. None where the framework has no such clock.
+        """

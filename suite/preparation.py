@@ -10,7 +10,7 @@ import backends
 import tasks
 from suite.contract import DataSource
 from suite.devices import CPU
-from suite.equivalence import Verdict, Verifier
+from suite.equivalence import ORACLE, Verdict, Verifier
 from suite.launch import Event, launch
 from suite.plan import Plan
 from suite.progress import Reporter
@@ -29,8 +29,8 @@ class Preparation:
         """By the task's label and the device."""
         self._verdicts: dict[tuple[str, str], Verdict] = {}
         """By the labels of the task and of the backend with its mode."""
-        self._machine: dict[str, float] | None = None
-        """What the machine attains; None until it is measured."""
+        self._attained: dict[tuple[str, str, str], dict[str, float]] = {}
+        """What products come to, by backend, device and precision."""
 
     def source(self, task: str) -> DataSource:
         """Which data a task is to use; says why, if that is not what one would expect."""
@@ -53,8 +53,7 @@ class Preparation:
             self._verify([cell for cell in cells if cell.device == device])
         found = [record for record in records if self._is_there(record)]
         for record in found:
-            if record.cell.device == CPU:  # of other devices it is not known
-                record.attainable = dict(self._attainable(record.cell))
+            record.attainable = self._attainable(record.cell, [r.cell for r in found])
         return found
 
     def _is_there(self, record: Record) -> bool:
@@ -70,23 +69,38 @@ class Preparation:
         record.reason = "not begun"
         return True
 
-    def _attainable(self, cell: Cell) -> dict[str, float]:
-        """What the machine attains on the CPU, measured once: nothing else is at work now."""
-        if self._machine is None:
-            self._machine = {}
-            self._reporter.busy("measuring what the machine attains")
-            ((name, mode),) = backends.choices("numpy")
-            numpy = replace(cell, backend=name, mode=mode)
-            ending = launch(numpy, "machine", self._on_measured, self._plan.timeout)
+    def _attainable(self, cell: Cell, cells: Sequence[Cell]) -> dict[str, float]:
+        """What a cell's device attains in its precision, as ``rates`` says; nothing if unknown."""
+        where = cell.device, cell.precision
+        if where == (CPU, "float32"):
+            names = [ORACLE]
+        else:
+            rivals = (c.backend for c in cells if (c.device, c.precision) == where)
+            names = list(dict.fromkeys(rivals))
+        found: dict[str, float] = {}
+        for name in names:
+            for what, rate in self._rates(name, cell).items():
+                found[what] = max(rate, found.get(what, 0.0))
+        return found
+
+    def _rates(self, name: str, cell: Cell) -> dict[str, float]:
+        """Those of one backend, measured once: nothing else is at work now."""
+        key = name, cell.device, cell.precision
+        if key not in self._attained:
+            self._reporter.busy(f"measuring what {name} attains on {cell.device}")
+            found = self._attained[key] = {}
+            ((_, mode),) = backends.choices(name)
+
+            def on_event(event: Event) -> None:
+                found.update(event.get("attainable", {}))
+
+            asked = replace(cell, backend=name, mode=mode)
+            ending = launch(asked, "machine", on_event, self._plan.timeout)
             if ending.outcome == "interrupted":
                 raise KeyboardInterrupt
             if ending.outcome != "ok":
-                self._reporter.say(f"no efficiency: the machine {ending.reason}")
-        return self._machine
-
-    def _on_measured(self, event: Event) -> None:
-        if event["event"] == "measured":
-            self._machine = event["attainable"]
+                self._reporter.say(f"no efficiency by {name}: measuring {ending.reason}")
+        return self._attained[key]
 
     def _verify(self, cells: Sequence[Cell]) -> None:
         """Those of one task and device, of which there is no verdict yet."""

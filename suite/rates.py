@@ -1,22 +1,25 @@
 """What the machine attains: the rate of matrix products, and of copying in memory.
 
-Efficiency is measured against the first. It is that of NumPy's BLAS, which is there whatever else
-is installed, so that it is one number for all and takes no framework's import. The frameworks' own
-are hardly faster: on a core of an AMD EPYC, in float32 and at the best of the sizes, NumPy's came
-to 101 to 104 GFLOP/s, PyTorch's to 102, TensorFlow's to 100 and JAX's to 96.
+Efficiency is measured against the first. For float32 on the CPU it is that of NumPy's BLAS, which
+is there whatever else is installed, so that it is one number for all and takes no framework's
+import. The frameworks' own are hardly faster: on a core of an AMD EPYC, at the best of the sizes,
+NumPy's came to 101 to 104 GFLOP/s, PyTorch's to 102, TensorFlow's to 100 and JAX's to 96.
+On other devices and in other precisions it is the highest that any of those compared attains.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-SIDES = (256, 384, 512, 768, 1024, 1536)
-"""Of the square matrices: which is fastest depends on the caches."""
+from suite.contract import Array
+
+SIDES = {"cpu": (256, 384, 512, 768, 1024, 1536), "cuda": (1024, 2048, 4096, 8192)}
+"""Of the square matrices: which is fastest depends on the caches; a card needs large ones."""
 SECONDS = 0.2
 """Of measuring at each size, and of copying."""
 LEAST_RUNS = 5
@@ -24,25 +27,25 @@ COPIED = 256 << 20
 """Bytes of the array that is copied, if four times the last-level cache are not more."""
 
 
-def attainable(dtype: str, threads: int) -> dict[str, float]:
-    """``matmul`` [operations/s] and ``copy`` [bytes/s, read and written] of this process's threads.
+Multiplier = Callable[[Array, Array], Callable[[], object]]
+"""See ``Backend.multiplier``."""
 
-    NumPy's BLAS was given its threads before this process began.
+
+def attainable(multiplier: Multiplier, device: str, dtype: str, threads: int) -> dict[str, float]:
+    """``matmul`` [operations/s] and, on the CPU, ``copy`` [bytes/s, read and written].
+
+    With this process's threads, which its libraries were given before it began.
     """
-    return {"matmul": matmul_rate(dtype), "copy": copy_rate(threads)}
+    found = {"matmul": matmul_rate(multiplier, SIDES[device], dtype)}
+    return found | ({"copy": copy_rate(threads)} if device == "cpu" else {})
 
 
-def matmul_rate(dtype: str) -> float:
+def matmul_rate(multiplier: Multiplier, sides: Sequence[int], dtype: str) -> float:
     """Operations per second of a product, 2 n^3, at the size n at which it is highest."""
     rates = []
-    for n in SIDES:
-        factor = np.random.default_rng(0).random((n, n)).astype(dtype)
-        product = np.empty_like(factor)
-
-        def multiply(factor: np.ndarray = factor, product: np.ndarray = product) -> None:
-            np.matmul(factor, factor, out=product)
-
-        rates.append(2 * n**3 / _median_seconds(multiply))
+    for n in sides:
+        factor = np.random.default_rng(0).random((n, n), np.float32).astype(dtype)
+        rates.append(2 * n**3 / _median_seconds(multiplier(factor, factor)))
     return max(rates)
 
 

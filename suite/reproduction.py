@@ -31,7 +31,14 @@ RERUNNABLE = ("ok", "diverged")
 """Outcomes of a record that says what training comes to."""
 VARYING = frozenset(
     (
-        *("frequency_khz", "cores_used", "running_threads", "denormals_left", "device"),
+        *(
+            "frequency_khz",
+            "cores_used",
+            "running_threads",
+            "denormals_left",
+            "device",
+            "device_clock",
+        ),
         *("joules", "watts", "celsius_max", "clock_mhz", "slowed_by", "process_bytes_max"),
     )
 )

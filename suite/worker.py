@@ -63,6 +63,12 @@ def main() -> None:
         send("ended", outcome=outcome, reason=name + (message[0] if message else ""))
 
 
+def _clock(cell: Cell) -> tuple[Clock, dict[str, Any]]:
+    """The clock of training, and what the ledger says of the card it runs on."""
+    backend = backends.load(cell.backend)
+    return cards.clock_for(devices.kind(cell.device), backend.start_device_clock)
+
+
 def _configure(cell: Cell, clock: Clock) -> Any:
     """Imports the framework, set up for the cell, and the task's module in that backend."""
     backend = backends.load(cell.backend)
@@ -98,7 +104,7 @@ def _load(cell: Cell) -> Task:
 
 def train(cell: Cell, send: Send, job: Job) -> None:
     """Trains a cell, clocked by phase; an event after every chunk and every epoch."""
-    clock, card = cards.clock_for(devices.kind(cell.device))
+    clock, card = _clock(cell)
     module = _configure(cell, clock)
     peaks = {"after_import": peak_memory()}
     task, initial, program = _built(cell, module, clock)
@@ -132,7 +138,7 @@ def _built(cell: Cell, module: Any, clock: Clock) -> tuple[Task, State, Program]
 
 def time_alone(cell: Cell, send: Send, job: Job) -> None:
     """Trains as long as there are turns, an event after each; evaluates nothing."""
-    clock, card = cards.clock_for(devices.kind(cell.device))
+    clock, card = _clock(cell)
     task, initial, program = _built(cell, _configure(cell, clock), clock)
     described = _describe(cell) | card
     send("started", **about(task), worker=described)
@@ -150,6 +156,8 @@ def _after_training(
     seconds = clock.processor_seconds["train"], clock.seconds["train"]
     device = devices.used(cell.device, program.device())
     found = {"device": device, **ledger.after_training(program.state(), *seconds)}
+    if clock.device_share is not None:
+        found["device_clock"] = clock.device_share
     if isinstance(clock, cards.MeteredClock):
         found["card"] = {**card["card"], **clock.measured()}
     return found
@@ -212,8 +220,12 @@ def describe(cell: Cell, send: Send, job: Job) -> None:
 
 
 def machine(cell: Cell, send: Send, job: Job) -> None:
-    """Measures what the machine attains with the cell's threads and precision."""
-    send("measured", attainable=rates.attainable(dtype_of(cell.precision), cell.threads))
+    """Measures what the backend's products attain on the cell's device, in its precision."""
+    backend = backends.load(cell.backend)
+    _set_up(cell, backend)
+    device, dtype = devices.kind(cell.device), dtype_of(cell.precision)
+    found = rates.attainable(backend.multiplier, device, dtype, cell.threads)
+    send("measured", attainable=found)
 
 
 JOBS = {

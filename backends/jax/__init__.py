@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from suite.contract import Array, Precision, Unavailable
@@ -67,3 +67,16 @@ def product(a: Array, b: Array) -> Array:
     import numpy as np
 
     return np.asarray(jax.jit(jax.numpy.matmul)(a, b))
+
+
+def multiplier(a: Array, b: Array) -> Callable[[], object]:
+    import jax
+
+    rounded = jax.config.jax_default_matmul_precision == PRODUCTS["bfloat16"]  # type: ignore[attr-defined]
+    x, y = (jax.numpy.asarray(f, jax.numpy.bfloat16 if rounded else None) for f in (a, b))
+    multiply = jax.jit(jax.numpy.matmul)
+    return lambda: multiply(x, y).block_until_ready()
+
+
+def start_device_clock() -> Callable[[], float] | None:
+    return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from suite.contract import Array, Precision, Unavailable
@@ -77,3 +77,32 @@ def product(a: Array, b: Array) -> Array:
 
     found: Array = arrays.to_host(arrays.xp.asarray(a) @ arrays.xp.asarray(b))
     return found
+
+
+def multiplier(a: Array, b: Array) -> Callable[[], object]:
+    from backends.numpy import arrays
+
+    x, y = arrays.xp.asarray(a), arrays.xp.asarray(b)
+    product = arrays.xp.empty((len(x), y.shape[1]), x.dtype)
+
+    def multiply() -> object:
+        arrays.xp.matmul(x, y, out=product)
+        arrays.synchronize()
+        return product
+
+    return multiply
+
+
+def start_device_clock() -> Callable[[], float] | None:
+    if module == "numpy":
+        return None
+    cuda = importlib.import_module(module).cuda
+    begin, end = cuda.Event(), cuda.Event()
+    begin.record()
+
+    def stop() -> float:
+        end.record()
+        end.synchronize()
+        return float(cuda.get_elapsed_time(begin, end)) / 1000
+
+    return stop

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from suite.contract import Array, Precision, Unavailable, dtype_of
@@ -77,3 +77,21 @@ def product(a: Array, b: Array) -> Array:
     matmul = tf.function(tf.linalg.matmul, jit_compile=mode == "xla" or None)
     found: Array = matmul(tf.constant(a), tf.constant(b)).numpy()
     return found
+
+
+def multiplier(a: Array, b: Array) -> Callable[[], object]:
+    import tensorflow as tf
+
+    x, y = tf.constant(a), tf.constant(b)
+    matmul = tf.function(tf.linalg.matmul, jit_compile=mode == "xla" or None)
+
+    def multiply() -> object:
+        found: object = matmul(x, y)
+        tf.test.experimental.sync_devices()
+        return found
+
+    return multiply
+
+
+def start_device_clock() -> Callable[[], float] | None:
+    return None

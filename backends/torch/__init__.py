@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from suite.contract import Array, Precision, Unavailable
@@ -98,3 +98,34 @@ def product(a: Array, b: Array) -> Array:
     with torch.autocast(device, torch.bfloat16, enabled=autocast):
         found: Array = (x @ y).to(x.dtype).cpu().numpy()
     return found
+
+
+def multiplier(a: Array, b: Array) -> Callable[[], object]:
+    import torch
+
+    rounded = torch.bfloat16 if autocast else None
+    x, y = (torch.from_numpy(factor).to(device, rounded) for factor in (a, b))
+
+    def multiply() -> object:
+        found = x @ y
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return found
+
+    return multiply
+
+
+def start_device_clock() -> Callable[[], float] | None:
+    if device == "cpu":
+        return None
+    import torch
+
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    begin.record()
+
+    def stop() -> float:
+        end.record()
+        end.synchronize()
+        return float(begin.elapsed_time(end)) / 1000
+
+    return stop

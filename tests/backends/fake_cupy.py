@@ -2,12 +2,14 @@
 
 What CuPy refuses, it refuses: a device array is not converted to one of the host unasked, nor
 computed with one of the host. It counts every transfer, and does not let an assignment by index
-hit a place twice, where CuPy does not say which one holds.
+hit a place twice, where CuPy does not say which one holds. A product returns before it is done:
+the device has ``PRODUCT`` seconds of work more, which whoever waits for it sits out.
 """
 
 from __future__ import annotations
 
 import operator
+import time
 import types
 from collections import Counter
 from typing import Any
@@ -15,7 +17,32 @@ from typing import Any
 import numpy as np
 
 transfers: Counter[str] = Counter()
-"""How often arrays were moved, ``to device`` and ``to host``."""
+"""How often arrays were moved, ``to device`` and ``to host``, and the device ``waited`` for."""
+
+
+PRODUCT = 1e-3
+_done = [0.0]
+"""When the device has done all that was begun, by the wall clock."""
+
+
+def begin_work(seconds: float) -> None:
+    """More for the device to do."""
+    _done[0] = max(_done[0], time.perf_counter()) + seconds
+
+
+def wait() -> None:
+    """Until it is done."""
+    time.sleep(max(0.0, _done[0] - time.perf_counter()))
+
+
+class Event:
+    """When the device comes to where it was recorded."""
+
+    def record(self) -> None:
+        self.at = max(_done[0], time.perf_counter())
+
+    def synchronize(self) -> None:
+        wait()
 
 
 class DeviceArray:
@@ -66,6 +93,8 @@ class DeviceArray:
 def _operator(name: str) -> Any:
     def apply(self: DeviceArray, *others: Any) -> Any:
         found = getattr(self._host, name)(*(bare(other) for other in others))
+        if "matmul" in name:
+            begin_work(PRODUCT)
         return self if found is self._host else wrapped(found)
 
     return apply
@@ -137,6 +166,7 @@ class _Module(types.ModuleType):
 
     def asnumpy(self, a: DeviceArray) -> Any:
         transfers["to host"] += 1
+        wait()
         return np.array(a._host)
 
 
@@ -151,7 +181,12 @@ class _Generator:
 def cupy(cards: int = 1) -> types.ModuleType:
     """The module, on a machine with so many cards."""
     module = _Module("cupy")
-    stream = types.SimpleNamespace(synchronize=lambda: transfers.update(waited=1))
+
+    def synchronize() -> None:
+        transfers["waited"] += 1
+        wait()
+
+    stream = types.SimpleNamespace(synchronize=synchronize)
 
     def zeros(*given: Any, **named: Any) -> Any:
         if not cards:
@@ -162,6 +197,8 @@ def cupy(cards: int = 1) -> types.ModuleType:
         "zeros": zeros,
         "cuda": types.SimpleNamespace(
             get_current_stream=lambda: stream,
+            Event=Event,
+            get_elapsed_time=lambda begin, end: 1e3 * (end.at - begin.at),
             runtime=types.SimpleNamespace(getDeviceCount=lambda: cards),
         ),
         "random": types.SimpleNamespace(Generator=_Generator, Philox4x3210=int),

@@ -17,6 +17,7 @@ import pytest
 
 import backends.numpy
 import tasks
+from suite.clock import Clock, NotWaitedFor
 from suite.contract import Adam, Array, Cosine, State, Unavailable
 from tests.backends import fake_cupy, programs
 from tests.backends.conftest import Call
@@ -128,6 +129,32 @@ def hidden_transfer(backend: str) -> Any:
     return np.exp(np.asarray(xp.ones(3)))
 
 
+def test_the_clock_of_the_device_agrees_with_that_of_the_wall(gpu: Gpu) -> None:
+    assert 0.5 < gpu(device_share, False) < 1.05
+
+
+def test_a_program_that_does_not_wait_for_the_device_is_caught(gpu: Gpu) -> None:
+    with pytest.raises(NotWaitedFor, match="the program does not wait for its results"):
+        gpu(device_share, True)
+
+
+def device_share(backend: str, hasty: bool) -> float | None:
+    """After training a chunk; if ``hasty``, it returns before the device has done it."""
+    from backends.numpy import arrays
+
+    task = tiny(("lstm", None))
+    module = importlib.import_module(f"backends.{backend}.lstm")
+    program = module.build(task, initial(("lstm", None), "float64"), None)
+    placed = program.place(next(task.chunks("train", 3)))
+    clock = Clock(backends.numpy.start_device_clock)
+    with pytest.MonkeyPatch.context() as patch, clock.phase("train"):
+        if hasty:
+            patch.setattr(arrays, "to_host", lambda a: a._host)
+            patch.setattr(arrays, "synchronize", lambda: None)
+        program.train(placed)
+    return clock.device_share
+
+
 @pytest.mark.parametrize(
     ("module", "words"),
     [
@@ -151,4 +178,8 @@ def test_it_says_what_it_sees(gpu: Gpu) -> None:
 def description(backend: str) -> dict[str, Any]:
     a = np.arange(4.0).reshape(2, 2)
     assert np.array_equal(backends.numpy.product(a, a), a @ a)
+    fake_cupy.transfers.clear()
+    product: Any = backends.numpy.multiplier(a, a)()
+    assert fake_cupy.transfers == {"to device": 2, "waited": 1}
+    assert np.array_equal(product._host, a @ a)
     return backends.numpy.describe()

@@ -11,7 +11,7 @@ import pytest
 
 from suite import cards
 from suite.clock import Clock
-from suite.launch import Event, Worker
+from suite.launch import Ending, Event, Worker
 from tests.suite.examples import CELL, example_record
 from tests.suite.fake_nvml import pynvml
 
@@ -85,16 +85,20 @@ def test_it_is_told_by_a_million_samples(nvml: Any) -> None:
     )
     assert cards.line(example_record()) is None
     assert "J per" not in str(cards.line(replace(record, resumed=6)))
+    clocked = replace(record, worker={"card": card, "device_clock": 0.987})
+    assert "its own clock saw 98.7% of the train seconds, slowed" in str(cards.line(clocked))
 
 
-def test_a_worker_on_a_card_puts_it_into_its_ledger(tmp_path: Path) -> None:
-    script = tmp_path / "worker.py"
-    script.write_text("""
+def on_a_card(folder: Path, device_seconds: float) -> tuple[Ending, list[Event]]:
+    """How a worker ended, on a card whose own clock sees so many seconds of every lap."""
+    script = folder / "worker.py"
+    script.write_text(f"""
 import sys
 from tests.suite.fake_nvml import pynvml
 sys.modules["pynvml"] = pynvml()
 import backends.numpy, backends.numpy.engine, suite.worker
 backends.numpy.configure = lambda *given: None
+backends.numpy.start_device_clock = lambda: lambda: {device_seconds}
 backends.numpy.engine.Program.device = lambda self: "cuda:0"
 suite.worker.main()
 """)
@@ -102,11 +106,15 @@ suite.worker.main()
     events: list[Event] = []
     command = (sys.executable, str(script))
     with Worker(cell, "time", events.append, command=command) as worker:
-        for word in ("go", "go", "go"):
-            assert worker.turn(word)
-        worker.turn("stop")
+        while worker.turn("go" if len(events) < 3 else "stop"):
+            pass
     assert worker.ending
-    assert worker.ending.outcome == "ok", worker.ending
+    return worker.ending, events
+
+
+def test_a_worker_on_a_card_puts_it_into_its_ledger(tmp_path: Path) -> None:
+    ending, events = on_a_card(tmp_path, 0.0)
+    assert ending.outcome == "ok", ending
     started, finished = (
         next(e["worker"] for e in events if e["event"] == kind) for kind in ("started", "finished")
     )
@@ -114,3 +122,10 @@ suite.worker.main()
     assert finished["device"] == "cuda:2"
     assert finished["card"]["joules"] == 10  # of the two turns after the warm-up
     assert finished["card"]["name"] == "A card 2"
+    assert finished["device_clock"] == 0
+
+
+def test_a_card_that_worked_longer_than_the_clock_saw_ends_the_cell(tmp_path: Path) -> None:
+    ending, _ = on_a_card(tmp_path, 60.0)
+    assert ending.outcome == "crashed"
+    assert "NotWaitedFor: the device worked for 60 s of training" in str(ending.reason)

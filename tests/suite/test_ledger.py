@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import backends.numpy
 from suite import ledger, rates
 from suite.contract import Array, Precision, State
 from suite.launch import WORKER, Event, launch
@@ -239,15 +240,15 @@ class TestDifferences:
 
 
 def test_rates_are_work_over_median_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    done: list[object] = []
+    done: list[Any] = []
 
     def half_a_second(work: Any) -> float:
         done.append(work())
         return 0.5
 
     monkeypatch.setattr(rates, "_median_seconds", half_a_second)
-    assert rates.matmul_rate("float32") == 4 * max(rates.SIDES) ** 3
-    assert len(done) == len(rates.SIDES)
+    assert rates.matmul_rate(backends.numpy.multiplier, (3, 7, 5), "float32") == 4 * 7**3
+    assert [(a.shape, a.dtype) for a in done] == [((n, n), np.float32) for n in (3, 7, 5)]
     monkeypatch.setattr(rates, "COPIED", 1 << 20)
     monkeypatch.setattr(os, "sysconf_names", {})
     assert rates.copy_rate(threads=3) == 4 * 2**20
