@@ -75,6 +75,7 @@ def _configure(cell: Cell, clock: Clock) -> Any:
     clock.seconds["import"] += time.process_time()  # Python itself, and what is imported above
     with clock.phase("import"):
         _set_up(cell, backend)
+        importlib.import_module(f"tasks.{cell.task}")
         return importlib.import_module(f"backends.{cell.backend}.{cell.task}")
 
 

@@ -37,6 +37,7 @@ from suite.contract import (
 )
 from tasks import clustering, operations
 from tasks.datasets import fashion_mnist
+from tasks.datasets.fashion_mnist import pixels
 from tasks.initializers import he_normal, xavier_normal, zeros
 from tasks.spectral import normalized_similarity
 
@@ -330,26 +331,19 @@ def load(c: AutoencoderConfig, profile: str, source: DataSource, variant: str) -
     images = {split: a.reshape(len(a), -1) for split, a in data.images.items()}
     if isinstance(c, SpectralConfig):
         n = c.train_samples
-        inputs = dict.fromkeys(("train", "test"), graph_rows(_pixels(images["train"][:n]), c))
+        inputs = dict.fromkeys(("train", "test"), graph_rows(pixels(images["train"][:n]), c))
         labels = {"test": data.labels["train"][:n]}
         return Autoencoder(c, variant, profile, inputs, labels, data.provenance)
     kind = JointAutoencoder if isinstance(c, JointConfig) else Autoencoder
     inputs = {
-        "train": _pixels(images["train"][: c.train_samples]),
-        "test": _pixels(images["test"][: c.test_samples]),
+        "train": pixels(images["train"][: c.train_samples]),
+        "test": pixels(images["test"][: c.test_samples]),
     }
     return kind(c, variant, profile, inputs, data.labels, data.provenance)
 
 
-def graph_rows(pixels: Array, c: SpectralConfig) -> Array:
+def graph_rows(images: Array, c: SpectralConfig) -> Array:
     """The rows of the similarity graph of images (n, pixels), scaled, (n, n) float32."""
-    rows = normalized_similarity(pixels, c.neighbours)
+    rows = normalized_similarity(images, c.neighbours)
     rows *= c.input_norm / np.sqrt((rows**2).sum(axis=1).mean())
     return rows.astype(np.float32)
-
-
-def _pixels(images: Array) -> Array:
-    """uint8 (n, 784) as float32 in [0, 1]."""
-    pixels = images.astype(np.float32)
-    pixels /= 255
-    return pixels

@@ -40,6 +40,12 @@ def load(source: DataSource) -> FashionMNIST:
     return _real() if source == "real" else generated()
 
 
+def pixels(images: Array) -> Array:
+    """uint8 images of any shape as float32 in [0, 1]."""
+    found: Array = np.divide(images, 255, dtype=np.float32)
+    return found
+
+
 def _real() -> FashionMNIST:
     contents = {file: datasets.read(SOURCE, file) for file in SOURCE.files}
     arrays = cached(SOURCE.name, f"{SOURCE.digest} {DECODING}", lambda: decode(contents))
