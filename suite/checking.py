@@ -31,9 +31,10 @@ class Result:
 
 
 class Cells:
-    """Verifies and trains cells, as many at once as there are CPUs; their records in ``results``.
+    """Verifies and trains cells, as many at once as there are CPUs; ``timeout`` [s] bounds each.
 
-    ``timeout`` [s] bounds the work of each.
+    Their records lie in ``results/checks``, where no report or history takes their seconds, in
+    which others were at work, for speeds.
     """
 
     def __init__(self, results: Path, session: str, timeout: float, reporter: Reporter):
@@ -58,7 +59,7 @@ class Cells:
             record.verified, record.equivalence = verdict.verified, asdict(verdict)
         self._train(there)
         for record in found:
-            records.write(self._results, record)
+            records.write(self._results / "checks", record)
         return [
             Result(
                 record,

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from suite import checking
+from suite import checking, records
 from suite.baselines import FALSE_ALARMS
 from suite.checking import Result, judged
 from suite.contract import Envelope
@@ -173,6 +173,8 @@ def test_what_has_not_changed_passes_and_is_written_down(made: Path) -> None:
     assert [run["seed"] for run in document["runs"]] == list(range(10))
     assert document["made"]["command"].endswith("--backend numpy:eager --backend torch:eager")
     done = tetragrad(made, "check", *OPTIONS, *BOTH, "--junit", "c.xml", "--markdown", "c.md")
+    assert not list(records.all_paths(made / "results"))
+    assert list(records.all_paths(made / "results" / "checks"))
     assert done.returncode == 0, done
     assert "20 checked, 0 not as in the baselines" in done.stdout
     assert "| ✅ | fashion_mlp torch:eager: test_accuracy | in its band |" in (
