@@ -11,8 +11,12 @@ from suite.contract import Array, Precision, Unavailable, dtype_of
 
 FRAMEWORK = "tensorflow"
 MODES = ("graph", "xla")
+REWRITING = "auto_mixed_precision_onednn_bfloat16"
+"""TensorFlow's name for what PyTorch calls autocast."""
 mode = MODES[0]
 """How programs are run, set by ``configure``."""
+rewritten = False
+"""Whether products are of bfloat16, set by ``configure``."""
 
 
 def available(mode: str = MODES[0]) -> str | None:
@@ -32,8 +36,8 @@ def environment(device: str, threads: int) -> Mapping[str, str]:
 
 
 def configure(device: str, threads: int, precision: Precision, mode: str = MODES[0]) -> None:
-    if precision == "bfloat16":
-        raise Unavailable("the TensorFlow models are not written for Keras' mixed_bfloat16")
+    if precision == "bfloat16" and device == "cuda":
+        raise Unavailable("TensorFlow rewrites graphs for bfloat16 on the CPU alone: --device cpu")
     if precision == "tf32" and device == "cpu":
         raise Unavailable("TF32 is a format of NVIDIA's tensor cores: --device cuda")
     # TensorFlow's converters import JAX where it is installed: 0.8 s and 100 MB that no program of
@@ -41,7 +45,9 @@ def configure(device: str, threads: int, precision: Precision, mode: str = MODES
     sys.modules.setdefault("jax", None)  # type: ignore[arg-type]
     import tensorflow as tf
 
-    globals()["mode"] = mode
+    globals().update(mode=mode, rewritten=precision == "bfloat16")
+    if rewritten:  # products become those of bfloat16, what must be exact remains of float32
+        tf.config.optimizer.set_experimental_options({REWRITING: True})
     tf.keras.config.set_floatx(dtype_of(precision))
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
@@ -58,12 +64,12 @@ def describe() -> dict[str, Any]:
         "intra_op": tf.config.threading.get_intra_op_parallelism_threads(),
         "inter_op": tf.config.threading.get_inter_op_parallelism_threads(),
     }
-    tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
-    return {
-        "devices": [d.name for d in tf.config.list_logical_devices()],
-        "threads": threads,
-        "precision": {"tensor_float_32_execution": tf32},
+    precision = {
+        "tensor_float_32_execution": tf.config.experimental.tensor_float_32_execution_enabled(),
+        REWRITING: tf.config.optimizer.get_experimental_options().get(REWRITING, False),
     }
+    devices = [d.name for d in tf.config.list_logical_devices()]
+    return {"devices": devices, "threads": threads, "precision": precision}
 
 
 def repeatable(device: str, threads: int) -> str | None:
@@ -82,7 +88,7 @@ def product(a: Array, b: Array) -> Array:
 def multiplier(a: Array, b: Array) -> Callable[[], object]:
     import tensorflow as tf
 
-    x, y = tf.constant(a), tf.constant(b)
+    x, y = (tf.cast(factor, tf.bfloat16 if rewritten else factor.dtype) for factor in (a, b))
     matmul = tf.function(tf.linalg.matmul, jit_compile=mode == "xla" or None)
 
     def multiply() -> object:

@@ -19,7 +19,7 @@ def both(backend: str) -> list[Any]:
     loaded = backends.load(backend)
     fast: Any = loaded.multiplier(a, b)()
     return [
-        np.asarray(fast.float() if backend == "torch" else fast, np.float32),
+        np.asarray(fast.float() if backend == "torch" else fast).astype(np.float32),
         loaded.product(a, b),
         a @ b,
     ]
@@ -32,7 +32,7 @@ def test_the_fast_product_is_the_product(call: Call, backend: str) -> None:
     np.testing.assert_allclose(usual, exact, rtol=1e-6)
 
 
-@pytest.mark.parametrize("backend", ["torch", "jax"])
+@pytest.mark.parametrize("backend", ["torch", "tensorflow", "jax"])
 def test_its_factors_are_rounded(call: Call, backend: str) -> None:
     precision: Precision = "bfloat16"
     fast, _, exact = call(backend, precision, both)
