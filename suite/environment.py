@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 import backends
 from suite.contract import RequestError
 
@@ -86,6 +84,8 @@ def at_once(threads: int) -> int:
 @functools.cache
 def machine() -> Mapping[str, Any]:
     """The processor's model, cores, memory [bytes], operating system and Python."""
+    import psutil  # a worker does without it
+
     return {
         "cpu": _cpu_model(),
         "cores": psutil.cpu_count(logical=False),

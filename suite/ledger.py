@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import threadpoolctl
 
 from suite.contract import Array, Backend, Precision, State, Unavailable, dtype_of
 from suite.records import Record
@@ -78,7 +77,14 @@ def after_training(state: State, processor_seconds: float, seconds: float) -> di
 
 
 def _pools() -> dict[str, int]:
-    """The threads of the pools of BLAS and OpenMP; of a library that is there twice, of both."""
+    """The threads of the pools of BLAS and OpenMP; of a library that is there twice, of both.
+
+    None without threadpoolctl: a worker needs nothing but NumPy and its framework.
+    """
+    try:
+        import threadpoolctl
+    except ImportError:
+        return {}
     found: dict[str, int] = {}
     seen: Counter[str] = Counter()
     for pool in threadpoolctl.threadpool_info():

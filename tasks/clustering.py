@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from suite.contract import Array
 
@@ -23,6 +22,7 @@ def kmeans(points: Array, clusters: int, starts: int, seed: int) -> tuple[Array,
     Every run starts from centres by k-means++ (Arthur & Vassilvitskii 2007).
     """
     from sklearn.cluster import KMeans  # slow to import; a list of tasks needs no k-means
+    from threadpoolctl import threadpool_limits
 
     found = KMeans(clusters, init="k-means++", n_init=starts, random_state=seed)
     with threadpool_limits(1):

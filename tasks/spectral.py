@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from suite.contract import Array
 
@@ -28,6 +27,8 @@ def normalized_similarity(points: Array, neighbours: int) -> Array:
 
 def _squared_distances(points: Array) -> Array:
     """(n, n) float64, symmetric to the last bit; on one thread, so that the bits are the same."""
+    from threadpoolctl import threadpool_limits
+
     p = points.astype(np.float64)
     with threadpool_limits(1):
         products = p @ p.T

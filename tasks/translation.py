@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from sacrebleu.metrics.bleu import BLEU
 
 from suite.contract import Array, Chunk, Predict, Tree
 from tasks.datasets.multi30k import BOS, EOS, PAD, UNKNOWN
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics.bleu import BLEU
 
 
 def bleu(translations: Sequence[str], references: Sequence[str]) -> float:
@@ -25,6 +27,8 @@ def bleu_signature() -> str:
 
 
 def _metric() -> BLEU:
+    from sacrebleu.metrics.bleu import BLEU  # only who translates needs it
+
     # force: no warning that a text is tokenized already, as ours is
     return BLEU(lowercase=True, tokenize="13a", force=True)
 

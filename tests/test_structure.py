@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 import backends
 import tasks
+from tests.suite.examples import CELL
 
 ROOT = Path(backends.__file__).parent.parent
 FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "optax"}
@@ -43,6 +46,31 @@ def test_importing_all_of_it_loads_no_framework(package: str) -> None:
     loaded = modules_after(f"import {', '.join(all_modules(package))}")
     assert package in loaded
     assert not FRAMEWORKS & loaded
+
+
+def test_a_worker_needs_numpy_and_its_framework_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With it what its products (SciPy's sparse ones) and its task's score are made with."""
+    code = """
+import sys
+others = "psutil threadpoolctl platformdirs filelock sacrebleu sklearn PIL rich typer mlflow"
+sys.modules |= dict.fromkeys(others.split())
+sys.argv[1:] = ["1"]
+import suite.worker, tasks.autoencoder, tasks.fewshot, tasks.transformer
+suite.worker.main()
+"""
+    monkeypatch.setenv("TETRAGRAD_CACHE", str(tmp_path))  # where it else lies, platformdirs says
+    for name in ("fashion_mlp", "imdb_text", "lstm"):
+        cell = replace(CELL, profile="smoke", task=name, variant=tasks.variants(name)[0])
+        job = json.dumps({"kind": "train", "cell": asdict(cell)})
+        # it trains to its end, turn after turn, and no further
+        done = subprocess.run(
+            [sys.executable, "-c", code], input=job + "\nstop" * 500, capture_output=True, text=True
+        )
+        events = [json.loads(line) for line in done.stdout.splitlines() if line[:1] == "{"]
+        assert "finished" in [event["event"] for event in events], done
+        assert events[-1] == {"event": "ended", "outcome": "ok", "reason": None}
 
 
 def test_importing_every_backend_package_loads_no_framework() -> None:

@@ -10,9 +10,8 @@ import hashlib
 import os
 from pathlib import Path
 
-import platformdirs
-
 from suite.contract import DataSource, RequestError
+from tasks.datasets.cache import user_cache_directory
 from tasks.datasets.downloads import download
 from tasks.datasets.sources import SOURCES, File, Source
 
@@ -28,7 +27,8 @@ def source(name: str) -> Source:
 
 def data_directory() -> Path:
     """``$TETRAGRAD_DATA``, or the platform's cache directory."""
-    return Path(os.environ.get("TETRAGRAD_DATA") or platformdirs.user_cache_dir("tetragrad"))
+    chosen = os.environ.get("TETRAGRAD_DATA")
+    return Path(chosen) if chosen else user_cache_directory()
 
 
 def path(source: Source, file: str) -> Path:

@@ -15,20 +15,30 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import platformdirs
-from filelock import FileLock
 
-from suite.contract import Array
+from suite.contract import Array, RequestError
 
 MANIFEST = "sha256.json"
 PATIENCE = 600.0
 """Seconds to wait for another process that makes the same entry; then both do."""
 
 
+def user_cache_directory() -> Path:
+    """The platform's cache directory; RequestError without platformdirs, which knows it."""
+    try:
+        import platformdirs
+    except ImportError:
+        raise RequestError(
+            "there is no platformdirs to say where data is kept; pip install platformdirs, or name "
+            "folders in TETRAGRAD_DATA and TETRAGRAD_CACHE"
+        ) from None
+    return Path(platformdirs.user_cache_dir("tetragrad"))
+
+
 def cache_directory() -> Path:
     """``$TETRAGRAD_CACHE``, or ``decoded`` in the platform's cache directory."""
     chosen = os.environ.get("TETRAGRAD_CACHE")
-    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("tetragrad")) / "decoded"
+    return Path(chosen) if chosen else user_cache_directory() / "decoded"
 
 
 def cached(name: str, key: str, make: Callable[[], Mapping[str, Array]]) -> dict[str, Array]:
@@ -55,6 +65,11 @@ def cached(name: str, key: str, make: Callable[[], Mapping[str, Array]]) -> dict
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """A block that one process at a time enters for an entry, where the file system can lock."""
+    try:
+        from filelock import FileLock
+    except ImportError:
+        yield
+        return
     locks = cache_directory() / "locks"
     lock = FileLock(locks / f"{folder.name}.lock", timeout=PATIENCE, fallback_to_soft=False)
     try:

@@ -17,7 +17,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from suite.contract import Array, DataSource, RequestError
 from tasks import datasets
@@ -126,11 +125,8 @@ def decode_runs(content: bytes) -> tuple[Array, Array, Array]:
     return shown, _grid(images["test/item"], grid, "all_runs/test"), answers
 
 
-PNG_ERRORS = (
-    *(OSError, SyntaxError, ValueError, struct.error, zlib.error),
-    *(Image.DecompressionBombError, Image.DecompressionBombWarning),
-)
-"""What Pillow raises for a PNG that is broken inside, or says it is absurdly large."""
+PNG_ERRORS = (OSError, SyntaxError, ValueError, struct.error, zlib.error)
+"""What Pillow raises for a PNG that is broken inside."""
 ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, struct.error),
     *(NotImplementedError, RuntimeError, lzma.LZMAError),
@@ -160,12 +156,15 @@ def _grid(files: Mapping[tuple[int, int], bytes], shape: tuple[int, int], what: 
 
 def decode_png(content: bytes) -> Array:
     """A black and white PNG as booleans (105, 105), true where it is black."""
+    from PIL import Image  # decoded once: a worker hardly ever needs it
+
+    too_large = (Image.DecompressionBombError, Image.DecompressionBombWarning)
     try:
         with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
             if (image.mode, image.size) != ("1", (SIDE, SIDE)):
                 raise RequestError(f"a picture is {image.mode} {image.size}, not 1 {SIDE, SIDE}")
             return ~np.asarray(image)
-    except PNG_ERRORS as error:
+    except (*PNG_ERRORS, *too_large) as error:
         raise RequestError(f"not a whole PNG file ({error}); fetch it anew") from None
 
 

@@ -110,7 +110,7 @@ class TestProbes:
     ) -> None:
         pool = {"user_api": "blas", "internal_api": "openblas"}
         info = [{**pool, "num_threads": count} for count in (1, 2)]
-        monkeypatch.setattr("suite.ledger.threadpoolctl.threadpool_info", lambda: info)
+        monkeypatch.setattr("threadpoolctl.threadpool_info", lambda: info)
         assert ledger._pools() == {"blas:openblas": 1, "blas:openblas#2": 2}
 
     def test_denormals_that_training_leaves_are_found(self) -> None:
