@@ -49,6 +49,11 @@ class Contestant:
     idle_load: float
     """Processor seconds per second used while others worked."""
 
+    @property
+    def first(self) -> bool:
+        """Whether it is not the second of the same, or a later one."""
+        return "#" not in self.name
+
 
 @dataclass(frozen=True)
 class Timing:
