@@ -95,8 +95,11 @@ class TestBatches:
 
     def test_the_run_s_own_timing_is_a_point_where_no_other_is(self, tmp_path: Path) -> None:
         section = section_of(written(tmp_path, OWN, *at_batches(scales=(2,))))
-        points = [[p["rate"]["median"] for p in line["points"]] for line in section["batches"]]
-        assert points == [[500, 1000], [5000, 4000]]
+        points = [
+            [(p["batch"], p["rate"]["median"]) for p in line["points"]]
+            for line in section["batches"]
+        ]
+        assert points == [[(128, 500), (256, 1000)], [(128, 5000), (256, 4000)]]
 
     @pytest.mark.parametrize(
         "timed",
