@@ -244,7 +244,11 @@ def sync(
 def report(
     session: Annotated[
         list[str] | None,
-        typer.Argument(help="Sessions, taken together. Default: the latest.", show_default=False),
+        typer.Argument(
+            help="Sessions, taken together, those of `time` beside one of `run`. Default: the "
+            "latest of `run`.",
+            show_default=False,
+        ),
     ] = None,
     results: ResultsOption = RESULTS,
     output_folder: Annotated[
@@ -266,7 +270,7 @@ def _report(
     from suite import report as reports  # slow to import
 
     found = reports.find(results, wanted)
-    files = reports.write(results, found, folder)
+    files = reports.write(results, found, folder, wanted)
     uri = asked_uri or tracking.default_uri(results)
     if uri != tracking.NONE:
         tracker = Tracker(uri, results) if tracking.has_store(uri, results) else None

@@ -27,7 +27,8 @@ def bring_home(folder: Path, results: Path) -> int:
             "folder of its records"
         )
     brought = sum(_bring_record(path, results) for path in paths)
-    for session in {records.read(path).session for path in paths}:
+    sessions = {records.read(path).session for path in paths}
+    for session in sessions | (timings.sessions(own) if own == folder else set()):
         for path in sorted((own / "timings" / session).glob("*.json")):
             timing = timings.read(path)
             _require_plain(path, timing.session, timing.label.replace(":", "-"))

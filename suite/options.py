@@ -13,6 +13,7 @@ import backends
 import tasks
 from suite import devices, environment
 from suite.contract import RequestError
+from suite.plan import scaled
 
 
 class Data(StrEnum):
@@ -115,8 +116,14 @@ ConstantsOption = Annotated[
     list[str],
     typer.Option("--set", metavar="NAME=VALUE", help="Set an option of a task; repeatable."),
 ]
-BatchScaleOption = Annotated[
-    int, typer.Option(min=1, help="Batches so many times as large: for throughput alone.")
+BatchScalesOption = Annotated[
+    list[int],
+    typer.Option(
+        "--batch-scale",
+        min=1,
+        help="Batches so many times as large: for throughput alone; repeatable. Default: 1.",
+        show_default=False,
+    ),
 ]
 TimeoutOption = Annotated[float, typer.Option(help="Seconds that a cell may take.")]
 TimingLimitOption = Annotated[
@@ -151,12 +158,17 @@ def constants(wanted: Sequence[str], choices: Sequence[tasks.Choice]) -> dict[st
     return found
 
 
-def scaled(factor: int, choices: Sequence[tasks.Choice], profile: str) -> dict[str, str]:
-    """The constant that makes batches larger; RequestError where they cannot be."""
-    found = {tasks.BATCH_SCALE: str(factor)} if factor > 1 else {}
-    for task, variant in choices:
-        tasks.config(task, profile, variant, found)
-    return found
+def batch_scales(
+    wanted: Sequence[int], choices: Sequence[tasks.Choice], profile: str
+) -> tuple[int, ...]:
+    """How many times as large batches are to be, one after the other.
+
+    RequestError where those of a task cannot be.
+    """
+    for scale in wanted:
+        for task, variant in choices:
+            tasks.config(task, profile, variant, scaled(scale))
+    return tuple(dict.fromkeys(wanted)) or (1,)
 
 
 def chosen(wanted: list[str], known: tuple[str, ...], kind: str) -> tuple[str, ...]:

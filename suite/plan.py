@@ -42,6 +42,11 @@ class Plan:
     precision: Precision = PRECISION
 
 
+def scaled(batch_scale: int) -> dict[str, str]:
+    """The constant, if it takes one, that makes batches so many times as large."""
+    return {} if batch_scale == 1 else {tasks.BATCH_SCALE: str(batch_scale)}
+
+
 def cells(plan: Plan, choice: tasks.Choice, seed: int, source: DataSource) -> Iterator[Cell]:
     """The cells of one task and seed, one for each backend and mode: they are compared."""
     own = tasks.OPTIONS.get(choice[0], {})

@@ -14,6 +14,7 @@ from suite.contract import DataSource, Precision, RequestError
 from suite.convergence import Reading, read_curve
 from suite.files import write_text
 from suite.statistics import median_interval
+from tasks import BATCH_SCALE
 
 SCHEMA_VERSION = 1
 OUTCOMES = (*("ok", "diverged", "timeout", "crashed", "out-of-memory", "skipped", "interrupted"),)
@@ -42,6 +43,11 @@ class Cell:
     def task_label(self) -> str:
         """The task as it is asked for: ``task`` or ``task:variant``."""
         return f"{self.task}:{self.variant}" if self.variant else self.task
+
+    @property
+    def batch_scale(self) -> int:
+        """How many times as large batches are as those of the task."""
+        return int(self.options.get(BATCH_SCALE, 1))
 
     @property
     def backend_label(self) -> str:

@@ -6,6 +6,7 @@ One of them may be asked for twice: what the two then differ by is what the cloc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +17,31 @@ from rich.table import Table
 from suite import ledger, speeds, timings
 from suite.console import table as new_table
 from suite.devices import computed
-from suite.plan import Plan, cells
+from suite.plan import Plan, cells, scaled
 from suite.preparation import Preparation
 from suite.progress import Reporter
 from suite.records import Record
 from suite.runner import new_session_id
-from suite.timings import Timing
+from suite.timings import Timing, titled
 from suite.together import Together, new_record
 
 
 class Stopwatch:
-    """Times the cells of a plan, verified before, and keeps the timings in ``results``."""
+    """Times the cells of a plan, verified before, and keeps the timings in ``results``.
 
-    def __init__(self, plan: Plan, results: Path, reporter: Reporter):
+    Each task at each of ``batch_scales``, one after the other.
+    """
+
+    def __init__(self, plan: Plan, results: Path, reporter: Reporter, batch_scales: Sequence[int]):
         self.session = new_session_id()
         self.records: list[Record] = []
         """Of every contestant: how it ended; they are not written."""
         self.timings: dict[str, Timing] = {}
-        """By task."""
+        """By title."""
         self.interrupted = False
         self.not_written = False
         self._plan, self._results, self._reporter = plan, results, reporter
+        self._scales = batch_scales
         self._preparation = Preparation(plan, results, reporter)
 
     def run(self) -> None:
@@ -44,19 +49,21 @@ class Stopwatch:
         for choice in self._plan.choices:
             source = self._preparation.source(choice[0])
             seed = self._plan.seeds.start
-            found = [new_record(self.session, c) for c in cells(self._plan, choice, seed, source)]
-            self.records += found
-            todo = self._preparation.ready(found)
-            if todo:
-                self._time(todo)
+            for scale in self._scales:
+                plan = replace(self._plan, options=self._plan.options | scaled(scale))
+                found = [new_record(self.session, c) for c in cells(plan, choice, seed, source)]
+                self.records += found
+                todo = self._preparation.ready(found)
+                if todo:
+                    self._time(todo)
 
-    def of(self, label: str) -> list[Record]:
-        """The records of a task that went well."""
-        return [r for r in self.records if r.cell.task_label == label and r.outcome == "ok"]
+    def of(self, title: str) -> list[Record]:
+        """The records of the timing of that title that went well."""
+        return [r for r in self.records if _title(r) == title and r.outcome == "ok"]
 
     def _time(self, todo: Sequence[Record]) -> None:
-        plan, label = self._plan, todo[0].cell.task_label
-        self._reporter.busy(f"timing {label}")
+        plan, title = self._plan, _title(todo[0])
+        self._reporter.busy(f"timing {title}")
         together = Together(
             todo,
             plan.timeout,
@@ -67,7 +74,7 @@ class Stopwatch:
         )
         together.time()
         if together.timing:
-            self.timings[label] = together.timing
+            self.timings[title] = together.timing
             timings.write(self._results, together.timing)
 
     @property
@@ -80,16 +87,21 @@ class Stopwatch:
         return 0 if ran and well and not self.not_written else 1
 
 
+def _title(record: Record) -> str:
+    """What the timing is called that the record is of."""
+    return titled(record.cell.task_label, record.cell.batch_scale)
+
+
 def document(watch: Stopwatch) -> dict[str, Any]:
     """What ``time --json`` prints."""
     return {
         "session": watch.session,
         "timings": {
-            label: speeds.document(timing, watch.of(label))
-            for label, timing in watch.timings.items()
+            title: speeds.document(timing, watch.of(title))
+            for title, timing in watch.timings.items()
         },
         "failures": [
-            {"task": r.cell.task_label, "backend": r.cell.backend, "mode": r.cell.mode}
+            {"task": _title(r), "backend": r.cell.backend, "mode": r.cell.mode}
             | {"outcome": r.outcome, "reason": r.reason}
             for r in watch.records
             if r.outcome != "ok"
@@ -99,8 +111,8 @@ def document(watch: Stopwatch) -> dict[str, Any]:
 
 def print_timings(watch: Stopwatch, console: Console) -> None:
     """A table for every task, fastest first, and what to bear in mind."""
-    for label, timing in watch.timings.items():
-        differing = ledger.differences(watch.of(label))
+    for title, timing in watch.timings.items():
+        differing = ledger.differences(watch.of(title))
         console.print(_table(timing, differing))
         notes = [
             f"{speeds.MARK} not the same for all, so compare with care: {d}" for d in differing
@@ -113,7 +125,7 @@ def print_timings(watch: Stopwatch, console: Console) -> None:
     for record in watch.records:
         if record.outcome != "ok":
             cell = record.cell
-            text = f"{cell.task_label} in {cell.backend_label} {record.outcome}: {record.reason}"
+            text = f"{_title(record)} in {cell.backend_label} {record.outcome}: {record.reason}"
             console.print(escape(text), style="yellow", soft_wrap=True)
 
 

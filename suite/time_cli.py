@@ -15,7 +15,7 @@ from suite.options import (
     RESULTS,
     BackendOption,
     BaseOption,
-    BatchScaleOption,
+    BatchScalesOption,
     ConstantsOption,
     Data,
     DataOption,
@@ -47,7 +47,7 @@ def time(
     threads: ThreadsOption = 1,
     data: DataOption = Data.auto,
     option: ConstantsOption = [],  # noqa: B006
-    batch_scale: BatchScaleOption = 1,
+    batch_scale: BatchScalesOption = [],  # noqa: B006
     base: BaseOption = None,
     limit: Annotated[
         float, typer.Option(min=0, help="Seconds for a task, at most, to know ratios to 2%.")
@@ -75,13 +75,14 @@ def time(
         timeout=timeout,
         timing_limit=limit,
         base=options.base(base, chosen),
-        options=options.constants(option, choices) | options.scaled(batch_scale, choices, profile),
+        options=options.constants(option, choices),
         precision=precision.value,
         memory_limit=memory.parse(memory_limit),
     )
+    scales = options.batch_scales(batch_scale, choices, plan.profile)
     records.require_writable(results)
     with Reporter() as reporter:
-        watch = Stopwatch(plan, results, reporter)
+        watch = Stopwatch(plan, results, reporter, scales)
         try:
             watch.run()
         except KeyboardInterrupt:

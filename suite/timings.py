@@ -1,6 +1,7 @@
 """Timings of backends that took turns: rates, ratios round by round, and when they suffice.
 
-One JSON file for each task of a session, ``results/timings/<session>/<task>.json``.
+One JSON file for each task of a session, ``results/timings/<session>/<task>.json``, and for each
+scale of batches that it was timed at besides: ``<task>-x4.json``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from suite import records
 from suite.contract import RequestError
 from suite.records import Cell
 from suite.statistics import median_interval, settled
-from tasks import BATCH_SCALE
 
 SCHEMA_VERSION = 1
 LEAST_ROUNDS = 8
@@ -48,6 +48,11 @@ class Contestant:
     seconds: tuple[float, ...]
     idle_load: float
     """Processor seconds per second used while others worked."""
+
+    @property
+    def first(self) -> bool:
+        """Whether it is not the second of the same, or a later one."""
+        return "#" not in self.name
 
 
 @dataclass(frozen=True)
@@ -81,12 +86,19 @@ class Timing:
     warnings: tuple[str, ...] = ()
     batch_scale: int = 1
     """How many times as large batches were as those of the task, which was verified without."""
+    batch: int | None = None
+    """Samples (of a text: streams) in a batch; None in timings of before it was kept."""
     schema_version: int = SCHEMA_VERSION
 
     @property
     def label(self) -> str:
         """The task as it is asked for: ``task`` or ``task:variant``."""
         return f"{self.task}:{self.variant}" if self.variant else self.task
+
+    @property
+    def title(self) -> str:
+        """What it is called among the timings of a session."""
+        return titled(self.label, self.batch_scale)
 
     def contestant(self, name: str) -> Contestant:
         """The contestant of that name; RequestError if there is none."""
@@ -136,16 +148,26 @@ class Timing:
         return all((high - low) / 2 <= PRECISE * middle for middle, low, high in ratios)
 
 
+def titled(label: str, batch_scale: int) -> str:
+    """A task's label as it is, but ``fashion_mlp x4`` for batches four times as large."""
+    return label if batch_scale == 1 else f"{label} x{batch_scale}"
+
+
 def conditions(run: Timing | Cell) -> tuple[Any, ...]:
     """What must be equal for numbers to be compared or taken together."""
+    return (*conditions_but_batch(run), run.batch_scale)
+
+
+def conditions_but_batch(run: Timing | Cell) -> tuple[Any, ...]:
+    """What must be equal for speeds to be shown against the size of batches."""
     label = run.label if isinstance(run, Timing) else run.task_label
-    scale = run.batch_scale if isinstance(run, Timing) else int(run.options.get(BATCH_SCALE, 1))
-    return (label, run.profile, run.data, run.device, run.precision, run.threads, scale)
+    return (label, run.profile, run.data, run.device, run.precision, run.threads)
 
 
 def path_of(results: Path, timing: Timing) -> Path:
     """Where a timing lies."""
-    return results / "timings" / timing.session / f"{timing.label.replace(':', '-')}.json"
+    name = timing.title.replace(":", "-").replace(" ", "-")
+    return results / "timings" / timing.session / f"{name}.json"
 
 
 def write(results: Path, timing: Timing) -> Path:
@@ -154,7 +176,7 @@ def write(results: Path, timing: Timing) -> Path:
     try:
         records.write_json(path, asdict(timing))
     except OSError as error:
-        raise records.NotWritten(f"the timing of {timing.label}: {error.strerror}") from None
+        raise records.NotWritten(f"the timing of {timing.title}: {error.strerror}") from None
     return path
 
 
@@ -175,9 +197,14 @@ def read(path: Path) -> Timing:
 
 
 def of_session(results: Path, session: str) -> dict[str, Timing]:
-    """The timings of a session, by task."""
+    """The timings of a session by their titles: by task, where batches are the task's own."""
     found = (read(path) for path in sorted((results / "timings" / session).glob("*.json")))
-    return {timing.label: timing for timing in found}
+    return {timing.title: timing for timing in found}
+
+
+def sessions(results: Path) -> set[str]:
+    """The sessions that have timings."""
+    return {path.parent.name for path in (results / "timings").glob("*/*.json")}
 
 
 def trimmed(timing: Timing) -> Timing:

@@ -19,7 +19,7 @@ from suite.noise import Watch
 from suite.records import Cell, Record
 from suite.timings import Contestant, Timing
 from suite.turns import Turns
-from tasks import BATCH_SCALE
+from tasks.scaling import batch_of
 
 
 class Together:
@@ -167,7 +167,8 @@ class Together:
                 contestants=contestants,
                 wanted_base=self._base,
                 warnings=watch.warnings(contestants),
-                batch_scale=int(cell.options.get(BATCH_SCALE, 1)),
+                batch_scale=cell.batch_scale,
+                batch=batch_of(record.specification),
             )
         )
 

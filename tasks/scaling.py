@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -30,6 +31,15 @@ def scaled(constants: Any, factor: int) -> Any:
     steps, chunk_steps = _steps(getattr(c, name) // (c.batch * factor), c.chunk_steps)
     batch = c.batch * factor
     return replace(c, batch=batch, chunk_steps=chunk_steps, **{name: steps * batch})
+
+
+def batch_of(constants: Mapping[str, Any]) -> int | None:
+    """Samples (of a text: streams) in a batch of a task with these constants, None if not so many.
+
+    ``constants`` by name, as a record's specification has them.
+    """
+    found: int | None = constants.get("batch", constants.get("streams"))
+    return found
 
 
 def _steps(steps: int, chunk_steps: int) -> tuple[int, int]:

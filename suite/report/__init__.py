@@ -11,6 +11,7 @@ from suite import records, timings
 from suite.contract import RequestError
 from suite.records import Record
 from suite.report import content, exports, page
+from suite.timings import Timing
 from suite.tracking import Tracker, TrackingError
 
 NAME_LENGTH = 200
@@ -30,32 +31,44 @@ class Files:
 def find(results: Path, sessions: Sequence[str]) -> list[Record]:
     """The records of the sessions, of the latest one if none is named.
 
-    RequestError for a session that is not there.
+    RequestError for a session that is not there, or if none of them has records.
     """
     by_session: dict[str, list[Path]] = {}
     for path in records.all_paths(results):
         by_session.setdefault(path.parent.name, []).append(path)
+    timed = timings.sessions(results)
+    if sessions and timed.issuperset(sessions) and not by_session.keys() & set(sessions):
+        latest = max(by_session, default="none: `tetragrad run` makes one")
+        raise RequestError(
+            f"{', '.join(sessions)}: speeds alone, of `tetragrad time`; name the session of "
+            f"`tetragrad run` that they belong to beside it (the latest is {latest})"
+        )
     if not by_session:
         raise RequestError(f"there are no results in {results.resolve()}; `tetragrad run` first")
     for session in sessions:
-        if session not in by_session:
+        if session not in by_session.keys() | timed:
             latest = ", ".join(sorted(by_session)[-5:])
             raise RequestError(
                 f"there is no session {session!r} in {results.resolve()}; the latest are: {latest}"
             )
     chosen = dict.fromkeys(sessions or [max(by_session)])
-    return [records.read(path) for session in chosen for path in by_session[session]]
+    return [records.read(path) for session in chosen for path in by_session.get(session, [])]
 
 
 def write(
     results: Path,
     found: Sequence[Record],
     output: Path | None = None,
+    beside: Sequence[str] = (),
 ) -> Files:
-    """Writes the report on the records, at least one, as four files; RequestError if it cannot."""
-    sessions = sorted({record.session for record in found})
+    """Writes the report on the records, at least one, as four files; RequestError if it cannot.
+
+    The timings of the sessions ``beside`` are taken too.
+    """
+    sessions = sorted({record.session for record in found} | set(beside))
     folder = output or results / "reports" / "+".join(sessions)[:NAME_LENGTH]
     timed = [t for session in sessions for t in timings.of_session(results, session).values()]
+    _require_related(timed, found)
     report = content.build(found, timed)
     files = Files(*(folder / f"report.{kind}" for kind in ("html", "md", "csv", "json")))
     texts = {
@@ -74,6 +87,20 @@ def write(
             "give another folder with --output"
         ) from None
     return files
+
+
+def _require_related(timed: Sequence[Timing], found: Sequence[Record]) -> None:
+    """RequestError if a session has no records, and no timing that belongs to those of others."""
+    own = {timings.conditions_but_batch(record.cell) for record in found}
+    there = {record.session for record in found}
+    there |= {t.session for t in timed if timings.conditions_but_batch(t) in own}
+    for one in timed:
+        if one.session not in there:
+            raise RequestError(
+                f"session {one.session} timed {one.title} under other conditions than those of the "
+                f"records ({one.profile}, {one.data}, {one.device}, {one.precision}, threads "
+                f"{one.threads}); name a session of `tetragrad run` that has the same"
+            )
 
 
 def track(

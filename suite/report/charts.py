@@ -14,6 +14,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from suite.report import words
+from suite.report.batches import sizes
 from suite.report.document import Curve, Section
 from suite.report.exhibits import Map
 from suite.report.looks import look
@@ -141,6 +142,50 @@ def _band(curve: Curve, x: Sequence[float]) -> list[Any]:
             hoverinfo="skip",
         )
     ]
+
+
+def by_batch(section: Section) -> Chart:
+    """Throughput against the size of batches, both on logarithmic scales."""
+    keys = [(line.backend, line.mode) for line in section.batches]
+    traces, said = [], []
+    for line in section.batches:
+        name = words.name(line.backend, line.mode, keys)
+        seen = look(line.backend, words.order(line.backend, line.mode))
+        rates = [point.rate for point in line.points]
+        traces.append(
+            go.Scatter(
+                x=[point.batch for point in line.points],
+                y=short([rate.median for rate in rates]),
+                error_y={
+                    "array": short([rate.high - rate.median for rate in rates]),
+                    "arrayminus": short([rate.median - rate.low for rate in rates]),
+                    "thickness": 1.4,
+                    "width": 4,
+                },
+                mode="lines+markers",
+                line={"color": seen.color, "dash": seen.dash, "width": seen.size / 4},
+                marker={"symbol": seen.symbol, "size": seen.size, "line": {"width": 1.6}},
+                hovertemplate=f"{escape(name)}, batches of %{{x}}<br>%{{y:.4g}} "
+                f"{escape(section.unit)}<extra></extra>",
+            )
+        )
+        ends = (f"{words.rate(p.rate.median)} at {p.batch}" for p in line.points)
+        said.append(f"{name} {', '.join(ends)}")
+    places = sizes(section.batches)
+    return chart(
+        f"Throughput, {section.unit}",
+        f"Line chart of {section.unit} against the size of batches, both on logarithmic scales. "
+        f"{'; '.join(said)}.",
+        traces,
+        320,
+        xaxis=axis(
+            "batch size",
+            type="log",
+            tickvals=places,
+            ticktext=[f"{place:,}" for place in places],
+        ),
+        yaxis=axis(type="log", tickformat="~s"),
+    )
 
 
 def errors(section: Section) -> Chart | None:

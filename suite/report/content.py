@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import backends
 import tasks
+from suite.contract import Precision
 from suite.equivalence import verdict_from
 from suite.ledger import differences
 from suite.records import Record
-from suite.report import exhibits, ledger, measures, sentences, words
+from suite.report import batches, exhibits, ledger, measures, sentences, words
 from suite.report.document import Curve, Entry, Report, Section
 from suite.report.measures import Speed
 from suite.summary import comparisons
-from suite.timings import Timing, conditions
+from suite.timings import Timing, conditions, conditions_but_batch
 
 
 def build(found: Sequence[Record], timings: Sequence[Timing] = ()) -> Report:
-    """The report on the records, at least one."""
+    """The report on the records, at least one.
+
+    ``timings`` may be of further sessions, which have no records.
+    """
     groups: dict[tuple[Any, ...], list[Record]] = {}
     found = sorted(found, key=_order)
     for record in found:
         groups.setdefault(conditions(record.cell), []).append(record)
-    by_conditions = {conditions(t): t for t in timings}
+    ran = {r.session for r in found}
+    alone, beside_records = (
+        [t for t in timings if (t.session in ran) is with_records] for with_records in (False, True)
+    )
+    by_conditions = {conditions(t): t for t in (*alone, *beside_records)}
     sections = tuple(
-        _section(number, group, by_conditions.get(key))
+        _section(
+            number, group, by_conditions.get(key), _at_any_batch((*beside_records, *alone), group)
+        )
         for number, (key, group) in enumerate(groups.items(), 1)
     )
     columns = dict.fromkeys((e.backend, e.mode) for s in sections for e in s.entries)
@@ -33,7 +43,7 @@ def build(found: Sequence[Record], timings: Sequence[Timing] = ()) -> Report:
     what = words.listed(labels) if len(labels) < 4 else f"{len(labels)} tasks"
     return Report(
         title=f"{what} in {words.listed(dict.fromkeys(words.backend(b) for b, _ in columns))}",
-        sessions=tuple(sorted({r.session for r in found})),
+        sessions=tuple(sorted(ran | {t.session for t in timings})),
         began=min(r.created for r in found),
         ended=max(r.created for r in found),
         columns=tuple(sorted(columns, key=lambda key: _place_of_backend(*key))),
@@ -56,13 +66,22 @@ def _order(record: Record) -> tuple[Any, ...]:
     variants = tasks.variants(cell.task)
     return (
         *(_place(cell.task, tasks.NAMES), cell.task, _place(cell.variant, variants)),
-        *(str(cell.variant), cell.profile, cell.data, cell.device, cell.precision, cell.threads),
+        *(str(cell.variant), cell.profile, cell.data, cell.device),
+        *(_place(cell.precision, get_args(Precision)), cell.threads),
         *_place_of_backend(cell.backend, cell.mode),
         *(record.session, cell.seed),
     )
 
 
-def _section(number: int, group: Sequence[Record], timing: Timing | None) -> Section:
+def _at_any_batch(timings: Sequence[Timing], group: Sequence[Record]) -> list[Timing]:
+    """Those of the same conditions as the records, but for the size of batches."""
+    wanted = conditions_but_batch(group[0].cell)
+    return [t for t in timings if conditions_but_batch(t) == wanted]
+
+
+def _section(
+    number: int, group: Sequence[Record], timing: Timing | None, at_any_batch: Sequence[Timing]
+) -> Section:
     cell = group[0].cell
     good = [r for r in group if r.outcome == "ok"]
     by_backend: dict[tuple[str, str], list[Record]] = {}
@@ -98,6 +117,9 @@ def _section(number: int, group: Sequence[Record], timing: Timing | None) -> Sec
             *sentences.differing(differing),
             *sentences.uneven(entries),
             *(timing.warnings if timing else sentences.unsteady(good)),
+        ),
+        batches=batches.batch_lines(
+            at_any_batch, {(e.backend, e.mode) for e in entries if e.seeds and not e.verified}
         ),
         curves=tuple(_curves(entries, by_backend, ["train_loss", *metrics])),
         texts=exhibits.texts(good),

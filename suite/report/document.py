@@ -8,6 +8,7 @@ from suite.convergence import Comparison, Reading
 from suite.equivalence import Finding
 from suite.ledger import Difference
 from suite.records import Cell
+from suite.report.batches import BatchLine
 from suite.report.exhibits import Attention, Texts
 from suite.report.ledger import Ledger
 from suite.report.measures import Interval, Point, Speed
@@ -83,6 +84,8 @@ class Section:
     differing: tuple[Difference, ...]
     """What in the ledgers of the backends is not the same."""
     warnings: tuple[str, ...]
+    batches: tuple[BatchLine, ...]
+    """Throughput against the size of batches; nothing where one size alone was timed."""
     curves: tuple[Curve, ...]
     texts: Texts | None
     attention: Attention | None

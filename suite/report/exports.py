@@ -10,6 +10,7 @@ from html import escape
 from typing import Any
 
 from suite.report import sentences, words
+from suite.report.batches import AtBatch, BatchLine, sizes
 from suite.report.document import Entry, Report, Section
 from suite.report.measures import Interval
 
@@ -23,10 +24,20 @@ def as_json(report: Report) -> dict[str, Any]:
 
 
 def as_csv(report: Report) -> str:
-    """A line for every task, backend and mode: what the summary says, numbers in full."""
+    """A line for every task, backend and mode: what the summary says, numbers in full.
+
+    Behind them come lines that have a ``batch``: throughput with batches of that size.
+    """
     rows = [_row(section, entry) for section in report.sections for entry in section.entries]
+    rows += [
+        _batch_row(section, line, point)
+        for section in report.sections
+        for line in section.batches
+        for point in line.points
+    ]
     file = io.StringIO()
-    writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
+    names = dict.fromkeys(name for row in rows for name in row)
+    writer = csv.DictWriter(file, fieldnames=list(names), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return file.getvalue()
@@ -35,10 +46,10 @@ def as_csv(report: Report) -> str:
 def _row(section: Section, entry: Entry) -> dict[str, Any]:
     speed = entry.speed
     return {
-        "task": section.label,
-        **{name: getattr(section, name) for name in CONDITIONS[1:]},
+        **_conditions(section),
         "backend": entry.backend,
         "mode": entry.mode,
+        "batch": None,
         "seeds": len(entry.seeds),
         "verified": entry.verified,
         "failures": "; ".join(entry.failures),
@@ -54,6 +65,22 @@ def _row(section: Section, entry: Entry) -> dict[str, Any]:
         "seconds_to_target": entry.time_to_target.median if entry.time_to_target else None,
         **{f"seconds_{phase}": seconds for phase, seconds in entry.phases.items()},
     }
+
+
+def _batch_row(section: Section, line: BatchLine, point: AtBatch) -> dict[str, Any]:
+    return {
+        **_conditions(section),
+        "backend": line.backend,
+        "mode": line.mode,
+        "batch": point.batch,
+        "verified": True,
+        "unit": section.unit,
+        **_ends("throughput", point.rate),
+    }
+
+
+def _conditions(section: Section) -> dict[str, Any]:
+    return {"task": section.label, **{name: getattr(section, name) for name in CONDITIONS[1:]}}
 
 
 def _ends(name: str, interval: Interval | None) -> dict[str, float | None]:
@@ -96,10 +123,38 @@ def in_markdown(section: Section) -> Iterator[str]:
     for entry in section.entries:
         yield _line(_markdown_row(entry))
     yield from (f"\n{plain(text)}" for text in sentences.differing(section.differing))
+    yield from _batches(section)
     for entry in section.entries:
         yield from (f"\n{plain(entry.name)}: {plain(text)}" for text in entry.failures)
         if entry.explanation:
             yield f"\n{plain(entry.name)} is not verified: {plain(entry.explanation)}"
+
+
+def _batches(section: Section) -> Iterator[str]:
+    """Throughput against the size of batches, if there are several."""
+    if not section.batches:
+        return
+    found = sizes(section.batches)
+    yield from (
+        "",
+        f"{plain(section.unit)} against batch size (larger batches say nothing but throughput):",
+        "",
+    )
+    yield _line(["backend", *(f"{size:,}" for size in found)])
+    yield f"|---|{'---:|' * len(found)}"
+    keys = [(line.backend, line.mode) for line in section.batches]
+    for line in section.batches:
+        rates = {point.batch: point.rate for point in line.points}
+        name = plain(words.name(line.backend, line.mode, keys))
+        yield _line([name, *(_rate(rates.get(size)) for size in found)])
+
+
+def _rate(interval: Interval | None) -> str:
+    """A throughput with its interval."""
+    if interval is None:
+        return words.NOTHING
+    low, middle, high = map(words.rate, (interval.low, interval.median, interval.high))
+    return f"{middle} [{low}, {high}]"
 
 
 def _markdown_row(entry: Entry) -> list[str]:

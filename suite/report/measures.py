@@ -130,7 +130,7 @@ def speeds_in_turns(timing: Timing, trusted: Mapping[tuple[str, str], bool]) -> 
     there = [
         c
         for c in timing.contestants
-        if c.verified and trusted.get((c.backend, c.mode)) and c.seconds
+        if c.verified and c.first and trusted.get((c.backend, c.mode)) and c.seconds
     ]
     base = next((c for c in there if c.backend == BASE), None)
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Any
+from typing import Any, get_args
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from suite.contract import Precision
 from suite.records import Cell
 from suite.report import bars, charts, exports, words
+from suite.report.batches import BatchLine, sizes
 from suite.report.charts import Chart
-from suite.report.document import Report, Section
+from suite.report.document import Entry, Report, Section
 from suite.report.looks import PHASES, look
 from suite.report.measures import Point, Speed
 from suite.report.sources import implementations
@@ -63,7 +65,10 @@ def render(report: Report) -> str:
             metrics_of=metrics_of,
             rows_of=rows_of,
             missing_of=missing_of,
-            speed_name=speed_name,
+            timed_name=timed_name,
+            sizes=sizes,
+            words=words,
+            precisions_of=precisions_of,
             name_of=name_of,
             order=words.order,
             implementations=implementations,
@@ -108,9 +113,41 @@ def rows_of(section: Section, metric: str) -> Rows:
     )
 
 
-def speed_name(section: Section, speed: Speed) -> str:
+def timed_name(among: Sequence[Speed | BatchLine], one: Speed | BatchLine) -> str:
     """What one of those who were timed is called."""
-    return words.name(speed.backend, speed.mode, [(s.backend, s.mode) for s in section.speeds])
+    return words.name(one.backend, one.mode, [(a.backend, a.mode) for a in among])
+
+
+@dataclass(frozen=True)
+class Precisions:
+    """One task under several precisions: each backend's name, section and entry, line by line."""
+
+    section: Section
+    """The first of them."""
+    rows: list[tuple[str, Section, Entry]]
+
+
+def precisions_of(report: Report) -> list[Precisions]:
+    """Those tasks that the report has under several precisions, all else being equal."""
+    groups: dict[tuple[Any, ...], list[Section]] = {}
+    for section in report.sections:
+        key = (section.label, section.profile, section.data, section.device, section.threads)
+        groups.setdefault(key, []).append(section)
+    known = get_args(Precision)
+    found = []
+    for group in groups.values():
+        pairs = [(section, entry) for section in group for entry in section.entries]
+        keys = [(entry.backend, entry.mode) for _, entry in pairs]
+        pairs.sort(
+            key=lambda p: (
+                report.columns.index((p[1].backend, p[1].mode)),
+                known.index(p[0].precision),
+            )
+        )
+        rows = [(words.name(e.backend, e.mode, keys), section, e) for section, e in pairs]
+        if len(group) > 1:
+            found.append(Precisions(group[0], rows))
+    return found
 
 
 def name_of(section: Section, cell: Cell) -> str:

@@ -12,6 +12,7 @@ from suite.records import Record
 from tests.suite.examples import CELL, example_record
 
 SESSION = "20260101-000000-abcd"
+TIMED = "20251231-000000-abcd"
 MODES = {"numpy": "eager", "torch": "eager", "tensorflow": "graph", "jax": "jit"}
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> {{ 7 * 7 }} | `x` & 'y'"
 
@@ -74,6 +75,26 @@ def timing(*contestants: tuple[str, str, list[float]], **changes: Any) -> dict[s
     }
 
 
+def at_batches(
+    session: str = TIMED, scales: tuple[int, ...] = (1, 2, 4), **changes: Any
+) -> list[dict[str, Any]]:
+    """Timings of a session of ``time``: with batches n times as large, JAX is n times as fast.
+
+    NumPy, which is there twice, is not. What PyTorch and TensorFlow do is not to be shown:
+    ``everything`` has the first as another model, this session the second.
+    """
+    found = []
+    for scale in scales:
+        rounds = [("numpy", "eager", [1.0 * scale] * 3), ("jax", "jit", [0.5] * 3)]
+        rounds += [("torch", "eager", [0.1] * 3), ("tensorflow", "graph", [0.1] * 3)]
+        one = timing(*rounds, session=session, samples=[1000 * scale] * 3, **changes)
+        one["contestants"].append({**one["contestants"][0], "name": "numpy:eager#2"})
+        one["contestants"][-1]["seconds"] = [9.0] * 3
+        one["contestants"][3]["verified"] = False
+        found.append({**one, "batch_scale": scale, "batch": 128 * scale})
+    return found
+
+
 def attention(shift: float = 0.0) -> dict[str, Any]:
     words, others = ["a", "<unk>", "a"], ["ein", HOSTILE]
     values = [[0.9 - shift, 0.1 + shift], [0.5, 0.5], [0.2, 0.8]]
@@ -101,11 +122,12 @@ def everything() -> list[Record]:
     ]
 
 
-def write(results: Path, found: list[Record], timed: dict[str, Any] | None = None) -> Path:
+def write(results: Path, found: list[Record], *timed: dict[str, Any]) -> Path:
     for one in found:
         records.write(results, one)
-    if timed:
-        path = results / "timings" / timed["session"] / "fashion_mlp.json"
-        path.parent.mkdir(parents=True)
-        path.write_text(json.dumps(timed))
+    for one_timed in timed:
+        name = f"fashion_mlp-{one_timed.get('batch_scale', 1)}.json"
+        path = results / "timings" / one_timed["session"] / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(one_timed))
     return results

@@ -30,11 +30,14 @@ def test_records_and_timings_arrive(tmp_path: Path, whole: bool) -> None:
     away, home = tmp_path / "away", tmp_path / "home"
     for session in ("s1", "s2"):
         records.write(away, example_record(session))
-    records.write_json(timings.path_of(away, TIMING), asdict(TIMING))
+    alone = replace(TIMING, session="s3", batch_scale=4)
+    for timing in (TIMING, alone):
+        timings.write(away, timing)
     assert bring_home(away if whole else away / "records" / "s1", home) == (2 if whole else 1)
     assert [p.parent.name for p in records.all_paths(home)] == (["s1", "s2"] if whole else ["s1"])
     assert records.read(next(records.all_paths(home))) == example_record("s1")
     assert timings.of_session(home, "s1") == {"fashion_mlp": TIMING}
+    assert timings.of_session(home, "s3") == ({"fashion_mlp x4": alone} if whole else {})
     assert bring_home(away, home) == (0 if whole else 1)
 
 

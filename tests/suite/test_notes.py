@@ -32,9 +32,9 @@ def results(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) 
     return tmp_path / "results"
 
 
-def log(results: Path, found: Sequence[Record], timed: dict[str, Any] | None = None) -> Tracker:
+def log(results: Path, found: Sequence[Record], *timed: dict[str, Any]) -> Tracker:
     tracker = Tracker(tracking.default_uri(results), results)
-    reported.write(results, [*found], timed)
+    reported.write(results, [*found], *timed)
     for one in found:
         tracker.log(one, records.path_of(results, one))
     return tracker

@@ -11,7 +11,7 @@ import pytest
 
 from suite import records, report, timings
 from suite.contract import RequestError
-from suite.report import content, ledger
+from suite.report import content, exports, ledger
 from suite.report.document import Entry, Report
 from suite.report.looks import look
 from tests.suite import reported
@@ -92,6 +92,11 @@ class TestContent:
         html = report.write(tmp_path, found).html.read_text()
         for outcome in ways.values():
             assert f"{outcome} (seed 0)" in html
+
+    def test_a_first_cell_that_failed_leaves_room_for_the_seconds_of_others(self) -> None:
+        written = exports.as_csv(content.build([reported.failed("numpy"), record("jax")]))
+        rows = csv.DictReader(written.splitlines())
+        assert [row["seconds_train"] for row in rows] == ["", "0.5"]
 
     def test_none_is_called_fastest_where_intervals_overlap(self) -> None:
         alike = content.build([record("numpy"), record("jax", speed=1.01)])
@@ -260,7 +265,7 @@ class TestTimings:
     def test_a_file_that_is_no_timing_is_named(self, tmp_path: Path, text: str) -> None:
         results = reported.write(tmp_path, [record("numpy")], reported.timing())
         next(results.glob("timings/*/*")).write_text(text)
-        with pytest.raises(RequestError, match=r"fashion_mlp.json is not a timing"):
+        with pytest.raises(RequestError, match=r"fashion_mlp-1.json is not a timing"):
             report.write(results, [record("numpy")])
 
     def _json(self, tmp_path: Path, found: list[records.Record], timed: dict[str, Any]) -> str:

@@ -39,8 +39,10 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder: Path = tmp_path_factory.mktemp("report")
     rounds = (("numpy", "eager", [1.0, 1.1]), ("jax", "jit", [0.5, 0.6]))
     timed = reported.timing(*rounds, warnings=[reported.HOSTILE])
-    found = reported.everything()
-    return report.write(reported.write(folder, found, timed), found).html.as_uri()
+    rounded = [reported.record(b, precision="bfloat16") for b in ("numpy", "jax")]
+    found = [*reported.everything(), *rounded]
+    results = reported.write(folder, found, timed, *reported.at_batches())
+    return report.write(results, found, beside=[reported.TIMED]).html.as_uri()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (800, "dark"), (1400, "light")])
@@ -58,6 +60,8 @@ def test_every_figure_is_drawn_without_an_error(
     plots = page.evaluate(DRAWN)
     assert len(plots) > 20
     assert [p for p in plots if not (p["points"] and p["marks"] and 0 < p["wide"] <= width)] == []
+    whiskers = page.locator("[aria-label^='Line chart of samples/s against'] .yerror")
+    assert whiskers.count() == 6
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert said == []
     page.close()

@@ -152,14 +152,15 @@ class TestCommand:
         sessions = ("20260101-000000-aaaa", "20260102-000000-bbbb")
         for seed, session in enumerate(sessions):
             records.write(tmp_path, replace(record("numpy", seed), session=session))
-        done = tetragrad(
-            tmp_path, *("report", *sessions, "--results", str(tmp_path), "--output", "out")
-        )
+        reported.write(tmp_path, [], *reported.at_batches())
+        asked = ("report", *sessions, reported.TIMED)
+        done = tetragrad(tmp_path, *asked, "--results", str(tmp_path), "--output", "out")
         assert done.returncode == 0, done.stderr
         assert "not tracked: there is no MLflow store" in done.stderr
         assert not (tmp_path / "mlflow.db").exists()
         document = json.loads((tmp_path / "out" / "report.json").read_text())
-        assert document["sessions"] == [*sessions]
+        assert document["sessions"] == [reported.TIMED, *sessions]
+        assert len(document["sections"][0]["batches"]) == 3
         assert document["sections"][0]["seeds"] == [0, 1]
 
     def test_a_request_that_cannot_be_met_is_refused(self, tmp_path: Path) -> None:

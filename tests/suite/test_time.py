@@ -21,10 +21,12 @@ TWICE = ("--backend", "numpy", "--backend", "numpy")
 
 
 def test_the_same_twice_is_two_contestants_that_nothing_is_trained_of(tmp_path: Path) -> None:
-    done = tetragrad(tmp_path, "time", *ASKED, *TWICE, "--json")
+    scales = ("--batch-scale", "1", "--batch-scale", "2")
+    done = tetragrad(tmp_path, "time", *ASKED, *TWICE, *scales, "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    found = document["timings"]["fashion_mlp"]
+    found, larger = document["timings"]["fashion_mlp"], document["timings"]["fashion_mlp x2"]
+    assert (found["batch_scale"], larger["batch_scale"]) == (1, 2)
     assert (found["base"], list(found["contestants"])) == (
         "numpy:eager",
         ["numpy:eager", "numpy:eager#2"],

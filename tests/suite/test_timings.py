@@ -129,7 +129,15 @@ def test_a_timing_round_trips_and_what_is_none_is_refused(tmp_path: Path) -> Non
         *("timings", "20260101-000000-abcd", "fewshot-triplet.json"),
     )
     records.write_json(path, asdict(found))
-    assert timings.of_session(tmp_path, found.session) == {"fewshot:triplet": found}
+    larger = replace(found, batch_scale=4, batch=512)
+    assert timings.write(tmp_path, larger).name == "fewshot-triplet-x4.json"
+    assert timings.of_session(tmp_path, found.session) == {
+        "fewshot:triplet": found,
+        "fewshot:triplet x4": larger,
+    }
+    assert timings.sessions(tmp_path) == {found.session}
+    assert timings.conditions(larger) != timings.conditions(found)
+    assert timings.conditions_but_batch(larger) == timings.conditions_but_batch(found)
     records.write_json(path, {**asdict(found), "schema_version": 99})
     with pytest.raises(RequestError, match="schema version 99"):
         timings.read(path)

@@ -70,11 +70,19 @@ def test_what_cannot_be_is_refused(choice: tasks.Choice, factor: str, words: str
 
 def test_a_timing_says_that_it_is_of_throughput_alone(tmp_path: Path) -> None:
     one = (*ASKED, "--backend", "numpy", "--task", "fashion_mlp")
-    done = tetragrad(tmp_path, "time", *one, "--batch-scale", "4")
+    done = tetragrad(tmp_path, "time", *one, "--batch-scale", "4", "--batch-scale", "1")
     assert done.returncode == 0, done.stderr
-    assert "batch x 4, throughput alone" in done.stdout
-    (path,) = (tmp_path / "results" / "timings").glob("*/*.json")
-    found = timings.read(path)
-    assert (found.batch_scale, found.samples[0]) == (4, 4 * 128 * 8)
-    refused = tetragrad(tmp_path, "time", *ASKED, "--task", "fewshot", "--batch-scale", "2")
+    assert done.stdout.count("fashion_mlp · smoke") == 2
+    assert done.stdout.count("batch x 4, throughput alone") == 1
+    assert done.stderr.count("verifying fashion_mlp") == 1
+    (folder,) = (tmp_path / "results" / "timings").iterdir()
+    assert {path.name for path in folder.iterdir()} == {"fashion_mlp.json", "fashion_mlp-x4.json"}
+    found = timings.of_session(tmp_path / "results", folder.name)
+    assert [(t.batch_scale, t.batch, t.samples[0]) for t in found.values()] == [
+        *((4, 512, 4 * 128 * 8), (1, 128, 128 * 8))
+    ]
+    able_and_not = ("--task", "fashion_mlp", "--task", "fewshot")
+    scales = ("--batch-scale", "1", "--batch-scale", "2")
+    refused = tetragrad(tmp_path, "time", *ASKED, *able_and_not, *scales)
     assert_refused(refused, "fewshot cannot have batches 2 times as large")
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
