@@ -174,7 +174,7 @@ def test_memory_that_runs_out_has_its_outcome(tmp_path: Path) -> None:
     """The real worker under a limit of the system's, in which the data does not fit."""
     body = """
 import resource
-resource.setrlimit(resource.RLIMIT_AS, (350 * 2**20,) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (220 * 2**20,) * 2)
 import io, suite.worker
 sys.stdin = io.StringIO(json.dumps(job))
 suite.worker.main()
