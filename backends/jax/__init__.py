@@ -12,6 +12,8 @@ FRAMEWORK = "jax"
 MODES = ("jit",)
 PRODUCTS = {"tf32": "tensorfloat32", "bfloat16": "BF16_BF16_F32"}
 """JAX's names for how products of float32 may round."""
+rounded = False
+"""Whether products are of bfloat16, set by ``configure``."""
 
 
 def available(mode: str = MODES[0]) -> str | None:
@@ -35,6 +37,7 @@ def configure(device: str, threads: int, precision: Precision, mode: str = MODES
         raise Unavailable("TF32 is a format of NVIDIA's tensor cores: --device cuda")
     import jax
 
+    globals()["rounded"] = precision == "bfloat16"
     jax.config.update("jax_enable_x64", precision == "float64")
     jax.config.update("jax_default_matmul_precision", PRODUCTS.get(precision, "highest"))
     try:
@@ -72,7 +75,6 @@ def product(a: Array, b: Array) -> Array:
 def multiplier(a: Array, b: Array) -> Callable[[], object]:
     import jax
 
-    rounded = jax.config.jax_default_matmul_precision == PRODUCTS["bfloat16"]  # type: ignore[attr-defined]
     x, y = (jax.numpy.asarray(f, jax.numpy.bfloat16 if rounded else None) for f in (a, b))
     multiply = jax.jit(jax.numpy.matmul)
     return lambda: multiply(x, y).block_until_ready()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from suite.contract import Array
+from suite.contract import Array, RequestError
 from tasks.datasets import cache
 from tasks.datasets.cache import cached
 
@@ -126,3 +127,14 @@ def test_one_that_hangs_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPa
 
 def test_making_an_entry_may_ask_for_another() -> None:
     same(cached("example", "outer", lambda: cached("example", "inner", Maker())))
+
+
+def test_without_platformdirs_folders_must_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "platformdirs", None)
+    monkeypatch.delenv("TETRAGRAD_CACHE", raising=False)
+    with pytest.raises(RequestError, match="name folders in TETRAGRAD_DATA and TETRAGRAD_CACHE"):
+        cache.cache_directory()
+    monkeypatch.setenv("TETRAGRAD_CACHE", str(tmp_path))
+    assert cache.cache_directory() == tmp_path
