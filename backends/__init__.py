@@ -6,7 +6,8 @@ import importlib
 from collections.abc import Sequence
 from typing import cast
 
-from suite.contract import Backend, RequestError
+from backends.program import Backend
+from tasks.task import RequestError
 
 NAMES = ("numpy", "torch", "tensorflow", "jax")
 ALL = "all"

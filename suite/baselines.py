@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from suite import records
-from suite.contract import DataSource, Precision, RequestError
 from suite.records import Record
+from tasks.task import DataSource, Precision, RequestError
 
 SCHEMA_VERSION = 1
 LEAST_SEEDS = 5

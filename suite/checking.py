@@ -10,7 +10,6 @@ import backends
 import tasks
 from suite import baselines, records
 from suite.baselines import FALSE_ALARMS, Baseline, Run
-from suite.contract import DataSource, Envelope, RequestError, Task
 from suite.equivalence import Verdict, Verifier
 from suite.findings import Finding, Findings
 from suite.plan import PRECISION
@@ -18,6 +17,7 @@ from suite.progress import Reporter
 from suite.records import Cell, Record
 from suite.specification import differing
 from suite.together import new_record, train_untimed
+from tasks.task import DataSource, Envelope, RequestError, Task
 
 
 @dataclass(frozen=True)

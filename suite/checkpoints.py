@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from suite.contract import Array, State, Task, Tree
 from suite.files import replaced
+from tasks.task import Array, State, Task, Tree
 
 DOCUMENT = "document"
 

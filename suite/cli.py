@@ -38,7 +38,6 @@ from suite import (
     verification,
 )
 from suite.console import output
-from suite.contract import Precision, RequestError
 from suite.equivalence import PRECISIONS
 from suite.history.command import history
 from suite.options import (
@@ -70,6 +69,7 @@ from suite.plan import Plan
 from suite.progress import Reporter
 from suite.runner import Runner, Session, exit_code
 from suite.tracking import Tracker, TrackingError
+from tasks.task import Precision, RequestError
 
 if TYPE_CHECKING:
     from suite import report as reports

@@ -14,7 +14,6 @@ import tasks
 from suite import devices, options, records, revisions
 from suite.comparison import THRESHOLD, compare
 from suite.console import output
-from suite.contract import RequestError
 from suite.findings import Findings, print_findings
 from suite.options import (
     RESULTS,
@@ -33,6 +32,7 @@ from suite.plan import Plan
 from suite.preparation import Preparation
 from suite.progress import Reporter
 from suite.revisions import HERE, Side
+from tasks.task import RequestError
 
 
 def command(

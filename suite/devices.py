@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import backends
-from suite.contract import RequestError
 from suite.launch import Ending, Event, launch
 from suite.records import Cell
+from tasks.task import RequestError
 
 CPU, CUDA, AUTO = "cpu", "cuda", "auto"
 KNOWN = "cpu, cuda, cuda:N or auto"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import backends
-from suite.contract import RequestError
+from tasks.task import RequestError
 
 # What a user's shell may hold that would change what is measured.
 _FOREIGN = (

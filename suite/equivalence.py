@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 
 import backends
-from suite.contract import Array, Chunk, DataSource, Envelope, Precision, Program, Task, Tree
+from backends.program import Program
 from suite.environment import at_once, machine, package_versions
 from suite.launch import Ending, Worker, launch_all
 from suite.records import Cell, write_json
 from suite.revisions import HERE, Side
 from tasks.rounding import envelope
+from tasks.task import Array, Chunk, DataSource, Envelope, Precision, Task, Tree
 
 ORACLE = "numpy"
 PRECISIONS: tuple[Precision, ...] = ("float32", "float64")

@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 from rich.console import Console
 from rich.markup import escape
 
-from suite.contract import RequestError
 from suite.files import write_text
+from tasks.task import RequestError
 
 
 @dataclass(frozen=True)

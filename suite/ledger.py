@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from suite.contract import Array, Backend, Precision, State, Unavailable, dtype_of
+from backends.program import Backend, Unavailable
 from suite.records import Record
+from tasks.task import Array, Precision, State, dtype_of
 
 NOT_READABLE = "not readable"
 NONE = "none"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import resource
 import sys
 
-from suite.contract import RequestError
+from tasks.task import RequestError
 
 _SIGNS = (
     *("memoryerror", "outofmemory", "out of memory", "bad_alloc"),

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from suite import records, timings
-from suite.contract import RequestError
+from tasks.task import RequestError
 
 NAME = re.compile(r"\w[\w.-]*")
 """A session or label that is a plain name for a file."""

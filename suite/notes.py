@@ -10,11 +10,11 @@ from itertools import groupby
 from pathlib import Path
 
 from suite import records, timings
-from suite.contract import RequestError
 from suite.records import Record
 from suite.report import content, exports, sentences, words
 from suite.report.document import Section
 from suite.tracking import Tracker, TrackingError
+from tasks.task import RequestError
 
 NOTE = "mlflow.note.content"
 """MLflow's tag for a description, of runs and of experiments."""

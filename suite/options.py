@@ -12,8 +12,8 @@ import typer
 import backends
 import tasks
 from suite import devices, environment
-from suite.contract import RequestError
 from suite.plan import scaled
+from tasks.task import RequestError
 
 
 class Data(StrEnum):

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import backends
 import tasks
 from suite import devices
-from suite.contract import DataSource, Precision
 from suite.records import Cell
+from tasks.task import DataSource, Precision
 
 PRECISION: Precision = "float32"
 

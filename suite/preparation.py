@@ -8,7 +8,6 @@ from pathlib import Path
 
 import backends
 import tasks
-from suite.contract import DataSource
 from suite.devices import CPU
 from suite.equivalence import ORACLE, Verdict, Verifier
 from suite.launch import Event, launch
@@ -17,6 +16,7 @@ from suite.progress import Reporter
 from suite.records import Cell, Record
 from suite.revisions import HERE, Side
 from tasks import datasets
+from tasks.task import DataSource
 
 
 class Preparation:

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from suite.contract import Array
+from tasks.task import Array
 
 SIDES = {"cpu": (256, 384, 512, 768, 1024, 1536), "cuda": (1024, 2048, 4096, 8192)}
 """Of the square matrices: which is fastest depends on the caches; a card needs large ones."""

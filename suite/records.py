@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from suite.contract import DataSource, Precision, RequestError
 from suite.convergence import Reading, read_curve
 from suite.files import write_text
 from suite.statistics import median_interval
 from tasks import BATCH_SCALE
+from tasks.task import DataSource, Precision, RequestError
 
 SCHEMA_VERSION = 1
 OUTCOMES = (*("ok", "diverged", "timeout", "crashed", "out-of-memory", "skipped", "interrupted"),)

@@ -17,7 +17,6 @@ import tasks
 from suite import baselines, checking, options, records, reproduction, tracking
 from suite.checking import Cells, Result
 from suite.console import output
-from suite.contract import DataSource, RequestError
 from suite.findings import print_findings
 from suite.options import (
     BASELINES,
@@ -39,6 +38,7 @@ from suite.reproduction import Rerun
 from suite.runner import new_session_id
 from suite.tracking import Tracker, TrackingError
 from tasks import datasets
+from tasks.task import DataSource, RequestError
 
 INTERRUPTED = 130
 SMOKE = tasks.PROFILES[0]

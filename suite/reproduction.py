@@ -17,7 +17,6 @@ import numpy as np
 import backends
 import tasks
 from suite import environment
-from suite.contract import Array, RequestError, Task
 from suite.findings import Finding, Findings
 from suite.launch import Event
 from suite.ledger import Difference, words
@@ -25,6 +24,7 @@ from suite.records import Record
 from suite.specification import about, differing, flat
 from suite.together import new_record, train_untimed
 from tasks.rounding import envelope
+from tasks.task import Array, RequestError, Task
 
 THERE, HERE = "the record", "here"
 RERUNNABLE = ("ok", "diverged")

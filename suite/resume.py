@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 
 from suite import environment, records
-from suite.contract import Task
 from suite.records import Cell, Record
 from suite.specification import about
+from tasks.task import Task
 
 
 def earlier(results: Path, session: str) -> dict[str, Record]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from suite.contract import RequestError
+from tasks.task import RequestError
 
 ROOT = Path(__file__).resolve().parent.parent
 # the tree first: an installed Tetragrad must not be taken for it

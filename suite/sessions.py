@@ -16,8 +16,8 @@ import typer
 from filelock import FileLock, Timeout
 
 from suite import records
-from suite.contract import RequestError
 from suite.plan import Plan
+from tasks.task import RequestError
 
 SCHEMA_VERSION = 2
 CHANGEABLE = ("timeout", "timing_limit", "memory_limit", "checkpoint_every")

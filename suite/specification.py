@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from suite.contract import Task
+from tasks.task import Task
 
 
 def about(task: Task) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from suite.contract import Array
+from tasks.task import Array
 
 RESAMPLES = 2_000
 

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from suite import records
-from suite.contract import RequestError
 from suite.records import Cell
 from suite.statistics import median_interval, settled
+from tasks.task import RequestError
 
 SCHEMA_VERSION = 1
 LEAST_ROUNDS = 8

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from backends.program import Program
 from suite.checkpoints import Best, Checkpoints, Snapshot
 from suite.clock import Clock
-from suite.contract import Array, Chunk, Program, State, Task, Tree
+from tasks.task import Array, Chunk, State, Task, Tree
 
 Send = Callable[..., None]
 Turn = Callable[[], bool]

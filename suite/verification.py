@@ -11,11 +11,11 @@ import backends
 import tasks
 from suite import devices
 from suite.console import table as new_table
-from suite.contract import Precision, Task
 from suite.equivalence import Verdict, Verifier, Wanted
 from suite.progress import Reporter
 from tasks import datasets
 from tasks.rounding import envelope
+from tasks.task import Precision, Task
 
 QUANTITIES = ("initial loss", "gradient", "loss", "state")
 

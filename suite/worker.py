@@ -23,14 +23,15 @@ import numpy as np
 
 import backends
 import tasks
+from backends.program import Backend, Program, Unavailable
 from suite import cards, devices, ledger, memory, rates
 from suite.checkpoints import Checkpoints
 from suite.clock import Clock
-from suite.contract import Backend, Program, RequestError, State, Task, Unavailable, dtype_of
 from suite.equivalence import trace
 from suite.records import Cell
 from suite.specification import about
 from suite.training import Diverged, Send, Training
+from tasks.task import RequestError, State, Task, dtype_of
 
 Job = Mapping[str, Any]
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
-from suite.contract import DataSource, RequestError, Task
 from tasks import scaling
+from tasks.task import DataSource, RequestError, Task
 
 DATASETS = {
     "fashion_mlp": "fashion_mnist",

@@ -21,8 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from suite.contract import (
-    Adam,
+from tasks import clustering, operations
+from tasks.datasets import fashion_mnist
+from tasks.datasets.fashion_mnist import pixels
+from tasks.initializers import he_normal, xavier_normal, zeros
+from tasks.optimizers import Adam
+from tasks.spectral import normalized_similarity
+from tasks.task import (
     Array,
     Chunk,
     DataSource,
@@ -35,11 +40,6 @@ from suite.contract import (
     Task,
     Tree,
 )
-from tasks import clustering, operations
-from tasks.datasets import fashion_mnist
-from tasks.datasets.fashion_mnist import pixels
-from tasks.initializers import he_normal, xavier_normal, zeros
-from tasks.spectral import normalized_similarity
 
 OPTIMIZER = Adam(learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8)
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from suite.contract import Array
+from tasks.task import Array
 
 BLOCK = 10_000
 """Points compared with the centres at a time: their distances stay in the processor's cache."""

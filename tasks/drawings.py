@@ -13,8 +13,8 @@ from collections.abc import Collection
 
 import numpy as np
 
-from suite.contract import Array, Tree
 from tasks.datasets.omniglot import SIDE, Omniglot
+from tasks.task import Array, Tree
 
 SMALL = 28
 CELL = SIDE / SMALL

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from suite.contract import Leaf
 from tasks.initializers import glorot_uniform, normal, ones, zeros
+from tasks.task import Leaf
 
 
 def parameters(config: Any, german: int, english: int) -> Iterator[tuple[str, Leaf]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from suite.contract import Array
+from tasks.task import Array
 
 Similarity = Callable[[Array, Array], Array]
 """(n, channels), (m, channels) -> (n, m), larger is more similar."""

@@ -10,21 +10,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from suite.contract import (
+from tasks import operations
+from tasks.datasets import fashion_mnist
+from tasks.datasets.fashion_mnist import pixels
+from tasks.initializers import glorot_uniform, zeros
+from tasks.optimizers import RMSprop
+from tasks.task import (
     Chunk,
     DataSource,
     Envelope,
     Leaf,
     Precision,
-    RMSprop,
     Target,
     Task,
     Tree,
 )
-from tasks import operations
-from tasks.datasets import fashion_mnist
-from tasks.datasets.fashion_mnist import pixels
-from tasks.initializers import glorot_uniform, zeros
 
 OPTIMIZER = RMSprop(learning_rate=1e-3, rho=0.9, epsilon=1e-7)
 

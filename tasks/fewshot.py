@@ -14,11 +14,14 @@ from itertools import combinations
 
 import numpy as np
 
-from suite.contract import (
-    Adam,
+from tasks import drawings, episodes, operations
+from tasks.datasets import omniglot
+from tasks.datasets.cache import cached
+from tasks.initializers import constant, he_normal, lecun_normal, zeros
+from tasks.optimizers import Adam, Cosine
+from tasks.task import (
     Array,
     Chunk,
-    Cosine,
     DataSource,
     Envelope,
     Leaf,
@@ -28,10 +31,6 @@ from suite.contract import (
     Task,
     Tree,
 )
-from tasks import drawings, episodes, operations
-from tasks.datasets import omniglot
-from tasks.datasets.cache import cached
-from tasks.initializers import constant, he_normal, lecun_normal, zeros
 
 HELD_OUT = ("Balinese", "Tagalog")
 ROTATIONS = 4

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from suite.contract import Array
+from tasks.task import Array
 
 
 def zeros(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:

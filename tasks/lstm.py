@@ -12,23 +12,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from suite.contract import (
-    Adam,
+from tasks import operations
+from tasks.datasets import tiny_shakespeare
+from tasks.initializers import normal, uniform, zeros
+from tasks.optimizers import Adam, Linear
+from tasks.task import (
     Array,
     Chunk,
     DataSource,
     Envelope,
     Leaf,
-    Linear,
     Precision,
     Predict,
     Target,
     Task,
     Tree,
 )
-from tasks import operations
-from tasks.datasets import tiny_shakespeare
-from tasks.initializers import normal, uniform, zeros
 
 STEPS_PER_EPOCH = 490
 FORGET_GATE = 1

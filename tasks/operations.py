@@ -15,7 +15,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from suite.contract import SGD, Adam, Array, Leaf, Optimizer, RMSprop
+from tasks.optimizers import SGD, Adam, Optimizer, RMSprop
+from tasks.task import Array, Leaf
 
 
 def product(n: float, inputs: float, outputs: float, gradients: int = 2) -> float:
@@ -52,7 +53,7 @@ def encoder_decoder(
 
 
 def update(optimizer: Optimizer, params: Mapping[str, Leaf]) -> float:
-    """Of one update of all parameters, by the optimiser's formula in ``suite.contract``.
+    """Of one update of all parameters, by the optimiser's formula in ``tasks.optimizers``.
 
     For every parameter 2 with SGD, 9 with RMSprop, 12 with Adam and 3 more where it clips.
     """

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from suite.contract import Envelope, Precision, Task
+from tasks.task import Envelope, Precision, Task
 
 STATE = 2.5
 """Of a leaf's largest entry: all its entries may have gone the other way."""

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from suite.contract import Array
 from tasks.datasets.multi30k import BOS, EOS, PAD
+from tasks.task import Array
 
 
 def words(numbers: Array) -> Array:

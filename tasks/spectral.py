@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from suite.contract import Array
+from tasks.task import Array
 
 
 def normalized_similarity(points: Array, neighbours: int) -> Array:

@@ -12,24 +12,23 @@ from typing import Any
 
 import numpy as np
 
-from suite.contract import (
-    Adam,
+from tasks import operations, sentences, translation
+from tasks.datasets import multi30k
+from tasks.datasets.multi30k import BOS, EOS, PAD
+from tasks.encoder_decoder import parameters
+from tasks.optimizers import Adam, Linear
+from tasks.task import (
     Array,
     Chunk,
     DataSource,
     Envelope,
     Heatmap,
-    Linear,
     Precision,
     Predict,
     Target,
     Task,
     Tree,
 )
-from tasks import operations, sentences, translation
-from tasks.datasets import multi30k
-from tasks.datasets.multi30k import BOS, EOS, PAD
-from tasks.encoder_decoder import parameters
 
 STEPS_PER_EPOCH = 450
 SHOWN = 3

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from suite.contract import Array, Chunk, Predict, Tree
 from tasks.datasets.multi30k import BOS, EOS, PAD, UNKNOWN
+from tasks.task import Array, Chunk, Predict, Tree
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.bleu import BLEU

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from suite.contract import Optimizer, Provenance, RMSprop
 from tasks.datasets.fashion_mnist import FashionMNIST
 from tasks.fashion_mlp import FashionMLP, FashionMLPConfig
+from tasks.optimizers import Optimizer, RMSprop
+from tasks.task import Provenance
 
 RMSPROP = RMSprop(learning_rate=1e-3, rho=0.9, epsilon=1e-7)
 SIDE, HIDDEN, BATCH, STEPS = 4, 6, 8, 12

@@ -6,7 +6,8 @@ import importlib.util
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from suite.contract import Array, Precision, Unavailable
+from backends.program import Unavailable
+from tasks.task import Array, Precision
 
 FRAMEWORK = "jax"
 MODES = ("jit",)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from suite.contract import Array as HostArray
+from tasks.task import Array as HostArray
 
 Array = jax.Array
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from backends.jax.engine import Arrays, Program
-from suite.contract import State, Task
+from tasks.task import State, Task
 
 SMALLEST_NORM = 1e-12
 

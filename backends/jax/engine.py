@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from backends.jax.optimizers import Slots, step_rates, update
-from suite.contract import Array, Chunk, State, Task, Tree
+from tasks.task import Array, Chunk, State, Task, Tree
 
 Arrays = Mapping[str, jax.Array]
 Forward = Callable[[Arrays, Arrays, Arrays], Arrays]
@@ -20,7 +20,7 @@ Loss = Callable[[Arrays, Arrays, Arrays, jax.Array | None], tuple[jax.Array, Arr
 
 
 class Program:
-    """Implements ``suite.contract.Program``."""
+    """Implements ``backends.program.Program``."""
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ import jax
 import optax
 
 from backends.jax.engine import Arrays, Program
-from suite.contract import State, Task
+from tasks.task import State, Task
 
 
 def forward(params: Arrays, buffers: Arrays, batch: Arrays) -> Arrays:

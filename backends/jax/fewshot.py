@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from backends.jax.engine import Arrays, Program
-from suite.contract import Array, State, Task
+from tasks.task import Array, State, Task
 
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4")
 SMALLEST_NORM = 1e-12

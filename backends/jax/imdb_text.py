@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from backends.jax.engine import Arrays, Program
-from suite.contract import State, Task
+from tasks.task import State, Task
 
 WITHIN = "promise_in_bounds"
 """How rows are gathered: no index needs to be checked."""

@@ -9,7 +9,7 @@ import optax
 
 from backends.jax.engine import Arrays, Program
 from backends.jax.recurrent import lstm, step
-from suite.contract import State, Task
+from tasks.task import State, Task
 
 # The products of a step are small: Eigen is faster at them than YNNPACK, which XLA otherwise takes.
 # Other versions may not know the option.

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from suite.contract import SGD, Adam, Array, Optimizer, RMSprop
+from tasks.optimizers import SGD, Adam, Optimizer, RMSprop
+from tasks.task import Array
 
 Arrays = Mapping[str, jax.Array]
 Slots = Mapping[str, Arrays]

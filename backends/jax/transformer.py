@@ -22,7 +22,7 @@ from backends.jax.attention import (
     split,
 )
 from backends.jax.engine import Arrays, Program
-from suite.contract import State, Task
+from tasks.task import State, Task
 
 PAD, BOS, EOS, UNKNOWN = range(4)
 

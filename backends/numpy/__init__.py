@@ -11,7 +11,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from suite.contract import Array, Precision, Unavailable
+from backends.program import Unavailable
+from tasks.task import Array, Precision
 
 FRAMEWORK = "numpy"
 MODES = ("eager",)

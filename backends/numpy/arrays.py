@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import backends.numpy
-from suite.contract import Array, Tree
+from tasks.task import Array, Tree
 
 ON_GPU = backends.numpy.module != "numpy"
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from backends.numpy.arrays import xp
 from backends.numpy.layers import Saved
-from suite.contract import Array
+from tasks.task import Array
 
 
 @functools.cache

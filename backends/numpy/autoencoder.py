@@ -14,7 +14,7 @@ from backends.numpy.layers import (
     relu,
     relu_backward,
 )
-from suite.contract import Array, State, Task, Tree
+from tasks.task import Array, State, Task, Tree
 
 Tape = list[tuple[str, Saved, Saved | None]]
 """Layer by layer: its name, what ``dense`` saved, what ``relu`` saved (None for the last)."""

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from backends.numpy.engine import Loss
-from suite.contract import Tree
+from tasks.task import Tree
 
 Differentiable = Callable[[Tree, Tree], tuple[Tree, Callable[[Tree], Tree]]]
 """``f(params, batch) -> outputs, backward``; ``backward(cotangents) -> gradients``"""

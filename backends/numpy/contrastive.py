@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from backends.numpy.arrays import xp
 from backends.numpy.layers import Saved
-from suite.contract import Array
+from tasks.task import Array
 
 
 def distances(e: Array, pairs: Array) -> tuple[Array, Saved]:

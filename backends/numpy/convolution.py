@@ -11,7 +11,7 @@ import numpy as np
 
 from backends.numpy.arrays import xp
 from backends.numpy.layers import Saved
-from suite.contract import Array
+from tasks.task import Array
 
 SIZE = 3
 as_strided = xp.lib.stride_tricks.as_strided

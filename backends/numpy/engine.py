@@ -7,7 +7,7 @@ from collections.abc import Callable
 from backends.numpy import arrays
 from backends.numpy.arrays import xp
 from backends.numpy.optimizers import Updater
-from suite.contract import Array, Chunk, State, Task, Tree
+from tasks.task import Array, Chunk, State, Task, Tree
 
 Key = tuple[int, int]
 """(seed, step): what the dropout of a step is drawn from."""
@@ -20,7 +20,7 @@ Loss = Callable[[Tree, Tree, Tree, Key | None], tuple[Array, Tree, Backward]]
 
 
 class Program:
-    """Implements ``suite.contract.Program``; ``loss`` is what central differences check."""
+    """Implements ``backends.program.Program``; ``loss`` is what central differences check."""
 
     def __init__(self, task: Task, state: State, seed: int | None, forward: Forward, loss: Loss):
         self._forward, self.loss, self._seed = forward, loss, seed

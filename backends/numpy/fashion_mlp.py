@@ -12,7 +12,7 @@ from backends.numpy.layers import (
     softmax_cross_entropy,
     softmax_cross_entropy_backward,
 )
-from suite.contract import Array, State, Task, Tree
+from tasks.task import Array, State, Task, Tree
 
 
 def forward(params: Tree, buffers: Tree, batch: Tree) -> Tree:

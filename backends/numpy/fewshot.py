@@ -30,7 +30,7 @@ from backends.numpy.layers import (
     relu,
     relu_backward,
 )
-from suite.contract import Array, State, Task, Tree
+from tasks.task import Array, State, Task, Tree
 
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4")
 

@@ -27,7 +27,7 @@ from backends.numpy.text import (
     embedding_max,
     embedding_max_backward,
 )
-from suite.contract import Array, State, Task, Tree
+from tasks.task import Array, State, Task, Tree
 
 PENALISED = ("bag.kernel", "hidden.kernel")
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from backends.numpy.arrays import uniform, xp
-from suite.contract import Array
+from tasks.task import Array
 
 Saved = tuple[Any, ...]
 

@@ -11,7 +11,7 @@ from backends.numpy.layers import (
     softmax_cross_entropy_backward,
 )
 from backends.numpy.recurrent import lstm, lstm_backward
-from suite.contract import Array, State, Task, Tree
+from tasks.task import Array, State, Task, Tree
 
 PIECE = 64
 """Steps that evaluation holds in memory at a time."""

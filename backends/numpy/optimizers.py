@@ -1,4 +1,4 @@
-"""Optimisers, updating parameters and slots in place. The formulas stand in ``suite.contract``."""
+"""Optimisers that update parameters and slots in place; the formulas: ``tasks.optimizers``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from backends.numpy.arrays import BLOCK, ON_GPU, xp
-from suite.contract import SGD, Adam, Array, Optimizer, RMSprop, Tree
+from tasks.optimizers import SGD, Adam, Optimizer, RMSprop
+from tasks.task import Array, Tree
 
 
 class Updater:

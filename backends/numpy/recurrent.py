@@ -10,7 +10,7 @@ from typing import Any
 
 from backends.numpy.arrays import xp
 from backends.numpy.scatter import sum_by_row
-from suite.contract import Array
+from tasks.task import Array
 
 Saved = tuple[Any, ...]
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from backends.numpy.arrays import ON_GPU, xp
-from suite.contract import Array
+from tasks.task import Array
 
 
 class _Bags:

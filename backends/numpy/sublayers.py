@@ -31,7 +31,7 @@ from backends.numpy.layers import (
     relu_backward,
 )
 from backends.numpy.vocabulary import embedding, embedding_backward
-from suite.contract import Array, Tree
+from tasks.task import Array, Tree
 
 Back = Callable[[Array], Array]
 """From the gradient of an output to that of the input."""

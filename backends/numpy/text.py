@@ -5,7 +5,7 @@ from __future__ import annotations
 from backends.numpy.arrays import xp
 from backends.numpy.layers import Saved
 from backends.numpy.scatter import bags, last_of
-from suite.contract import Array
+from tasks.task import Array
 
 
 def bag_dense(words: Array, offsets: Array, w: Array, b: Array) -> tuple[Array, Saved]:

@@ -20,7 +20,7 @@ from backends.numpy.vocabulary import (
     smoothed_cross_entropy_backward,
     tied_logits,
 )
-from suite.contract import Array, State, Task, Tree
+from tasks.task import Array, State, Task, Tree
 
 PAD, BEGIN, END, UNKNOWN = range(4)
 BANNED = [PAD, BEGIN, UNKNOWN]

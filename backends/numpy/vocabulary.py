@@ -8,7 +8,7 @@ from __future__ import annotations
 from backends.numpy.arrays import ROWS, xp
 from backends.numpy.layers import Saved
 from backends.numpy.scatter import add_rows
-from suite.contract import Array
+from tasks.task import Array
 
 
 def embedding(words: Array, w: Array) -> tuple[Array, Saved]:

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from suite.contract import Array, Precision, Unavailable, dtype_of
+from backends.program import Unavailable
+from tasks.task import Array, Precision, dtype_of
 
 FRAMEWORK = "tensorflow"
 MODES = ("graph", "xla")

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from suite.contract import Array
+from tasks.task import Array
 
 Backward = Callable[[tf.Tensor], tf.Tensor]
 Heads = tuple[tf.Tensor, tf.Tensor]

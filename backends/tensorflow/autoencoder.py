@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from backends.tensorflow.engine import Batch, Program
-from suite.contract import State, Task
+from tasks.task import State, Task
 
 SMALLEST_NORM = 1e-12
 

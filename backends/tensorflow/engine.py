@@ -11,7 +11,7 @@ import tensorflow as tf
 import backends.tensorflow
 from backends.tensorflow import layers
 from backends.tensorflow.optimizers import Updater
-from suite.contract import Array, Chunk, State, Task, Tree
+from tasks.task import Array, Chunk, State, Task, Tree
 
 Batch = Mapping[str, tf.Tensor]
 Forward = Callable[[keras.Model, Batch], Mapping[str, tf.Tensor]]
@@ -20,7 +20,7 @@ Gradients = Callable[[Batch, tf.Tensor], tuple[tf.Tensor, list[tf.Tensor]]]
 
 
 class Program:
-    """Implements ``suite.contract.Program``."""
+    """Implements ``backends.program.Program``."""
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 import backends.tensorflow
 from backends.tensorflow.engine import Batch, Program
-from suite.contract import Array, State, Task
+from tasks.task import Array, State, Task
 
 SMALLEST_SQUARE = 1e-24
 """Of an embedding's length: what is shorter than 1e-12 is divided by that."""

@@ -12,7 +12,7 @@ import tensorflow as tf
 import backends.tensorflow
 from backends.tensorflow.engine import Batch, Program
 from backends.tensorflow.text import BagDense, EmbeddingMax
-from suite.contract import State, Task
+from tasks.task import State, Task
 
 
 class _BagOfWords(keras.Model):

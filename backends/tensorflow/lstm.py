@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from backends.tensorflow.engine import Batch, Program
 from backends.tensorflow.recurrent import LSTM, Carry, lstm
-from suite.contract import State, Task
+from tasks.task import State, Task
 
 
 class _Characters(keras.Model):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
-from suite.contract import SGD, Adam, Optimizer, RMSprop
+from tasks.optimizers import SGD, Adam, Optimizer, RMSprop
 
 
 class Updater:

@@ -32,7 +32,7 @@ from backends.tensorflow.attention import (
     tied,
 )
 from backends.tensorflow.engine import Batch, Program
-from suite.contract import State, Task
+from tasks.task import State, Task
 
 PAD, BEGIN, END, UNKNOWN = range(4)
 BANNED = (PAD, BEGIN, UNKNOWN)

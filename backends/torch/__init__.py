@@ -8,7 +8,8 @@ import shutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from suite.contract import Array, Precision, Unavailable
+from backends.program import Unavailable
+from tasks.task import Array, Precision
 
 FRAMEWORK = "torch"
 MODES = ("eager", "compile", "graph")

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from backends.torch.engine import Batch, Program
-from suite.contract import State, Task
+from tasks.task import State, Task
 
 SMALLEST_NORM = 1e-12
 

@@ -15,7 +15,7 @@ import backends.torch
 from backends.torch import layers
 from backends.torch.graphs import Graphs
 from backends.torch.optimizers import Rates, Updater
-from suite.contract import Array, Chunk, State, Task, Tree
+from tasks.task import Array, Chunk, State, Task, Tree
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,7 +28,7 @@ DROPOUT = nn.Dropout | nn.Dropout1d
 
 
 class Program:
-    """Implements ``suite.contract.Program``."""
+    """Implements ``backends.program.Program``."""
 
     def __init__(
         self,

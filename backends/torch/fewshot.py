@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from backends.torch.engine import Batch, Program
-from suite.contract import State, Task
+from tasks.task import State, Task
 
 
 class _Embedder(nn.Module):

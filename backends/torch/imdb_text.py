@@ -13,7 +13,7 @@ from torch import nn
 import backends.torch
 from backends.torch.engine import Batch, Program
 from backends.torch.text import BagDense, BatchNorm
-from suite.contract import State, Task
+from tasks.task import State, Task
 
 
 class _BagOfWords(nn.Module):

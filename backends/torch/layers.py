@@ -11,7 +11,7 @@ from torch import nn
 from backends.torch.attention import TiedDense
 from backends.torch.recurrent import LSTM, Carry
 from backends.torch.text import BagDense
-from suite.contract import Array
+from tasks.task import Array
 
 TABLES = ("embedding", "bag")
 """Layers whose weight has a row for every word, as the canonical kernel does."""

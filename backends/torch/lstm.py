@@ -10,7 +10,7 @@ from torch import nn
 
 from backends.torch.engine import Batch, Program
 from backends.torch.recurrent import LSTM, Carry
-from suite.contract import State, Task
+from tasks.task import State, Task
 
 PIECE = 64
 """Steps that evaluation holds in memory at a time."""

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 import backends.torch
-from suite.contract import SGD, Adam, Optimizer, RMSprop
+from tasks.optimizers import SGD, Adam, Optimizer, RMSprop
 
 Rates = Sequence[float] | Sequence[torch.Tensor] | torch.Tensor
 """What an update needs besides gradients: of Adam, its rate; compiled, rate and epsilon (2,); in a

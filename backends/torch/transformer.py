@@ -24,7 +24,7 @@ from backends.torch.attention import (
     TiedDense,
 )
 from backends.torch.engine import Batch, Program
-from suite.contract import State, Task
+from tasks.task import State, Task
 
 PAD, BEGIN, END, UNKNOWN = range(4)
 _Layer = TypeVar("_Layer", bound=nn.Module)

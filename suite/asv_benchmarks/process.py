@@ -10,8 +10,8 @@ from types import ModuleType
 
 import backends
 import tasks
-from suite.contract import Task
 from suite.environment import worker_environment
+from tasks.task import Task
 
 PARAMS = [list(tasks.NAMES), list(backends.NAMES)]
 PARAM_NAMES = ["task", "backend"]

@@ -6,8 +6,9 @@ import functools
 from collections.abc import Iterator
 from typing import Any
 
+from backends.program import Program
 from suite.asv_benchmarks import process
-from suite.contract import Chunk, Program, State
+from tasks.task import Chunk, State
 
 params, param_names = process.PARAMS, process.PARAM_NAMES
 timeout = process.TIMEOUT

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 import tasks
-from suite.contract import RequestError
 from suite.report import words
 from suite.tracking import COMPLETE_TAG, SESSION_TAG, Tracker, TrackingError
+from tasks.task import RequestError
 
 METRIC = "metrics."
 """What begins the names of columns that hold metrics, as MLflow has it."""

@@ -12,9 +12,9 @@ import backends
 import tasks
 from suite import tracking
 from suite.console import output
-from suite.contract import RequestError
 from suite.options import BackendOption, ResultsOption, UriOption
 from suite.tracking import Tracker
+from tasks.task import RequestError
 
 
 def history(

@@ -12,12 +12,12 @@ import plotly.graph_objects as go
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from suite.contract import RequestError
 from suite.history import telling
 from suite.history.series import History, Series
 from suite.report import page, words
 from suite.report.charts import Chart, axis, chart, short
 from suite.report.looks import look
+from tasks.task import RequestError
 
 TICKS = 4
 """Sessions that are named at an axis, at most or one more: a phone has room for no more."""

@@ -11,12 +11,12 @@ import pandas as pd
 
 import backends
 import tasks
-from suite.contract import RequestError
 from suite.history import cells
 from suite.history.cells import METRIC, PER_SECOND, Conditions
 from suite.history.steps import Level, find_levels
 from suite.report import words
 from suite.tracking import Tracker
+from tasks.task import RequestError
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suite import records, timings
-from suite.contract import RequestError
 from suite.records import Record
 from suite.report import content, exports, page
 from suite.timings import Timing
 from suite.tracking import Tracker, TrackingError
+from tasks.task import RequestError
 
 NAME_LENGTH = 200
 """A folder's name is no longer than this, however many sessions are taken together."""

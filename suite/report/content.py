@@ -7,7 +7,6 @@ from typing import Any, get_args
 
 import backends
 import tasks
-from suite.contract import Precision
 from suite.equivalence import verdict_from
 from suite.ledger import differences
 from suite.records import Record
@@ -16,6 +15,7 @@ from suite.report.document import Curve, Entry, Report, Section
 from suite.report.measures import Speed
 from suite.summary import comparisons
 from suite.timings import Timing, conditions, conditions_but_batch
+from tasks.task import Precision
 
 
 def build(found: Sequence[Record], timings: Sequence[Timing] = ()) -> Report:

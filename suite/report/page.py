@@ -11,7 +11,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from suite.contract import Precision
 from suite.records import Cell
 from suite.report import bars, charts, exports, words
 from suite.report.batches import BatchLine, sizes
@@ -20,6 +19,7 @@ from suite.report.document import Entry, Report, Section
 from suite.report.looks import PHASES, look
 from suite.report.measures import Point, Speed
 from suite.report.sources import implementations
+from tasks.task import Precision
 
 
 @dataclass

@@ -10,10 +10,10 @@ import hashlib
 import os
 from pathlib import Path
 
-from suite.contract import DataSource, RequestError
 from tasks.datasets.cache import user_cache_directory
 from tasks.datasets.downloads import download
 from tasks.datasets.sources import SOURCES, File, Source
+from tasks.task import DataSource, RequestError
 
 NAMES = tuple(SOURCES)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from suite.contract import Array, RequestError
+from tasks.task import Array, RequestError
 
 MANIFEST = "sha256.json"
 PATIENCE = 600.0

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from suite.contract import RequestError
 from tasks.datasets.sources import File
+from tasks.task import RequestError
 
 ATTEMPTS = 4
 PAUSE = 1.0

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from suite.contract import Array, DataSource, Provenance, RequestError
 from tasks import datasets
 from tasks.datasets.cache import cached
 from tasks.datasets.sources import SOURCES
 from tasks.datasets.unpacking import gunzip
+from tasks.task import Array, DataSource, Provenance, RequestError
 
 SOURCE = SOURCES["fashion_mnist"]
 CLASSES = 10

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from suite.contract import Array, DataSource, Provenance, RequestError
 from tasks import datasets
 from tasks.datasets.cache import cached
 from tasks.datasets.sources import SOURCES
 from tasks.datasets.unpacking import UNPACKING_ERRORS, BoundedGzip
+from tasks.task import Array, DataSource, Provenance, RequestError
 
 ARCHIVE = "aclImdb_v1.tar.gz"
 SOURCE = SOURCES["imdb"]

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from suite.contract import Array, DataSource, Provenance, RequestError
 from tasks import datasets
 from tasks.datasets.cache import cached
 from tasks.datasets.sources import SOURCES
 from tasks.datasets.unpacking import gunzip
+from tasks.task import Array, DataSource, Provenance, RequestError
 
 SPLITS = {"train": "train", "val": "val", "test": "test_2016_flickr"}
 """The splits, and what their files are called."""

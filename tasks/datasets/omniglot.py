@@ -18,10 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from suite.contract import Array, DataSource, RequestError
 from tasks import datasets
 from tasks.datasets.cache import cached
 from tasks.datasets.sources import SOURCES
+from tasks.task import Array, DataSource, RequestError
 
 SOURCE = SOURCES["omniglot"]
 SIDE = 105

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from suite.contract import Array, DataSource, Provenance, RequestError
 from tasks import datasets
 from tasks.datasets.cache import cached
 from tasks.datasets.sources import SOURCES
+from tasks.task import Array, DataSource, Provenance, RequestError
 
 FILE = "input.txt"
 SOURCE = SOURCES["tiny_shakespeare"]

@@ -6,7 +6,7 @@ import gzip
 import io
 import zlib
 
-from suite.contract import RequestError
+from tasks.task import RequestError
 
 UNPACKING_ERRORS = (OSError, EOFError, zlib.error)
 """What ``gzip`` raises for content that is none, or is cut off."""

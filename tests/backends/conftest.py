@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 import pytest
 
 import backends
-from suite.contract import Precision
 from suite.environment import worker_environment
+from tasks.task import Precision
 
 T = TypeVar("T")
 Call = Callable[..., Any]

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from suite.contract import Array, Optimizer, Program, State, Tree
+from backends.program import Program
+from tasks.optimizers import Optimizer
+from tasks.task import Array, State, Tree
 from tests.tiny import tiny_task
 
 SEED = 3

@@ -8,7 +8,7 @@ import pytest
 
 import backends
 import backends.torch
-from suite.contract import RequestError
+from tasks.task import RequestError
 
 NUMPY, EAGER, COMPILE = ("numpy", "eager"), ("torch", "eager"), ("torch", "compile")
 REPLAYED = ("torch", "graph")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import backends
-from suite.contract import Array, Provenance, State
 from tasks.datasets.imdb import IMDB
 from tasks.imdb_text import BagConfig, BagOfWords
+from tasks.task import Array, Provenance, State
 from tests.backends.conftest import Call
 
 UNITS, RATE, SEED = 400, 0.3, 5

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import backends
-from suite.contract import SGD, Adam, Array, Cosine, Linear, Optimizer, Precision, RMSprop, State
+from tasks.optimizers import SGD, Adam, Cosine, Linear, Optimizer, RMSprop
+from tasks.task import Array, Precision, State
 from tests.backends import programs
 from tests.backends.conftest import Call
 from tests.backends.programs import assert_same

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suite.contract import Adam, Envelope
 from suite.equivalence import compare, trace
+from tasks.optimizers import Adam
+from tasks.task import Envelope
 from tests.backends.conftest import Call
 from tests.tasks.tiny_fewshot import tiny_task
 

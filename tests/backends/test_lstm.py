@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import backends
-from suite.contract import Array, Chunk, Envelope, Program, State, Tree
+from backends.program import Program
 from suite.equivalence import compare, trace
 from tasks.lstm import LSTM
+from tasks.task import Array, Chunk, Envelope, State, Tree
 from tests.backends.conftest import Call
 from tests.backends.programs import leaves
 from tests.tasks.tiny_lstm import STEPS, tiny_task

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import tasks
-from suite.contract import Adam, Array, Cosine, Optimizer, State
+from tasks.optimizers import Adam, Cosine, Optimizer
+from tasks.task import Array, State
 from tests.backends import programs, test_tasks
 from tests.backends.conftest import Call
 from tests.backends.programs import assert_same

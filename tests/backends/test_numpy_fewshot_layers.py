@@ -12,7 +12,7 @@ from scipy.signal import correlate
 
 from backends.numpy import contrastive, convolution, fewshot
 from backends.numpy.central_differences import of_loss, relative_error
-from suite.contract import Array
+from tasks.task import Array
 from tests.backends.test_numpy_gradients import TOLERANCE, layer, seeds, sizes
 from tests.tasks.tiny_fewshot import tiny_task
 

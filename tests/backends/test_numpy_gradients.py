@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from backends.numpy import fashion_mlp, layers
 from backends.numpy.central_differences import Differentiable, of_loss, relative_error
-from suite.contract import Array, Tree
+from tasks.task import Array, Tree
 from tests.tiny import tiny_task
 
 sizes = st.integers(1, 7)

@@ -11,7 +11,7 @@ from scipy.special import expit
 from backends.numpy import lstm as model
 from backends.numpy import recurrent
 from backends.numpy.central_differences import of_loss, relative_error
-from suite.contract import Array, Tree
+from tasks.task import Array, Tree
 from tests.backends.test_numpy_gradients import TOLERANCE, layer, seeds, sizes
 from tests.tasks.tiny_lstm import tiny_task
 

@@ -17,8 +17,10 @@ import pytest
 
 import backends.numpy
 import tasks
+from backends.program import Unavailable
 from suite.clock import Clock, NotWaitedFor
-from suite.contract import Adam, Array, Cosine, State, Unavailable
+from tasks.optimizers import Adam, Cosine
+from tasks.task import Array, State
 from tests.backends import fake_cupy, programs
 from tests.backends.conftest import Call
 from tests.backends.programs import assert_same

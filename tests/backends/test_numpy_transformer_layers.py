@@ -14,7 +14,8 @@ from backends.numpy import arrays, attention, layers, optimizers, vocabulary
 from backends.numpy import transformer as model
 from backends.numpy.central_differences import Differentiable, of_loss, relative_error
 from backends.numpy.engine import Backward, Key
-from suite.contract import Adam, Array, Tree
+from tasks.optimizers import Adam
+from tasks.task import Array, Tree
 from tests.backends.test_numpy_gradients import TOLERANCE, layer, seeds, sizes
 from tests.tasks.tiny_transformer import tiny_task
 

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suite.contract import SGD, Adam, Chunk, Linear, Optimizer, Provenance, RMSprop, Task
 from tasks import operations
 from tasks.datasets.imdb import IMDB
 from tasks.datasets.tiny_shakespeare import TinyShakespeare
 from tasks.fewshot import Siamese, SiameseConfig, Triplet, TripletConfig
 from tasks.imdb_text import VARIANTS, BagOfWords, Embedding
 from tasks.lstm import LSTM, LSTMConfig
+from tasks.optimizers import SGD, Adam, Linear, Optimizer, RMSprop
+from tasks.task import Chunk, Provenance, Task
 from tests.backends.conftest import Call
 from tests.tasks import tiny_autoencoder, tiny_transformer
 from tests.tasks.tiny_fewshot import tiny_pictures

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import backends
-from suite.contract import Precision
+from tasks.task import Precision
 from tests.backends.conftest import Call
 
 

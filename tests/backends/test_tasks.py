@@ -9,7 +9,7 @@ import pytest
 
 import backends
 import tasks
-from suite.contract import Array, Chunk, Precision, State, Task
+from tasks.task import Array, Chunk, Precision, State, Task
 from tests.backends.conftest import Call
 from tests.backends.programs import assert_same
 

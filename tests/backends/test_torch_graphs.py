@@ -16,7 +16,8 @@ import pytest
 
 import backends.torch
 import tasks
-from suite.contract import Adam, Cosine, Optimizer, Unavailable
+from backends.program import Unavailable
+from tasks.optimizers import Adam, Cosine, Optimizer
 from tests.backends import programs, test_tasks
 from tests.backends.conftest import Call
 from tests.backends.programs import assert_same

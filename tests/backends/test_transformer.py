@@ -11,11 +11,12 @@ import pytest
 
 import backends
 import tasks
-from suite.contract import Array, Chunk, Envelope, Program, State, Tree
+from backends.program import Program
 from suite.equivalence import compare, trace
 from tasks import datasets, translation
 from tasks.datasets import multi30k
 from tasks.datasets.multi30k import BOS, EOS, PAD, UNKNOWN
+from tasks.task import Array, Chunk, Envelope, State, Tree
 from tasks.transformer import Transformer
 from tests.backends.conftest import Call
 from tests.tasks.tiny_transformer import ENGLISH, GERMAN, STEPS, tiny_task

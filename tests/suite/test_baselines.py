@@ -12,8 +12,8 @@ import pytest
 
 from suite import baselines
 from suite.baselines import Baseline, band, baseline_of
-from suite.contract import RequestError
 from suite.records import Record
+from tasks.task import RequestError
 from tests.suite.examples import CELL, example_record
 
 

@@ -15,11 +15,11 @@ import pytest
 from suite import checking, records
 from suite.baselines import FALSE_ALARMS
 from suite.checking import Result, judged
-from suite.contract import Envelope
 from suite.equivalence import Finding as Compared
 from suite.equivalence import Verdict
 from suite.findings import Finding
 from suite.records import Record
+from tasks.task import Envelope
 from tests.suite.command import assert_refused, tetragrad
 from tests.suite.examples import example_record
 from tests.suite.test_baselines import example_baseline, example_runs

@@ -14,8 +14,9 @@ import pytest
 from backends.numpy import autoencoder, fashion_mlp
 from suite.checkpoints import Checkpoints, discard, path_of
 from suite.clock import Clock
-from suite.contract import Adam, Task
 from suite.training import Training
+from tasks.optimizers import Adam
+from tasks.task import Task
 from tests.backends.programs import assert_same
 from tests.tasks.tiny_autoencoder import tiny_joint
 from tests.tiny import tiny_task

@@ -11,12 +11,12 @@ import pytest
 
 from suite import revisions
 from suite.comparison import compare, confirmed, judge, unfinished
-from suite.contract import RequestError
 from suite.findings import Finding
 from suite.plan import Plan
 from suite.preparation import Preparation
 from suite.progress import Reporter
 from suite.revisions import HERE, ROOT, Side
+from tasks.task import RequestError
 from tests.suite.command import assert_refused, tetragrad
 from tests.suite.test_timings import timing
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from suite.contract import Array
 from suite.convergence import Comparison, Spread, band, compare, read_curve, spread
+from tasks.task import Array
 
 EPOCHS = 16
 TRAIN = (2 * 0.8 ** np.arange(EPOCHS)).tolist()

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from suite import devices, ledger, records
-from suite.contract import RequestError
 from suite.environment import worker_environment
 from suite.launch import Ending, Event, launch
+from tasks.task import RequestError
 from tests.suite.command import assert_refused, tetragrad
 from tests.suite.examples import CELL, example_record
 

@@ -16,9 +16,9 @@ import backends
 import tasks
 from backends.numpy import fashion_mlp
 from suite import tracking
-from suite.contract import Array, Envelope
 from suite.equivalence import Finding, Verdict, compare, trace
 from tasks import datasets
+from tasks.task import Array, Envelope
 from tests.suite.command import tetragrad
 from tests.tiny import tiny_task
 

@@ -13,10 +13,10 @@ import pytest
 
 import backends.numpy
 from suite import ledger, rates
-from suite.contract import Array, Precision, State
 from suite.launch import WORKER, Event, launch
 from suite.ledger import differences
 from suite.records import Record
+from tasks.task import Array, Precision, State
 from tests.suite.examples import CELL, example_record
 
 AS_USUAL = {

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from backends.numpy import fashion_mlp
 from suite.clock import PHASES, Clock
-from suite.contract import SGD, Array, Chunk, Heatmap, State, Tree
 from suite.curves import draw_curves
 from suite.statistics import median_interval
 from suite.training import Diverged, Training
+from tasks.optimizers import SGD
+from tasks.task import Array, Chunk, Heatmap, State, Tree
 from tests.backends.programs import assert_same
 from tests.suite.examples import example_record
 from tests.tiny import STEPS, tiny_task

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from suite import records, timings
-from suite.contract import RequestError
 from suite.moving import bring_home
 from suite.timings import Contestant, Timing
+from tasks.task import RequestError
 from tests.suite.examples import CELL, example_record
 
 TIMING = Timing(

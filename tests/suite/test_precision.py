@@ -16,9 +16,10 @@ import pytest
 
 import backends
 import tasks
+from backends.program import Unavailable
 from suite import ledger, records
-from suite.contract import Precision, Unavailable
 from tasks import rounding
+from tasks.task import Precision
 from tests.backends import fake_cupy
 from tests.suite.command import tetragrad
 

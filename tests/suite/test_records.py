@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from suite import records
-from suite.contract import RequestError
 from suite.records import Cell, Record
+from tasks.task import RequestError
 from tests.suite.examples import CELL, example_record
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from suite import records, report, timings
-from suite.contract import RequestError
 from suite.report import content, exports, ledger
 from suite.report.document import Entry, Report
 from suite.report.looks import look
+from tasks.task import RequestError
 from tests.suite import reported
 from tests.suite.reported import MODES, record
 

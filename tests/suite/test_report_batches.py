@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from suite import report, timings
-from suite.contract import RequestError
 from suite.records import Record
 from suite.report import Files, words
 from suite.report.charts import by_batch
 from suite.report.content import build
+from tasks.task import RequestError
 from tests.suite import reported
 from tests.suite.reported import SESSION, TIMED, at_batches, record
 

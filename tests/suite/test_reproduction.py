@@ -17,12 +17,12 @@ from mlflow import MlflowClient
 import backends
 import tasks
 from suite import records, reproduction, tracking
-from suite.contract import RequestError
 from suite.records import Cell, Record
 from suite.reproduction import Rerun, require_rerunnable
 from suite.specification import about
 from suite.together import new_record, train_untimed
 from suite.tracking import Tracker
+from tasks.task import RequestError
 from tests.suite.command import assert_refused, tetragrad
 from tests.suite.examples import CELL, example_record
 from tests.tiny import tiny_task

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from suite import records, timings
-from suite.contract import RequestError
 from suite.statistics import settled
 from suite.timings import Contestant, Timing
+from tasks.task import RequestError
 
 
 def timing(*seconds: list[float]) -> Timing:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import tasks
-from suite.contract import Array, Chunk, Task, Tree
 from tasks import autoencoder, clustering
 from tasks.autoencoder import PROFILES, Autoencoder, JointAutoencoder, SpectralConfig, parameters
+from tasks.task import Array, Chunk, Task, Tree
 from tests.tasks.tiny_autoencoder import (
     BATCH,
     CLUSTERS,

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from suite.contract import Array, RequestError
 from tasks.datasets import cache
 from tasks.datasets.cache import cached
+from tasks.task import Array, RequestError
 
 ARRAYS = {"ids": np.arange(1000, dtype=np.int32), "labels": np.array([[0.5, 1]])}
 

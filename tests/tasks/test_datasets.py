@@ -16,10 +16,10 @@ from typing import ClassVar
 
 import pytest
 
-from suite.contract import RequestError
 from tasks import datasets
 from tasks.datasets import downloads
 from tasks.datasets.sources import SOURCES, File, Source
+from tasks.task import RequestError
 
 GOOD = b"the official bytes " * 10_000
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite.contract import Array
 from tasks import drawings
 from tasks.datasets.omniglot import DRAWINGS, RUN_CHARACTERS, RUNS, SIDE, Omniglot, scribbles
 from tasks.drawings import CELL, SMALL, shrink
+from tasks.task import Array
 
 seeds = st.integers(0, 2**32 - 1)
 NO_SHIFT = np.zeros((1, 2))

@@ -7,9 +7,9 @@ import pytest
 from scipy.special import log_softmax
 
 import tasks
-from suite.contract import RequestError
 from tasks.datasets import fashion_mnist
 from tasks.fashion_mlp import PROFILES, FashionMLP
+from tasks.task import RequestError
 from tests.tiny import BATCH, STEPS, tiny_task
 
 

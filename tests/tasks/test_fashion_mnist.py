@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from suite.contract import Array, RequestError
 from tasks import datasets
 from tasks.datasets import fashion_mnist
+from tasks.task import Array, RequestError
 
 
 def encode(values: Array) -> bytes:

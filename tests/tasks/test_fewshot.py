@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import tasks
-from suite.contract import Array, Cosine
 from tasks import fewshot
 from tasks.datasets import omniglot
+from tasks.optimizers import Cosine
+from tasks.task import Array
 from tests.tasks.tiny_fewshot import (
     ALPHABETS,
     CHARACTERS,

@@ -21,8 +21,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite.contract import RequestError
 from tasks.datasets import fashion_mnist, imdb, multi30k, omniglot, tiny_shakespeare
+from tasks.task import RequestError
 from tests.tasks.test_fashion_mnist import encode
 from tests.tasks.test_imdb import TEXTS
 from tests.tasks.test_imdb import archive as reviews

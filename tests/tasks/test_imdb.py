@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite.contract import RequestError
 from tasks import datasets
 from tasks.datasets import imdb
+from tasks.task import RequestError
 
 TEXTS = {
     "aclImdb/train/pos/0_9.txt": "A good, GOOD film!<br /><br />It's 10/10",

@@ -10,9 +10,9 @@ import pytest
 from scipy.special import log_expit
 
 import tasks
-from suite.contract import Array, Chunk
 from tasks.datasets import imdb
 from tasks.imdb_text import VARIANTS, BagConfig, BagOfWords, config
+from tasks.task import Array, Chunk
 from tests.tasks.tiny_imdb_text import BATCH, REVIEWS, STEPS, tiny_data, tiny_task
 
 

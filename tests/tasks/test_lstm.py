@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import tasks
-from suite.contract import Array, Chunk, Tree
 from tasks.datasets import tiny_shakespeare
 from tasks.lstm import LSTM, PROFILES
+from tasks.task import Array, Chunk, Tree
 from tests.tasks.tiny_lstm import HIDDEN, STEPS, STREAMS, UNROLL, tiny_task
 
 

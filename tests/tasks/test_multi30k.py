@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite.contract import RequestError
 from tasks import datasets
 from tasks.datasets import multi30k
 from tasks.datasets.multi30k import PAD, PAIRS, SPECIAL, UNKNOWN, WORDS, decode, encode, tokens
+from tasks.task import RequestError
 
 
 def test_words_are_letters_together_and_marks_alone() -> None:

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from suite.contract import Array, RequestError
 from tasks import datasets
 from tasks.datasets import omniglot
+from tasks.task import Array, RequestError
 
 ARCHIVE = "images_background_small1"
 

@@ -9,7 +9,7 @@ import pytest
 
 import tasks
 from suite import timings
-from suite.contract import RequestError
+from tasks.task import RequestError
 from tests.suite.command import assert_refused, tetragrad
 
 ABLE = [

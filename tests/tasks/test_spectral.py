@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite.contract import Array
 from tasks.spectral import normalized_similarity
+from tasks.task import Array
 
 
 def written_out(points: Array, neighbours: int) -> Array:

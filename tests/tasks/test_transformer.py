@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import tasks
-from suite.contract import Array, Chunk, Predict, Tree
 from tasks.datasets import multi30k
 from tasks.datasets.multi30k import BOS, EOS, PAD, UNKNOWN
+from tasks.task import Array, Chunk, Predict, Tree
 from tasks.transformer import PROFILES, Transformer, config
 from tests.tasks.tiny_transformer import BATCH, ENGLISH, STEPS, tiny_task
 

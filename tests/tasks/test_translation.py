@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from suite.contract import Array, Chunk, Tree
 from tasks import translation
 from tasks.datasets.multi30k import EOS, PAD
+from tasks.task import Array, Chunk, Tree
 
 WORDS, LIMIT = 7, 4  # three words that can be written, besides those that are special
 

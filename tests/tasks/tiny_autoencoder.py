@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from suite.contract import Array, Provenance
 from tasks.autoencoder import Autoencoder, AutoencoderConfig, JointAutoencoder, JointConfig
+from tasks.task import Array, Provenance
 
 INPUTS, CODE, BATCH, STEPS, CLUSTERS = 12, 3, 8, 6, 4
 TRAIN, TEST = BATCH * STEPS + 5, 20  # the last incomplete batch is dropped

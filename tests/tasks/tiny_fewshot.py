@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from suite.contract import Adam, Array, Cosine, Leaf, Provenance
 from tasks.fewshot import Fewshot, Siamese, SiameseConfig, Triplet, TripletConfig
+from tasks.optimizers import Adam, Cosine
+from tasks.task import Array, Leaf, Provenance
 
 SIDE = 9  # 9, 5, 3, 2, 1: odd and even sides
 ALPHABETS = (3, 4)

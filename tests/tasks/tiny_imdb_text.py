@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from suite.contract import Provenance
 from tasks.datasets.imdb import IMDB, UNKNOWN
 from tasks.imdb_text import VARIANTS, BagConfig, BagOfWords, Embedding
+from tasks.task import Provenance
 
 REVIEWS = {"train": 27, "test": 10}
 BATCH, STEPS = 8, 3

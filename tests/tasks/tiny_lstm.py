@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from suite.contract import Adam, Linear, Provenance
 from tasks.datasets.tiny_shakespeare import TinyShakespeare
 from tasks.lstm import LSTM, LSTMConfig
+from tasks.optimizers import Adam, Linear
+from tasks.task import Provenance
 
 STREAMS, UNROLL, HIDDEN, STEPS = 3, 5, 4, 6
 OPTIMIZER = Adam(1e-2, beta1=0.9, beta2=0.999, epsilon=1e-8, schedule=Linear(2 * STEPS), clip=1.0)

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from suite.contract import Adam, Array, Linear, Provenance
 from tasks.datasets.multi30k import SPECIAL, Multi30k
+from tasks.optimizers import Adam, Linear
+from tasks.task import Array, Provenance
 from tasks.transformer import Transformer, TransformerConfig
 
 BATCH, STEPS = 3, 8

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from suite.contract import Array
+from tasks.task import Array
 
 
 def prepare(chunk: Mapping[str, Array], params: Mapping[str, Array]) -> Callable[[], object]:

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from suite.contract import Tree
+from tasks.task import Tree
 
 LR, RHO, EPS = 1e-3, 0.9, 1e-7
 

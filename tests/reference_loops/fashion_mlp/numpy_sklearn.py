@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.neural_network import MLPClassifier
 
-from suite.contract import Tree
+from tasks.task import Tree
 
 
 def prepare(chunk: Tree, params: Tree) -> Callable[[], object]:

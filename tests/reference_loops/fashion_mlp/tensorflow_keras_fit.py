@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import keras
 
-from suite.contract import Tree
+from tasks.task import Tree
 
 
 def prepare(chunk: Tree, params: Tree) -> Callable[[], object]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from suite.contract import Tree
+from tasks.task import Tree
 
 LR, RHO, EPS = 1e-3, 0.9, 1e-7
 

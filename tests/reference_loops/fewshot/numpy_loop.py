@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from suite.contract import Array
+from tasks.task import Array
 
 LR, BETA1, BETA2, EPS = 2e-3, 0.9, 0.999, 1e-8
 SAME = 96

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from suite.contract import Array
+from tasks.task import Array
 
 SAME = 96
 

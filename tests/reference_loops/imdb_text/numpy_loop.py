@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.sparse import csr_array
 
-from suite.contract import Array, Tree
+from tasks.task import Array, Tree
 
 LR, RHO, EPS = 1e-3, 0.9, 1e-7
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from suite.contract import Tree
+from tasks.task import Tree
 
 LR, RHO, EPS = 1e-3, 0.9, 1e-7
 

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from suite.contract import Tree
+from tasks.task import Tree
 
 LR, BETA1, BETA2, EPS, CLIP = 1e-2, 0.9, 0.999, 1e-8, 1.0
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from suite.contract import Tree
+from tasks.task import Tree
 
 
 def prepare(chunk: Tree, params: Tree) -> Callable[[], object]:

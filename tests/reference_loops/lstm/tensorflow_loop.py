@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from suite.contract import Tree
+from tasks.task import Tree
 
 LR, BETA1, BETA2, EPS, CLIP = 1e-2, 0.9, 0.999, 1e-8, 1.0
 sigmoid_grad, tanh_grad = tf.raw_ops.SigmoidGrad, tf.raw_ops.TanhGrad

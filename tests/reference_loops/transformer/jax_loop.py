@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from suite.contract import Tree
+from tasks.task import Tree
 
 LR, WARMUP, TOTAL, BETA1, BETA2, EPS, CLIP = 2e-3, 200, 1800, 0.9, 0.98, 1e-9, 1.0
 WIDTH, LAYERS, HEADS, SMOOTHING, ROWS = 128, 2, 4, 0.1, 128

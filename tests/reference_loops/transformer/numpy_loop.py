@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from suite.contract import Array, Tree
+from tasks.task import Array, Tree
 
 PEAK, WARMUP, TOTAL, BETA1, BETA2, EPS, CLIP = 2e-3, 200, 1_800, 0.9, 0.98, 1e-9, 1.0
 LAYERS, HEADS, WIDTH, SMOOTHING = 2, 4, 128, 0.1

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from suite.contract import Tree
+from tasks.task import Tree
 
 LR, BETA1, BETA2, EPS, CLIP, WARMUP, TOTAL = 2e-3, 0.9, 0.98, 1e-9, 1.0, 200, 1800
 HEADS, LAYERS, SMOOTHING, NORM_EPS = 4, 2, 0.1, 1e-5

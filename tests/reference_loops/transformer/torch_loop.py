@@ -9,7 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from suite.contract import Tree
+from tasks.task import Tree
 
 LR, WARMUP, TOTAL, BETA1, BETA2, EPS, CLIP = 2e-3, 200, 1800, 0.9, 0.98, 1e-9, 1.0
 WIDTH, LAYERS, HEADS, SMOOTHING = 128, 2, 4, 0.1

@@ -1,7 +1,6 @@
-"""The contract between tasks, backends and the suite.
+"""A task: what is learned, free of frameworks, and the types that it is described in.
 
-A *task* says what is learned (data, constants, initial parameters, score); a *backend* says how
-it is computed. They meet in the types below and nowhere else. NumPy and the standard library only.
+NumPy and the standard library only.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
+from tasks.optimizers import Optimizer
+
 Array = np.ndarray[Any, np.dtype[Any]]
 Tree = Mapping[str, Array]
 """Arrays by canonical name, such as ``hidden.kernel``; kernels are (in, out)."""
-
 Chunk = Tree
 """The unit of training: arrays with leading axes (steps, batch, ...), of a few fixed shapes."""
-
 Precision = Literal["float32", "float64", "tf32", "bfloat16"]
 """What is computed in. ``tf32`` and ``bfloat16`` are float32 but for products of matrices and
 convolutions, whose factors are rounded to that; parameters are float32 (mixed precision)."""
@@ -33,10 +32,6 @@ def dtype_of(precision: Precision) -> str:
 
 class RequestError(Exception):
     """The request cannot be met. The message names the value at fault and the remedy."""
-
-
-class Unavailable(Exception):
-    """A backend or device is not there. The message says why and how to get it."""
 
 
 @dataclass(frozen=True)
@@ -74,96 +69,6 @@ class State:
 
         slots = {slot: cast(tree) for slot, tree in self.slots.items()}
         return State(cast(self.params), slots, cast(self.buffers), self.step)
-
-
-@dataclass(frozen=True)
-class SGD:
-    """Stochastic gradient descent: ``p <- p - learning_rate * g``."""
-
-    learning_rate: float
-    slots: ClassVar[tuple[str, ...]] = ()
-
-
-@dataclass(frozen=True)
-class RMSprop:
-    """RMSprop with epsilon inside the root, as in Keras 3.
-
-    ``v <- rho v + (1 - rho) g^2``;  ``p <- p - learning_rate * g / sqrt(v + epsilon)``
-    (Hinton, "Neural Networks for Machine Learning", lecture 6e, 2012; the place of epsilon differs
-    between frameworks and changes the loss by some 2% within ten steps).
-    """
-
-    learning_rate: float
-    rho: float
-    epsilon: float
-    slots: ClassVar[tuple[str, ...]] = ("v",)
-
-
-@dataclass(frozen=True)
-class Linear:
-    """A learning rate that rises linearly for ``warmup`` steps, then falls to 0 at ``total``."""
-
-    total: int
-    warmup: int = 0
-
-    def factor(self, step: Array) -> Array:
-        """What the rate is multiplied by after ``step`` updates, any shape."""
-        falling = (self.total - np.minimum(step, self.total)) / (self.total - self.warmup)
-        rising = (step + 1) / self.warmup if self.warmup else 1
-        return np.asarray(np.minimum(rising, falling))
-
-
-@dataclass(frozen=True)
-class Cosine:
-    """A learning rate that falls to 0 within ``total`` steps along half a cosine.
-
-    Loshchilov & Hutter, "SGDR", 2017, equation 5, without restarts.
-    """
-
-    total: int
-
-    def factor(self, step: Array) -> Array:
-        """What the rate is multiplied by after ``step`` updates, any shape."""
-        return np.asarray((1 + np.cos(np.pi * np.minimum(step / self.total, 1))) / 2)
-
-
-@dataclass(frozen=True)
-class Adam:
-    """Adam, Kingma & Ba 2015, algorithm 1, after a clip of the gradients' global norm, if any.
-
-    ``g <- g min(1, clip / |g|)`` with ``|g|`` over all leaves (Pascanu et al. 2013, algorithm 1);
-    ``m <- beta1 m + (1 - beta1) g``;  ``v <- beta2 v + (1 - beta2) g^2``;
-    ``p <- p - rate m^ / (sqrt(v^) + epsilon)``
-    with ``m^ = m / (1 - beta1^t)``, ``v^ = v / (1 - beta2^t)``, t counted from 1.
-    """
-
-    learning_rate: float
-    beta1: float
-    beta2: float
-    epsilon: float
-    schedule: Linear | Cosine | None = None
-    clip: float | None = None
-    slots: ClassVar[tuple[str, ...]] = ("m", "v")
-
-    def rates(self, step: int, count: int) -> Array:
-        """The scheduled learning rates of ``count`` updates after ``step``, (count,) float64."""
-        steps = np.arange(step, step + count)
-        return self.learning_rate * (
-            self.schedule.factor(steps) if self.schedule else 1.0 + 0 * steps
-        )
-
-    def corrected(self, step: int, count: int) -> tuple[Array, Array]:
-        """Rates and epsilons (count,) into which the bias corrections have been drawn.
-
-        With them ``p <- p - rate' m / (sqrt(v) + epsilon')``, the form at the end of section 2 of
-        the paper. They are float64: in float32, ``1 - beta2^t`` loses half its digits.
-        """
-        t = np.arange(step, step + count) + 1.0
-        root = np.sqrt(1 - self.beta2**t)
-        return self.rates(step, count) * root / (1 - self.beta1**t), self.epsilon * root
-
-
-Optimizer = SGD | RMSprop | Adam
 
 
 @dataclass(frozen=True)
@@ -343,77 +248,3 @@ class Task(ABC):
     @abstractmethod
     def score(self, results: Iterable[tuple[Chunk, Tree]]) -> Mapping[str, float]:
         """Metrics from the test chunks and what ``Program.predict`` gave for each."""
-
-
-class Program(Protocol):
-    """One model, compiled, on one device.
-
-    ``backends.<backend>.<task>.build(task, state, seed)`` builds it: dropout at a step draws from
-    ``(seed, state.step)``, and there is none where ``seed`` is None, as in equivalence checks.
-    """
-
-    def place(self, chunk: Chunk) -> Any:
-        """Moves a chunk to the device, in the program's precision."""
-
-    def train(self, placed: Any) -> Array:
-        """One update per step; returns the losses (steps,). The device is idle on return."""
-
-    def predict(self, placed: Any) -> Tree:
-        """The model's outputs, each (steps, batch, ...), in evaluation mode. Changes nothing."""
-
-    def gradients(self, placed: Any) -> tuple[float, Tree]:
-        """Loss and gradients of the chunk's first step. Changes nothing."""
-
-    def device(self) -> str:
-        """Where the parameters lie that training has made, ``cpu`` or ``cuda:N``: as read."""
-
-    def compilations(self) -> int:
-        """How many programs have been compiled until now; 0 where nothing is compiled."""
-
-    def state(self) -> State:
-        """A copy of all that training changes."""
-
-    def restore(self, state: State) -> None:
-        """Takes over a copy of ``state``, in the program's precision."""
-
-
-class Backend(Protocol):
-    """A package ``backends.<backend>``; importing it loads no framework."""
-
-    FRAMEWORK: str
-    """Import name of the framework."""
-    MODES: tuple[str, ...]
-    """The ways in which it runs its programs, the default first: eager, compile, graph, ..."""
-
-    def available(self, mode: str = ...) -> str | None:
-        """None, or why the backend cannot be used here in ``mode`` and what to do."""
-
-    def environment(self, device: str, threads: int) -> Mapping[str, str]:
-        """What must stand in a worker's environment before the framework is imported.
-
-        ``device`` is ``cpu`` or ``cuda``, here and below: which card is no backend's matter.
-        """
-
-    def configure(self, device: str, threads: int, precision: Precision, mode: str = ...) -> None:
-        """Imports the framework and sets it up. Raises Unavailable if the device is not there."""
-
-    def describe(self) -> dict[str, Any]:
-        """After ``configure``: devices seen, thread counts in force, what it says of precision."""
-
-    def repeatable(self, device: str, threads: int) -> str | None:
-        """None where training again gives the same bits, or why it need not."""
-
-    def product(self, a: Array, b: Array) -> Array:
-        """The matrix product (n, o) of a (n, i) and b (i, o), computed as programs compute it."""
-
-    def multiplier(self, a: Array, b: Array) -> Callable[[], object]:
-        """Computes that product again and again, at the highest rate its precision allows.
-
-        The factors lie on the device, rounded already; a call returns once the product is there.
-        """
-
-    def start_device_clock(self) -> Callable[[], float] | None:
-        """Starts the device's own clock; what is returned stops it, for the seconds [s] it saw.
-
-        Stopping waits for all that was begun. None where the framework has no such clock.
-        """

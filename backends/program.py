@@ -1,0 +1,89 @@
+"""A backend: how a task is computed. What every backend's package and programs must offer.
+
+NumPy and the standard library only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from tasks.task import Array, Chunk, Precision, State, Tree
+
+
+class Unavailable(Exception):
+    """A backend or device is not there. The message says why and how to get it."""
+
+
+class Program(Protocol):
+    """One model, compiled, on one device.
+
+    ``backends.<backend>.<task>.build(task, state, seed)`` builds it: dropout at a step draws from
+    ``(seed, state.step)``, and there is none where ``seed`` is None, as in equivalence checks.
+    """
+
+    def place(self, chunk: Chunk) -> Any:
+        """Moves a chunk to the device, in the program's precision."""
+
+    def train(self, placed: Any) -> Array:
+        """One update per step; returns the losses (steps,). The device is idle on return."""
+
+    def predict(self, placed: Any) -> Tree:
+        """The model's outputs, each (steps, batch, ...), in evaluation mode. Changes nothing."""
+
+    def gradients(self, placed: Any) -> tuple[float, Tree]:
+        """Loss and gradients of the chunk's first step. Changes nothing."""
+
+    def device(self) -> str:
+        """Where the parameters lie that training has made, ``cpu`` or ``cuda:N``: as read."""
+
+    def compilations(self) -> int:
+        """How many programs have been compiled until now; 0 where nothing is compiled."""
+
+    def state(self) -> State:
+        """A copy of all that training changes."""
+
+    def restore(self, state: State) -> None:
+        """Takes over a copy of ``state``, in the program's precision."""
+
+
+class Backend(Protocol):
+    """A package ``backends.<backend>``; importing it loads no framework."""
+
+    FRAMEWORK: str
+    """Import name of the framework."""
+    MODES: tuple[str, ...]
+    """The ways in which it runs its programs, the default first: eager, compile, graph, ..."""
+
+    def available(self, mode: str = ...) -> str | None:
+        """None, or why the backend cannot be used here in ``mode`` and what to do."""
+
+    def environment(self, device: str, threads: int) -> Mapping[str, str]:
+        """What must stand in a worker's environment before the framework is imported.
+
+        ``device`` is ``cpu`` or ``cuda``, here and below: which card is no backend's matter.
+        """
+
+    def configure(self, device: str, threads: int, precision: Precision, mode: str = ...) -> None:
+        """Imports the framework and sets it up. Raises Unavailable if the device is not there."""
+
+    def describe(self) -> dict[str, Any]:
+        """After ``configure``: devices seen, thread counts in force, what it says of precision."""
+
+    def repeatable(self, device: str, threads: int) -> str | None:
+        """None where training again gives the same bits, or why it need not."""
+
+    def product(self, a: Array, b: Array) -> Array:
+        """The matrix product (n, o) of a (n, i) and b (i, o), computed as programs compute it."""
+
+    def multiplier(self, a: Array, b: Array) -> Callable[[], object]:
+        """Computes that product again and again, at the highest rate its precision allows.
+
+        The factors lie on the device, rounded already; a call returns once the product is there.
+        """
+
+    def start_device_clock(self) -> Callable[[], float] | None:
+        """Starts the device's own clock; what is returned stops it, for the seconds [s] it saw.
+
+        Stopping waits for all that was begun. None where the framework has no such clock.
+        """
