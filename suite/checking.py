@@ -10,13 +10,15 @@ import backends
 import tasks
 from suite import baselines, records
 from suite.baselines import FALSE_ALARMS, Baseline, Run
-from suite.equivalence import Verdict, Verifier
+from suite.cell import Cell
 from suite.findings import Finding, Findings
 from suite.plan import PRECISION
-from suite.progress import Reporter
-from suite.records import Cell, Record
+from suite.records import Record
+from suite.reporter import Reporter
 from suite.specification import differing
 from suite.together import new_record, train_untimed
+from suite.verdict import Verdict
+from suite.verifier import Verifier
 from tasks.task import DataSource, Envelope, RequestError, Task
 
 

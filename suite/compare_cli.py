@@ -11,10 +11,11 @@ import typer
 
 import backends
 import tasks
-from suite import devices, options, records, revisions
-from suite.comparison import THRESHOLD, compare
+from suite import comparison, devices, options, records, revisions
+from suite.comparison import THRESHOLD
 from suite.console import output
-from suite.findings import Findings, print_findings
+from suite.finding_lines import print_findings
+from suite.findings import Findings
 from suite.options import (
     RESULTS,
     BackendOption,
@@ -30,12 +31,12 @@ from suite.options import (
 )
 from suite.plan import Plan
 from suite.preparation import Preparation
-from suite.progress import Reporter
+from suite.progress import Terminal
 from suite.revisions import HERE, Side
 from tasks.task import RequestError
 
 
-def command(
+def compare(
     base: Annotated[
         str | None, typer.Argument(help="Git revision to compare with.", show_default=False)
     ] = None,
@@ -87,9 +88,9 @@ def command(
         timing_limit=limit,
     )
     records.require_writable(results)
-    with Reporter() as reporter, _sides(base, head, base_python) as (old, new):
+    with Terminal() as reporter, _sides(base, head, base_python) as (old, new):
         preparation = Preparation(plan, results, reporter, new)
-        found = compare(plan, old, new, threshold, preparation, reporter.busy)
+        found = comparison.compare(plan, old, new, threshold, preparation, reporter.busy)
     findings = Findings(f"{new.name} against {old.name}", tuple(found))
     print(findings.title)
     print_findings(findings.found, output())

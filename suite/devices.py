@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import re
-from collections.abc import Iterable
-from typing import Any
 
-import backends
-from suite.launch import Ending, Event, launch
-from suite.records import Cell
 from tasks.task import RequestError
 
 CPU, CUDA, AUTO = "cpu", "cuda", "auto"
@@ -32,30 +26,6 @@ def kind(device: str) -> str:
     return device.partition(":")[0]
 
 
-def chosen(backend: str, asked: str) -> str:
-    """Where a backend is to run: as ``asked``; of ``auto``, ``cuda`` if it has that."""
-    if asked != AUTO:
-        return asked
-    return CUDA if _has_cuda(backend) else CPU
-
-
-@functools.cache
-def _has_cuda(backend: str) -> bool:
-    return backends.load(backend).available() is None and probe(backend, CUDA)[0].outcome == "ok"
-
-
-def probe(backend: str, device: str) -> tuple[Ending, dict[str, Any]]:
-    """How a worker ended that only set a backend up for a device, and what it then read."""
-    seen: dict[str, Any] = {}
-
-    def on_event(event: Event) -> None:
-        seen.update(event.get("worker", {}))
-
-    mode = backends.load(backend).MODES[0]
-    cell = Cell("", None, backend, mode, device, "float32", 0, "", "generated", 1)
-    return launch(cell, "describe", on_event), seen
-
-
 def used(asked: str, found: str) -> str:
     """The device that a program used, ``cpu`` or ``cuda:N``, from where its arrays were ``found``.
 
@@ -65,18 +35,3 @@ def used(asked: str, found: str) -> str:
     if kind(found) != kind(asked):
         raise WrongDevice(f"asked for {asked}, but what was trained lies on {found}")
     return asked if ":" in asked else found
-
-
-def where(cells: Iterable[Cell]) -> str:
-    """The device of ``cells``; where they differ, each with its backends: ``cpu (numpy:eager)``."""
-    found: dict[str, dict[str, None]] = {}
-    for cell in cells:
-        found.setdefault(cell.device, {})[cell.backend_label] = None
-    if len(found) == 1:
-        return next(iter(found))
-    return ", ".join(f"{device} ({', '.join(names)})" for device, names in found.items())
-
-
-def computed(device: str, precision: str) -> str:
-    """Where and how a table's figures came about: the precision too, if it is not float32."""
-    return device if precision == "float32" else f"{device} · {precision}"

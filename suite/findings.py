@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
-
-from rich.console import Console
-from rich.markup import escape
 
 from suite.files import write_text
 from tasks.task import RequestError
@@ -109,11 +105,3 @@ def _plain(text: str) -> str:
 def _printable(text: str) -> str:
     """Without the characters that XML cannot have."""
     return "".join(c for c in text if c in "\t\n" or c >= " ")
-
-
-def print_findings(found: Sequence[Finding], console: Console) -> None:
-    """A line for each, those that failed in red."""
-    for finding in found:
-        line = f"{finding.name}: {finding.verdict} ({finding.reason})"
-        style = "red" if finding.passed is False else None
-        console.print(escape(line), highlight=False, soft_wrap=True, style=style)

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from suite import memory
+from suite.cell import Cell
 from suite.environment import worker_environment
-from suite.records import Cell
 
 Event = dict[str, Any]
 # -P: a folder called numpy or torch where the user stands must not be taken for the package

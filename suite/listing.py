@@ -10,7 +10,7 @@ from rich.markup import escape
 
 import backends
 import tasks
-from suite import devices
+from suite import devices, probe
 from suite.console import table as new_table
 
 
@@ -49,10 +49,10 @@ def _described(name: str) -> tuple[str, str, str | None]:
     if reason := backend.available():
         return "-", "-", reason
     missing = None
-    ending, seen = devices.probe(name, devices.CUDA)
+    ending, seen = probe.probe(name, devices.CUDA)
     if ending.outcome != "ok":
         missing = f"on {devices.CUDA}: {ending.reason}"
-        ending, seen = devices.probe(name, devices.CPU)
+        ending, seen = probe.probe(name, devices.CPU)
     if ending.outcome != "ok":
         return "-", "-", f"{ending.outcome}: {ending.reason}"
     distribution = importlib.metadata.packages_distributions()[backend.FRAMEWORK][0]

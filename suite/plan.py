@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import backends
 import tasks
-from suite import devices
-from suite.records import Cell
+from suite import probe
+from suite.cell import Cell
 from tasks.task import DataSource, Precision
 
 PRECISION: Precision = "float32"
@@ -56,7 +56,7 @@ def cells(plan: Plan, choice: tasks.Choice, seed: int, source: DataSource) -> It
             variant=choice[1],
             backend=backend,
             mode=mode,
-            device=devices.chosen(backend, plan.device),
+            device=probe.chosen(backend, plan.device),
             precision=plan.precision,
             seed=seed,
             profile=plan.profile,

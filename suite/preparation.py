@@ -8,13 +8,15 @@ from pathlib import Path
 
 import backends
 import tasks
+from suite.cell import Cell
 from suite.devices import CPU
-from suite.equivalence import ORACLE, Verdict, Verifier
 from suite.launch import Event, launch
 from suite.plan import Plan
-from suite.progress import Reporter
-from suite.records import Cell, Record
+from suite.records import Record
+from suite.reporter import Reporter
 from suite.revisions import HERE, Side
+from suite.verdict import ORACLE, Verdict
+from suite.verifier import Verifier
 from tasks import datasets
 from tasks.task import DataSource
 

@@ -9,11 +9,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from suite.records import Cell, Record
+from suite.cell import Cell
+from suite.records import Record
 
 
-class Reporter:
-    """Says what is going on while a session runs."""
+class Terminal:
+    """Shows what goes on while a session runs: a ``Reporter``."""
 
     def __init__(self) -> None:
         self.console = Console(stderr=True)
@@ -30,7 +31,7 @@ class Reporter:
         )
         self._current = self._bar.add_task("", total=None, note="")
 
-    def __enter__(self) -> Reporter:
+    def __enter__(self) -> Terminal:
         self._bar.start()
         return self
 

@@ -10,55 +10,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from suite.cell import Cell
 from suite.convergence import Reading, read_curve
 from suite.files import write_text
 from suite.statistics import median_interval
-from tasks import BATCH_SCALE
-from tasks.task import DataSource, Precision, RequestError
+from tasks.task import RequestError
 
 SCHEMA_VERSION = 1
 OUTCOMES = (*("ok", "diverged", "timeout", "crashed", "out-of-memory", "skipped", "interrupted"),)
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One training run to make: what, with what, where."""
-
-    task: str
-    variant: str | None
-    backend: str
-    mode: str
-    device: str
-    precision: Precision
-    seed: int
-    profile: str
-    data: DataSource
-    threads: int
-    early_stopping: int | None = None
-    """Epochs without a lower validation metric after which training ends; None: it does not."""
-    options: dict[str, str] = field(default_factory=dict)
-    """Constants of the task that were chosen, by name."""
-
-    @property
-    def task_label(self) -> str:
-        """The task as it is asked for: ``task`` or ``task:variant``."""
-        return f"{self.task}:{self.variant}" if self.variant else self.task
-
-    @property
-    def batch_scale(self) -> int:
-        """How many times as large batches are as those of the task."""
-        return int(self.options.get(BATCH_SCALE, 1))
-
-    @property
-    def backend_label(self) -> str:
-        """The backend as it is asked for: ``backend:mode``."""
-        return f"{self.backend}:{self.mode}"
-
-    @property
-    def label(self) -> str:
-        """A name for files, unique within a session."""
-        task = self.task_label.replace(":", "-")
-        return f"{task}-{self.backend}-{self.mode}-{self.device}-{self.precision}-seed{self.seed}"
 
 
 @dataclass

@@ -10,9 +10,11 @@ import typer
 import backends
 import tasks
 from suite import checking, comparison, options, records, revisions
+from suite.check_cli import cells_in, sources
 from suite.comparison import THRESHOLD
 from suite.console import output
-from suite.findings import Finding, Findings, print_findings
+from suite.finding_lines import print_findings
+from suite.findings import Finding, Findings
 from suite.options import (
     BASELINES,
     RESULTS,
@@ -24,11 +26,12 @@ from suite.options import (
     ResultsOption,
     TaskOption,
     TimeoutOption,
+    interruptible,
 )
 from suite.plan import Plan
 from suite.preparation import Preparation
-from suite.progress import Reporter
-from suite.regression_cli import cells_in, interruptible, sources
+from suite.progress import Terminal
+from suite.reporter import Reporter
 from suite.revisions import HERE, Side
 
 
@@ -70,7 +73,7 @@ def regress(
         timing_limit=limit,
     )
     records.require_writable(results)
-    with Reporter() as reporter, interruptible():
+    with Terminal() as reporter, interruptible():
         there = checking.find(folder, choices, profile, sources(choices, data, reporter))
         wanted = [(one, checking.cells_of(one, plan.backends, None)) for one in there]
         checked = checking.check(wanted, cells_in(results, timeout, reporter), profile)

@@ -17,9 +17,9 @@ import numpy as np
 import backends
 import tasks
 from suite import environment
+from suite.differences import Difference, words
 from suite.findings import Finding, Findings
 from suite.launch import Event
-from suite.ledger import Difference, words
 from suite.records import Record
 from suite.specification import about, differing, flat
 from suite.together import new_record, train_untimed

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 
 from suite import environment, records
-from suite.records import Cell, Record
+from suite.cell import Cell
+from suite.records import Record
 from suite.specification import about
 from tasks.task import Task
 

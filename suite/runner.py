@@ -11,11 +11,12 @@ from typing import Any
 
 import tasks
 from suite import checkpoints, records, resume, timings
+from suite.cell import Cell
 from suite.interrupts import Interrupts
 from suite.plan import Plan, cells
 from suite.preparation import Preparation
-from suite.progress import Reporter
-from suite.records import Cell, Record
+from suite.records import Record
+from suite.reporter import Reporter
 from suite.timings import Timing
 from suite.together import Together, new_record
 from suite.tracking import Tracker

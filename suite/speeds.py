@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from suite import ledger, timings
-from suite.ledger import Difference
+from suite import differences, timings
+from suite.differences import Difference
 from suite.records import Record
 from suite.timings import Timing
 
@@ -18,7 +18,7 @@ MARK = "*"
 def document(timing: Timing, found: Sequence[Record]) -> dict[str, Any]:
     """Rates and ratios by contestant; no ratio where one of the two is not verified."""
     verified = {c.name for c in timing.contestants if c.verified}
-    differing = ledger.differences(found)
+    differing = differences.differences(found)
 
     def interval(found: timings.Interval | None) -> dict[str, float] | None:
         return dict(zip(("median", "low", "high"), found, strict=True)) if found else None

@@ -8,19 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from suite import ledger, speeds, timings
-from suite.console import table as new_table
-from suite.devices import computed
+from suite import timings
 from suite.plan import Plan, cells, scaled
 from suite.preparation import Preparation
-from suite.progress import Reporter
 from suite.records import Record
+from suite.reporter import Reporter
 from suite.runner import new_session_id
 from suite.timings import Timing, titled
 from suite.together import Together, new_record
@@ -59,10 +52,10 @@ class Stopwatch:
 
     def of(self, title: str) -> list[Record]:
         """The records of the timing of that title that went well."""
-        return [r for r in self.records if _title(r) == title and r.outcome == "ok"]
+        return [r for r in self.records if title_of(r) == title and r.outcome == "ok"]
 
     def _time(self, todo: Sequence[Record]) -> None:
-        plan, title = self._plan, _title(todo[0])
+        plan, title = self._plan, title_of(todo[0])
         self._reporter.busy(f"timing {title}")
         together = Together(
             todo,
@@ -87,69 +80,6 @@ class Stopwatch:
         return 0 if ran and well and not self.not_written else 1
 
 
-def _title(record: Record) -> str:
+def title_of(record: Record) -> str:
     """What the timing is called that the record is of."""
     return titled(record.cell.task_label, record.cell.batch_scale)
-
-
-def document(watch: Stopwatch) -> dict[str, Any]:
-    """What ``time --json`` prints."""
-    return {
-        "session": watch.session,
-        "timings": {
-            title: speeds.document(timing, watch.of(title))
-            for title, timing in watch.timings.items()
-        },
-        "failures": [
-            {"task": _title(r), "backend": r.cell.backend, "mode": r.cell.mode}
-            | {"outcome": r.outcome, "reason": r.reason}
-            for r in watch.records
-            if r.outcome != "ok"
-        ],
-    }
-
-
-def print_timings(watch: Stopwatch, console: Console) -> None:
-    """A table for every task, fastest first, and what to bear in mind."""
-    for title, timing in watch.timings.items():
-        differing = ledger.differences(watch.of(title))
-        console.print(_table(timing, differing))
-        notes = [
-            f"{speeds.MARK} not the same for all, so compare with care: {d}" for d in differing
-        ]
-        notes += [f"noisy: {warning}" for warning in timing.warnings]
-        if timing.stopped == "limit":
-            notes.append("the time was over before every ratio was known to 2%: see --limit")
-        for note in notes:
-            console.print(escape(note), style="yellow", soft_wrap=True)
-    for record in watch.records:
-        if record.outcome != "ok":
-            cell = record.cell
-            text = f"{_title(record)} in {cell.backend_label} {record.outcome}: {record.reason}"
-            console.print(escape(text), style="yellow", soft_wrap=True)
-
-
-def _table(timing: Timing, differing: Sequence[ledger.Difference]) -> Table:
-    data = "real data" if timing.data == "real" else "GENERATED DATA, not the real data set"
-    threads = "1 thread" if timing.threads == 1 else f"{timing.threads} threads"
-    scaled = f" · batch x {timing.batch_scale}, throughput alone" if timing.batch_scale > 1 else ""
-    device = computed(timing.device, timing.precision)
-    title = f"{timing.label} · {timing.profile} · {device} · {threads} · {data}"
-    table = new_table(title + scaled)
-    table.add_column("backend", no_wrap=True)
-    for column in (timing.unit, "95%", speeds.heading(timing), "95% interval"):
-        table.add_column(column, justify="right")
-    table.add_column("of matmul peak", justify="right")
-    table.add_column("same model", justify="right")
-    rounds = len(timing.samples)
-    table.caption = f"{rounds} rounds, after {timing.warm_up_rounds} to warm up"
-    fastest_first = sorted(timing.contestants, key=lambda c: -timing.throughput(c.name)[0])
-    for one in fastest_first:
-        rate, error, ratio = speeds.speed(one.name, timing, one.verified)
-        _, low, high = timing.ratio(one.name, timing.base)
-        interval = "-" if ratio in ("-", "1") else f"{low:.3f} to {high:.3f}"
-        marked = ratio if ratio == "-" else ratio + speeds.mark(one.name, timing, differing)
-        peak = speeds.efficiency(one.name, timing, one.verified)
-        same = "yes" if one.verified else "NO"
-        table.add_row(one.name, rate, error, marked, interval, peak, same)
-    return table

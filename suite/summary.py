@@ -11,15 +11,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from suite import cards, ledger, records, speeds
+from suite import card_line, differences, records, speeds
+from suite.cell import computed, where
 from suite.console import table as new_table
 from suite.convergence import Comparison, compare, spread
-from suite.devices import computed, where
-from suite.equivalence import verdict_from
-from suite.ledger import Difference
+from suite.differences import Difference
 from suite.records import Record
 from suite.runner import Session
 from suite.timings import Timing
+from suite.verdict import verdict_from
 
 JSON_PHASES = ("import", "build", "compile", "transfer", "train", "evaluate")
 
@@ -76,14 +76,14 @@ def print_tables(session: Session, console: Console) -> None:
     """A comparison table for every task of the session, seeds taken together."""
     for found in _by_task(session.records):
         timing = session.timings.get(found[0].cell.task_label)
-        differing = ledger.differences([r for r in found if r.outcome == "ok"])
+        differing = differences.differences([r for r in found if r.outcome == "ok"])
         table = _table(found, timing, differing)
         console.print(table, width=_fitted(table, console), crop=False)
         for difference in differing:
             console.print(escape(speeds.caution(difference)), style="yellow", soft_wrap=True)
         for warning in timing.warnings if timing else ():
             console.print(escape(f"noisy: {warning}"), style="yellow", soft_wrap=True)
-        drawn = filter(None, map(cards.line, found))
+        drawn = filter(None, map(card_line.line, found))
         for line in (*_readings(found), *_to_target(found), *_compared(found), *drawn):
             console.print(escape(line), highlight=False, soft_wrap=True)
         for record in found:

@@ -32,8 +32,9 @@ from suite.options import (
     TrainingPrecision,
 )
 from suite.plan import Plan
-from suite.progress import Reporter
-from suite.stopwatch import Stopwatch, document, print_timings
+from suite.progress import Terminal
+from suite.stopwatch import Stopwatch
+from suite.timing_tables import document, print_timings
 
 
 def time(
@@ -81,7 +82,7 @@ def time(
     )
     scales = options.batch_scales(batch_scale, choices, plan.profile)
     records.require_writable(results)
-    with Reporter() as reporter:
+    with Terminal() as reporter:
         watch = Stopwatch(plan, results, reporter, scales)
         try:
             watch.run()

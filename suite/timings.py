@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from suite import records
-from suite.records import Cell
+from suite.cell import Cell
 from suite.statistics import median_interval, settled
 from tasks.task import RequestError
 

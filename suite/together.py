@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from suite import environment, timings
-from suite.devices import where
+from suite.cell import Cell, where
 from suite.launch import Ending, Event, Worker, launch_all
 from suite.noise import Watch
-from suite.records import Cell, Record
+from suite.records import Record
 from suite.timings import Contestant, Timing
 from suite.turns import Turns
 from tasks.scaling import batch_of

@@ -24,12 +24,12 @@ import numpy as np
 import backends
 import tasks
 from backends.program import Backend, Program, Unavailable
-from suite import cards, devices, ledger, memory, rates
+from suite import cards, devices, memory, probes, rates
+from suite.cell import Cell
 from suite.checkpoints import Checkpoints
 from suite.clock import Clock
-from suite.equivalence import trace
-from suite.records import Cell
 from suite.specification import about
+from suite.trace import trace
 from suite.training import Diverged, Send, Training
 from tasks.task import RequestError, State, Task, dtype_of
 
@@ -83,7 +83,7 @@ def _configure(cell: Cell, clock: Clock) -> Any:
 def _set_up(cell: Cell, backend: Backend) -> None:
     """Raises Unavailable if the device is not there, or does not compute in the precision."""
     backend.configure(devices.kind(cell.device), cell.threads, cell.precision, cell.mode)
-    ledger.require_products(backend, cell.precision)
+    probes.require_products(backend, cell.precision)
 
 
 def peak_memory() -> int:
@@ -97,7 +97,7 @@ def peak_memory() -> int:
 
 
 def _describe(cell: Cell) -> dict[str, Any]:
-    return ledger.facts(backends.load(cell.backend), dtype_of(cell.precision))
+    return probes.facts(backends.load(cell.backend), dtype_of(cell.precision))
 
 
 def _load(cell: Cell) -> Task:
@@ -157,7 +157,7 @@ def _after_training(
     """What the ledger holds only now."""
     seconds = clock.processor_seconds["train"], clock.seconds["train"]
     device = devices.used(cell.device, program.device())
-    found = {"device": device, **ledger.after_training(program.state(), *seconds)}
+    found = {"device": device, **probes.after_training(program.state(), *seconds)}
     if clock.device_share is not None:
         found["device_clock"] = clock.device_share
     if isinstance(clock, cards.MeteredClock):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from suite.cell import Cell
 from suite.convergence import Comparison, Reading
-from suite.equivalence import Finding
-from suite.ledger import Difference
-from suite.records import Cell
+from suite.differences import Difference
 from suite.report.batches import BatchLine
 from suite.report.exhibits import Attention, Texts
 from suite.report.ledger import Ledger
 from suite.report.measures import Interval, Point, Speed
+from suite.verdict import Finding
 
 
 @dataclass(frozen=True)

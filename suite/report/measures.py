@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from suite.ledger import Difference
+from suite.differences import Difference
 from suite.records import Record
 from suite.statistics import median_interval, ratio_interval
 from suite.timings import Contestant, Timing

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from suite.ledger import Difference
+from suite.differences import Difference
 from suite.records import Record
 from suite.report import measures, words
 from suite.report.document import Entry

@@ -14,8 +14,8 @@ from typing import Any
 
 import backends
 import tasks
+from suite.cell import Cell
 from suite.launch import WORKER, Event, Worker
-from suite.records import Cell
 from suite.statistics import median_interval
 from suite.turns import Turns
 from tasks import datasets

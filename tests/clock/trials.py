@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 
 import backends
 import tasks
-from suite.records import Cell, Record
+from suite.cell import Cell
+from suite.records import Record
 from suite.timings import Interval
 from suite.together import Together
 from tasks import datasets

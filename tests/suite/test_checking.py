@@ -15,10 +15,10 @@ import pytest
 from suite import checking, records
 from suite.baselines import FALSE_ALARMS
 from suite.checking import Result, judged
-from suite.equivalence import Finding as Compared
-from suite.equivalence import Verdict
 from suite.findings import Finding
 from suite.records import Record
+from suite.verdict import Finding as Compared
+from suite.verdict import Verdict
 from tasks.task import Envelope
 from tests.suite.command import assert_refused, tetragrad
 from tests.suite.examples import example_record

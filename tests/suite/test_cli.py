@@ -16,7 +16,7 @@ import pytest
 
 import backends
 from suite import records, timings
-from suite.equivalence import verdict_from
+from suite.verdict import verdict_from
 from tests.suite.command import assert_refused, start, tetragrad
 from tests.suite.test_records import unwritable
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from suite import devices, ledger, records
+from suite import devices, differences, records
+from suite.cell import where
 from suite.environment import worker_environment
 from suite.launch import Ending, Event, launch
 from tasks.task import RequestError
@@ -70,13 +71,13 @@ def test_what_was_used_is_what_was_read() -> None:
 
 def test_cells_on_several_devices_say_so() -> None:
     torch = replace(CELL, backend="torch", device="cuda")
-    assert devices.where([CELL, CELL]) == "cpu"
-    assert devices.where([CELL, torch]) == "cpu (numpy:eager), cuda (torch:eager)"
+    assert where([CELL, CELL]) == "cpu"
+    assert where([CELL, torch]) == "cpu (numpy:eager), cuda (torch:eager)"
     found = [
         replace(example_record(), cell=cell, worker={"device": device})
         for cell, device in ((CELL, "cpu"), (torch, "cuda:0"))
     ]
-    (difference,) = ledger.differences(found)
+    (difference,) = differences.differences(found)
     assert str(difference) == "device: cpu (numpy:eager); cuda:0 (torch:eager)"
 
 

@@ -16,7 +16,9 @@ import backends
 import tasks
 from backends.numpy import fashion_mlp
 from suite import tracking
-from suite.equivalence import Finding, Verdict, compare, trace
+from suite.equivalence import compare
+from suite.trace import trace
+from suite.verdict import Finding, Verdict
 from tasks import datasets
 from tasks.task import Array, Envelope
 from tests.suite.command import tetragrad

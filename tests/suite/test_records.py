@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from suite import records
-from suite.records import Cell, Record
+from suite.cell import Cell
+from suite.records import Record
 from tasks.task import RequestError
 from tests.suite.examples import CELL, example_record
 

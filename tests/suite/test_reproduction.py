@@ -17,7 +17,8 @@ from mlflow import MlflowClient
 import backends
 import tasks
 from suite import records, reproduction, tracking
-from suite.records import Cell, Record
+from suite.cell import Cell
+from suite.records import Record
 from suite.reproduction import Rerun, require_rerunnable
 from suite.specification import about
 from suite.together import new_record, train_untimed
