@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from suite.cell import Cell
-from suite.convergence import Comparison, Reading
-from suite.differences import Difference
+from suite.records.cell import Cell
+from suite.records.convergence import Comparison, Reading
+from suite.records.differences import Difference
+from suite.records.verdict import Finding
 from suite.report.batches import BatchLine
 from suite.report.exhibits import Attention, Texts
 from suite.report.ledger import Ledger
 from suite.report.measures import Interval, Point, Speed
-from suite.verdict import Finding
 
 
 @dataclass(frozen=True)

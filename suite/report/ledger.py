@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import backends
-from suite import differences
-from suite.cell import Cell
-from suite.records import Record
+from suite.records import differences
+from suite.records.cell import Cell
+from suite.records.record import Record
 from suite.report import words
 
 MAIN = (

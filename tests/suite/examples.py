@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from suite.cell import Cell
-from suite.records import Record
+from suite.records.cell import Cell
+from suite.records.record import Record
 
 CELL = Cell(
     task="fashion_mlp",

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from suite import card_line, cards
-from suite.clock import Clock
-from suite.launch import Ending, Event, Worker
+from suite.session.process import Ending, Event, Worker
+from suite.show import cards as card_line
+from suite.worker import cards
+from suite.worker.clock import Clock
 from tests.suite.examples import CELL, example_record
 from tests.suite.fake_nvml import pynvml
 
@@ -96,11 +97,11 @@ def on_a_card(folder: Path, device_seconds: float) -> tuple[Ending, list[Event]]
 import sys
 from tests.suite.fake_nvml import pynvml
 sys.modules["pynvml"] = pynvml()
-import backends.numpy, backends.numpy.engine, suite.worker
+import backends.numpy, backends.numpy.engine, suite.worker.main
 backends.numpy.configure = lambda *given: None
 backends.numpy.start_device_clock = lambda: lambda: {device_seconds}
 backends.numpy.engine.Program.device = lambda self: "cuda:0"
-suite.worker.main()
+suite.worker.main.main()
 """)
     cell = replace(CELL, device="cuda:2", profile="smoke")
     events: list[Event] = []

@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
-from suite import devices, differences, records
-from suite.cell import where
-from suite.environment import worker_environment
-from suite.launch import Ending, Event, launch
+from suite.records import differences
+from suite.records import record as records
+from suite.records.cell import where
+from suite.session.process import Ending, Event, launch
+from suite.system import devices
+from suite.system.environment import worker_environment
 from tasks.task import RequestError
 from tests.suite.command import assert_refused, tetragrad
 from tests.suite.examples import CELL, example_record
@@ -82,9 +84,9 @@ def test_cells_on_several_devices_say_so() -> None:
 
 
 SILENT = """
-import backends.numpy, suite.worker
+import backends.numpy, suite.worker.main
 backends.numpy.configure = lambda *given: None
-suite.worker.main()
+suite.worker.main.main()
 """
 """A backend that computes on the CPU, whatever it is asked for."""
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import backends.numpy
-from suite import probes, rates
-from suite.differences import Difference, differences, readings
-from suite.launch import WORKER, Event, launch
-from suite.records import Record
+from suite.records.differences import Difference, differences, readings
+from suite.records.record import Record
+from suite.session.process import WORKER, Event, launch
+from suite.worker import probes, rates
 from tasks.task import Array, Precision, State
 from tests.suite.examples import CELL, example_record
 

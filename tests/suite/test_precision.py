@@ -17,7 +17,8 @@ import pytest
 import backends
 import tasks
 from backends.program import Unavailable
-from suite import probes, records
+from suite.records import record as records
+from suite.worker import probes
 from tasks import rounding
 from tasks.task import Precision
 from tests.backends import fake_cupy

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from suite import preparation
-from suite.cell import Cell
-from suite.launch import Ending
-from suite.plan import Plan
-from suite.progress import Terminal
+from suite.records.cell import Cell
+from suite.session import preparation
+from suite.session.plan import Plan
+from suite.session.process import Ending
+from suite.show.progress import Terminal
 from tests.suite.examples import CELL
 
 RATES = {"numpy": 1e9, "torch": 3e9, "tensorflow": 4e9, "jax": 2e9}
