@@ -73,10 +73,12 @@ class State:
 
 @dataclass(frozen=True)
 class Envelope:
-    """How far a backend may part from the float64 oracle, over ``steps`` training steps.
+    """How far a backend may differ from the float64 oracle, over ``steps`` training steps.
 
-    ``loss`` is relative, step by step; ``gradient`` and ``state`` are relative to the largest
-    entry of each leaf. Where rounding grows from step to step, ``loss`` may be stages instead:
+    ``loss`` is relative, step by step; ``gradient``, ``state`` and ``prediction`` are relative to
+    the largest entry of each leaf or output, where outputs are whole numbers the fraction of them
+    that differs. Predictions from the initial state are allowed as much as gradients, those after
+    the steps ``prediction``. Where rounding grows from step to step, ``loss`` may be stages instead:
     ``((10, 1e-6), (100, 1e-4))`` allows 1e-6 to step 10 and 1e-4 from there to step 100.
     """
 
@@ -84,6 +86,7 @@ class Envelope:
     loss: float | tuple[tuple[int, float], ...]
     gradient: float
     state: float
+    prediction: float = 1.0
 
     def loss_tolerances(self) -> Array:
         """What is allowed of the loss at every step, (steps,). ValueError if stages end early."""
