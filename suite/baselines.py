@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from suite import records
+from suite import environment, records
 from suite.records import Record
 from tasks.task import DataSource, Precision, RequestError
 
@@ -26,11 +26,6 @@ FALSE_ALARMS = 0.0025
 """The chance that a check of unchanged code raises an alarm: one of twenty checks does in 5%."""
 STEPS = (1, 2, 5, 10, 20, 50, 100)
 """Whose losses are kept, as far as a run goes."""
-COMPUTING = (
-    *("numpy", "scipy", "scikit-learn", "sacrebleu", "torch", "tensorflow", "tensorflow_cpu"),
-    *("keras", "jax", "jaxlib", "optax"),
-)
-"""Packages that a loss or a metric is computed by."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +72,7 @@ class Baseline:
     specification: dict[str, Any]
     provenance: dict[str, Any]
     packages: dict[str, str]
-    """Versions of those of COMPUTING."""
+    """Versions of those that losses and metrics depend on."""
     git: dict[str, Any]
     machine: dict[str, Any]
     runs: tuple[Run, ...]
@@ -158,16 +153,11 @@ def baseline_of(found: Sequence[Record], command: str) -> Baseline:
         made={"created": first.created, "session": first.session, "command": command},
         specification=first.specification,
         provenance=first.provenance,
-        packages=computing(first.packages),
+        packages=environment.computing(first.packages),
         git=first.git,
         machine=first.machine,
         runs=tuple(map(run_of, found)),
     )
-
-
-def computing(packages: Mapping[str, str]) -> dict[str, str]:
-    """The versions of those packages that numbers depend on."""
-    return {name: packages[name] for name in COMPUTING if name in packages}
 
 
 def path_of(folder: Path, label: str, profile: str, data: str) -> Path:

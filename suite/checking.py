@@ -8,7 +8,7 @@ from pathlib import Path
 
 import backends
 import tasks
-from suite import baselines, records
+from suite import baselines, environment, records
 from suite.baselines import FALSE_ALARMS, Baseline, Run
 from suite.equivalence import Verdict, Verifier
 from suite.findings import Finding, Findings
@@ -228,7 +228,7 @@ def _losses(baseline: Baseline, result: Result, place: str) -> Iterator[Finding]
     now = baselines.run_of(record)
     yield _at_steps(f"{place}: loss at step 1", then, now, envelope, ("1",))
     name = f"{place}: losses at fixed steps"
-    if baselines.computing(record.packages) != baseline.packages:
+    if environment.computing(record.packages) != baseline.packages:
         yield Finding(name, "not judged", "the baseline is of other versions", None)
     elif record.machine.get("cpu") != baseline.machine.get("cpu"):
         yield Finding(name, "not judged", "the baseline is of another processor", None)

@@ -36,7 +36,7 @@ def chosen(backend: str, asked: str) -> str:
     """Where a backend is to run: as ``asked``; of ``auto``, ``cuda`` if it has that."""
     if asked != AUTO:
         return asked
-    return CUDA if _has_cuda(backend) else CPU
+    return CUDA if CUDA in backends.load(backend).DEVICES and _has_cuda(backend) else CPU
 
 
 @functools.cache

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 import tasks
-from suite import records
+from suite import environment, records
 from suite.curves import draw_curves
 from suite.records import Record
 from suite.specification import flat
@@ -285,11 +285,7 @@ def _tags(record: Record) -> dict[str, str]:
         "python": str(record.machine.get("python")),
         "system": str(record.machine.get("system")),
         "threads.seen": str(record.worker.get("threads", {})),
-        **{
-            f"version.{name}": record.packages[name]
-            for name in ("numpy", "torch", "tensorflow", "tensorflow_cpu", "keras", "jax", "optax")
-            if name in record.packages
-        },
+        **{f"version.{k}": v for k, v in environment.computing(record.packages).items()},
     }
 
 

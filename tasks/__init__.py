@@ -44,6 +44,8 @@ is asked and shown, not what it is or how it is trained."""
 BATCH_SCALE = "batch_scale"
 """An option of every task whose batches can be larger, see ``tasks.scaling``: for timing alone."""
 NAMES = tuple(DATASETS)
+PACKAGES = ("numpy", "scipy", "scikit-learn", "sacrebleu")
+"""Distributions that tasks compute with, on whose versions metrics depend."""
 PROFILES = ("smoke", "quick", "full")
 ALL = "all"
 
