@@ -24,7 +24,6 @@ from suite.environment import at_once, machine, package_versions
 from suite.launch import Ending, Worker, launch_all
 from suite.records import Cell, write_json
 from suite.revisions import HERE, Side
-from tasks.rounding import envelope
 from tasks.task import Array, Chunk, DataSource, Envelope, Precision, Task, Tree
 
 ORACLE = "numpy"
@@ -232,7 +231,7 @@ class Verifier:
 
     def _jobs(self, choice: backends.Choice, precision: Precision) -> list[_Job]:
         """What a verdict takes: the trace, the oracle's, and for NumPy the central differences."""
-        steps = envelope(self._task, precision).steps
+        steps = self._task.envelopes[precision].steps
         own = _Job("trace", choice, precision, self._device, steps)
         found = []
         if own != self._of_oracle(own):
@@ -274,7 +273,7 @@ class Verifier:
         precision: Precision,
         done: Mapping[_Job, tuple[Tree, Ending]],
     ) -> Verdict:
-        allowed = envelope(self._task, precision)
+        allowed = self._task.envelopes[precision]
         found = {job: done[job] for job in self._jobs(choice, precision)}
         endings = [ending for _, ending in found.values()]
         ending = next((e for e in endings if e.outcome != "ok"), endings[0])

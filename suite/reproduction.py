@@ -23,7 +23,6 @@ from suite.ledger import Difference, words
 from suite.records import Record
 from suite.specification import about, differing, flat
 from suite.together import new_record, train_untimed
-from tasks.rounding import envelope
 from tasks.task import Array, RequestError, Task
 
 THERE, HERE = "the record", "here"
@@ -147,7 +146,8 @@ class Rerun:
 
     def _within_tolerance(self, then: Array, now: Array, parts: str) -> Finding:
         """Twice the envelope: each of the two runs may be as far from the oracle."""
-        allowed = 2 * envelope(self.task, self.record.cell.precision).loss_tolerances()[: then.size]
+        envelope = self.task.envelopes[self.record.cell.precision]
+        allowed = 2 * envelope.loss_tolerances()[: then.size]
         judged = len(allowed)
         errors = np.abs(then - now)[:judged] / np.maximum(np.abs(then[:judged]), 1e-300)
         rule = (

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import tasks
 from suite import environment, timings
 from suite.devices import where
 from suite.launch import Ending, Event, Worker, launch_all
@@ -19,7 +20,6 @@ from suite.noise import Watch
 from suite.records import Cell, Record
 from suite.timings import Contestant, Timing
 from suite.turns import Turns
-from tasks.scaling import batch_of
 
 
 class Together:
@@ -168,7 +168,7 @@ class Together:
                 wanted_base=self._base,
                 warnings=watch.warnings(contestants),
                 batch_scale=cell.batch_scale,
-                batch=batch_of(record.specification),
+                batch=tasks.config(cell.task, cell.profile, cell.variant, cell.options).batch,
             )
         )
 

@@ -14,7 +14,6 @@ from suite.console import table as new_table
 from suite.equivalence import Verdict, Verifier, Wanted
 from suite.progress import Reporter
 from tasks import datasets
-from tasks.rounding import envelope
 from tasks.task import Precision, Task
 
 QUANTITIES = ("initial loss", "gradient", "loss", "state")
@@ -55,7 +54,7 @@ def _skipped(
     task: Task, choice: backends.Choice, precision: Precision, reason: str | None, device: str
 ) -> Verdict:
     backend, mode = choice
-    steps = envelope(task, precision).steps
+    steps = task.envelopes[precision].steps
     return Verdict(task.label, backend, precision, steps, (), "skipped", reason, mode, device)
 
 
