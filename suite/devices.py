@@ -36,7 +36,7 @@ def chosen(backend: str, asked: str) -> str:
     """Where a backend is to run: as ``asked``; of ``auto``, ``cuda`` if it has that."""
     if asked != AUTO:
         return asked
-    return CUDA if CUDA in backends.load(backend).DEVICES and _has_cuda(backend) else CPU
+    return CUDA if _has_cuda(backend) else CPU
 
 
 @functools.cache
@@ -51,8 +51,11 @@ def probe(backend: str, device: str) -> tuple[Ending, dict[str, Any]]:
     def on_event(event: Event) -> None:
         seen.update(event.get("worker", {}))
 
-    mode = backends.load(backend).MODES[0]
-    cell = Cell("", None, backend, mode, device, "float32", 0, "", "generated", 1)
+    loaded = backends.load(backend)
+    if kind(device) not in loaded.DEVICES:
+        there = ", ".join(loaded.DEVICES)
+        return Ending("skipped", f"{loaded.TITLE} computes on {there} alone"), seen
+    cell = Cell("", None, backend, loaded.MODES[0], device, "float32", 0, "", "generated", 1)
     return launch(cell, "describe", on_event), seen
 
 
