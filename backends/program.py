@@ -50,8 +50,17 @@ class Program(Protocol):
 class Backend(Protocol):
     """A package ``backends.<backend>``; importing it loads no framework."""
 
+    TITLE: str
+    """How the framework is called in a text: ``PyTorch``."""
     FRAMEWORK: str
     """Import name of the framework."""
+    PACKAGES: tuple[str, ...]
+    """Distributions whose versions losses and metrics depend on, by any name they come under."""
+    ENVIRONMENT: tuple[str, ...]
+    """How the names of environment variables begin that steer the framework. A worker gets none of
+    them from its caller, whichever backend it runs."""
+    DEVICES: tuple[str, ...]
+    """Kinds of devices that it can compute on, where there is one: ``cpu``, ``cuda``."""
     MODES: tuple[str, ...]
     """The ways in which it runs its programs, the default first: eager, compile, graph, ..."""
 

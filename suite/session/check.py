@@ -24,6 +24,7 @@ from suite.session.race import train_untimed
 from suite.session.reporter import Reporter
 from suite.session.trajectory import Trajectories
 from suite.session.verifier import Verifier
+from suite.system import environment
 from tasks.task import DataSource, Envelope, RequestError, Task
 
 
@@ -244,7 +245,7 @@ def _losses(baseline: Baseline, result: Result, place: str) -> Iterator[Finding]
     now = baselines.run_of(record)
     yield _at_steps(f"{place}: loss at step 1", then, now, envelope, ("1",))
     name = f"{place}: losses at fixed steps"
-    if baselines.computing(record.packages) != baseline.packages:
+    if environment.computing(record.packages) != baseline.packages:
         yield Finding(name, "not judged", "the baseline is of other versions", None)
     elif record.machine.get("cpu") != baseline.machine.get("cpu"):
         yield Finding(name, "not judged", "the baseline is of another processor", None)

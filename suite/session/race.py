@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import tasks
 from suite.records import builder
 from suite.records import timing as timings
 from suite.records.cell import where
@@ -21,7 +22,6 @@ from suite.session.noise import Watch
 from suite.session.process import Ending, Worker, launch_all
 from suite.session.turns import Turns
 from suite.system import environment
-from tasks.scaling import batch_of
 
 
 class Race:
@@ -185,7 +185,9 @@ class Race:
                 contestants=contestants,
                 wanted_base=self._base,
                 warnings=watch.warnings(contestants),
-                batch=batch_of(record.specification),
+                batch=tasks.config(
+                    record.cell.task, record.cell.profile, record.cell.variant, record.cell.options
+                ).batch,
             )
         )
 

@@ -23,7 +23,6 @@ from suite.session.equivalence import CENTRAL_DIFFERENCES, compare, worst_leaf
 from suite.session.process import Ending, Worker, launch_all
 from suite.system.environment import at_once, machine, package_versions
 from suite.system.revisions import HERE, Side
-from tasks.rounding import envelope
 from tasks.task import DataSource, Envelope, Precision, Task, Tree
 
 EXACT: Precision = "float64"
@@ -102,7 +101,7 @@ class Verifier:
     def _jobs(self, choice: backends.Choice, precision: Precision) -> list[_Job]:
         """What a verdict takes: the trace, the oracle's, and for NumPy the central differences."""
         oracle = self._oracle_job()
-        steps = envelope(self.task, precision).steps
+        steps = self.task.envelopes[precision].steps
         own = _Job("trace", choice, precision, self._device, (steps,))
         jobs = []
         if replace(own, ends=oracle.ends) != oracle:
@@ -113,7 +112,7 @@ class Verifier:
 
     def _oracle_job(self) -> _Job:
         """The oracle's trace, long enough for every precision."""
-        steps = (envelope(self.task, precision).steps for precision in get_args(Precision))
+        steps = (self.task.envelopes[precision].steps for precision in get_args(Precision))
         ends = {anchors.STEPS, *steps}
         choice = backends.choices(ORACLE)[0]
         return _Job("trace", choice, "float64", "cpu", tuple(sorted(ends)))
@@ -147,7 +146,7 @@ class Verifier:
         done: Mapping[_Job, tuple[Tree, Ending]],
         doubt: str | None,
     ) -> Verdict:
-        allowed = envelope(self.task, precision)
+        allowed = self.task.envelopes[precision]
         found = {job: done[job] for job in self._jobs(choice, precision)}
         endings = [ending for _, ending in found.values()]
         ending = next((e for e in endings if e.outcome is not Outcome.OK), endings[0])
@@ -181,7 +180,7 @@ class Verifier:
 
     def _doubt(self, done: Mapping[_Job, tuple[Tree, Ending]]) -> str | None:
         """Why the oracle itself is in doubt: all others agree with each other and not with it."""
-        oracle, allowed = self._oracle_job(), envelope(self.task, EXACT)
+        oracle, allowed = self._oracle_job(), self.task.envelopes[EXACT]
         others = {
             job.choice[0]: tree
             for job, (tree, ending) in done.items()
