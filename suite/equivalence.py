@@ -94,8 +94,8 @@ def trace(task: Task, program: Program, seed: int, steps: int) -> dict[str, Arra
     ``initial loss`` is the loss that came with the gradients.
     """
     found: dict[str, Array] = {}
-    losses = []
-    for number, chunk in enumerate(_first_steps(task, seed, steps)):
+    losses: list[Array] = []
+    for number, chunk in enumerate(first_steps(task, seed, steps)):
         placed = program.place(chunk)
         if number == 0:
             loss, gradients = program.gradients(placed)
@@ -110,14 +110,16 @@ def trace(task: Task, program: Program, seed: int, steps: int) -> dict[str, Arra
     return found
 
 
-def _first_steps(task: Task, seed: int, steps: int) -> Iterator[Chunk]:
+def first_steps(task: Task, seed: int, steps: int, masks: bool = True) -> Iterator[Chunk]:
+    """Chunks of so many steps to compare backends on, with what dropout keeps if ``masks``."""
+    made = 0
     for chunk in task.verification_chunks(seed):
-        taken = min(steps, len(next(iter(chunk.values()))))
-        yield {name: a[:taken] for name, a in chunk.items()}
-        steps -= taken
-        if not steps:
+        taken = {name: a[: steps - made] for name, a in chunk.items()}
+        yield {**taken, **(task.dropout_masks(taken, seed, made) if masks else {})}
+        made += len(next(iter(taken.values())))
+        if made == steps:
             return
-    raise ValueError(f"an epoch of {task.name} is {steps} steps too short for its envelope")
+    raise ValueError(f"an epoch of {task.name} is {steps - made} steps too short for its envelope")
 
 
 def compare(found: Tree, oracle: Tree, envelope: Envelope) -> tuple[Finding, ...]:

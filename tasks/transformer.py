@@ -15,12 +15,13 @@ import numpy as np
 from tasks import operations, sentences, translation
 from tasks.datasets import multi30k
 from tasks.datasets.multi30k import BOS, EOS, PAD
-from tasks.encoder_decoder import parameters
+from tasks.encoder_decoder import dropout_layers, parameters
 from tasks.optimizers import Adam, Linear
 from tasks.task import (
     Array,
     Chunk,
     DataSource,
+    Dropout,
     Envelope,
     Heatmap,
     Precision,
@@ -222,6 +223,12 @@ class Transformer(Task):
         for chunk in self.chunks("train", seed):
             if chunk["source"].shape[2] in few:
                 yield {name: a[:, :pairs] for name, a in chunk.items()}
+
+    def dropouts(self, chunk: Chunk) -> Mapping[str, Dropout]:
+        c = self.config
+        real = {"encoder": chunk["source"] != PAD, "decoder": chunk["targets"] != PAD}
+        layers = dropout_layers(c.layers) if c.dropout else ()
+        return {name: Dropout(c.dropout, real[stack], c.width) for stack, name in layers}
 
     def narrow(self) -> Task:
         """``base`` has half a million ReLUs, of which some are near 0, and takes long besides."""
