@@ -35,7 +35,7 @@ ROUNDING: Mapping[Precision, float] = {
 }
 """Of the factor 1 / (1 - rate), relative."""
 SILENT = 1e-4
-"""Of outputs, relative: rounding that is not repeatable. Dropout changes them by some of its rate."""
+"""Of outputs, relative: rounding that is not repeatable. Dropout changes them by far more."""
 Build = Callable[[State, int | None], Program]
 """``build(state, seed)``"""
 Errors = dict[str, Array]
@@ -107,7 +107,7 @@ def _steps(task: Task, seed: int, count: int) -> Iterator[Chunk]:
 def _factors(task: Task, program: Program, initial: State, chunk: Chunk, step: int) -> Tree:
     """By layer the rows (positions, channels) of the real positions: what they are multiplied by.
 
-    A layer of which the program says nothing multiplies by 1; where rows cannot be told, the factors
+    A layer of which the program says nothing multiplies by 1; where rows cannot be told, factors
     are left as they are.
     """
     program.restore(replace(initial, step=step))

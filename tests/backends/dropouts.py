@@ -51,7 +51,7 @@ def traced(backend: str, label: str, slip: Slip | None = None) -> dict[str, Arra
     with planted(backend, slip):
         module = importlib.import_module(f"backends.{backend}.{task.name}")
         program = module.build(task, task.initial(SEED).astype("float64"), None)
-        return trace(task, program, SEED, STEPS)
+        return trace(task, program, SEED, (STEPS,))
 
 
 def examined(
