@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -108,20 +110,35 @@ def run(
             memory_limit=limit,
         )
     session = _run(plan, results, tracking_uri, resume)
-    _show(session, as_json)
+    _show(session, as_json, _browsing(results, tracking_uri))
+    if session.interrupted:
+        own = "" if results == RESULTS else f" --results {shlex.quote(str(results))}"
+        print(f"to go on: tetragrad run --resume {session.id}{own}", file=sys.stderr)
     if report and not (session.interrupted or session.not_written):
         files = write(results, [session.id], None, tracking_uri)
         print(f"report: {files.html}", file=sys.stderr if as_json else sys.stdout)
     raise typer.Exit(exit_code(session))
 
 
-def _show(session: Session, as_json: bool) -> None:
+def _browsing(results: Path, uri: str | None) -> str | None:
+    """The command that shows this session in MLflow; None if nothing was sent there."""
+    if uri == tracking.NONE:
+        return None
+    if uri == os.environ.get("MLFLOW_TRACKING_URI"):
+        uri = None  # browse reads it too, and there may be a password in it
+    asked = {"--results": results if results != RESULTS else None, "--tracking-uri": uri}
+    given = (f"{option} {shlex.quote(str(value))}" for option, value in asked.items() if value)
+    return " ".join(("tetragrad browse", *given))
+
+
+def _show(session: Session, as_json: bool, browsing: str | None) -> None:
     if as_json:
         print(json.dumps(summary.document(session), indent=1))
         return
     summary.print_tables(session, output())
     print(f"records: {session.results / 'records' / session.id}")
-    print("to see them in MLflow: tetragrad browse")
+    if browsing:
+        print(f"to see them in MLflow: {browsing}")
 
 
 def _run(plan: Plan, results: Path, uri: str | None, resumed: str | None) -> Session:

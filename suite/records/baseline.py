@@ -20,6 +20,7 @@ from suite.records import record as records
 from suite.records.cell import Conditions, conditions_from
 from suite.records.record import Record
 from suite.system import environment
+from suite.system.files import because
 from tasks.task import RequestError
 
 SCHEMA_VERSION = 2
@@ -175,9 +176,7 @@ def write(folder: Path, baseline: Baseline) -> Path:
     try:
         records.write_json(path, {**document, "summary": summary, "runs": runs})
     except OSError as error:
-        raise RequestError(
-            f"{path} cannot be written ({error.strerror}); give another folder with --baselines"
-        ) from None
+        raise RequestError(f"{path} cannot be written {because(error)} with --baselines") from None
     return path
 
 
@@ -196,7 +195,9 @@ def read(path: Path) -> Baseline:
         if source != data:
             raise ValueError(f"its data are {source}, not {data}")
         return found
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read {because(error)}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RequestError(
             f"{path} is not a baseline ({error}); make it anew with `tetragrad baseline update`"
         ) from None

@@ -73,6 +73,6 @@ def hear(record: Record, event: Event) -> None:
 
 def end(record: Record, outcome: Outcome, reason: str | None, stderr: str = "") -> None:
     """Says how a cell ended; the end of what its worker printed is kept unless it went well."""
-    record.outcome, record.reason = outcome, reason
+    record.outcome, record.reason, record.ended = outcome, reason, now()
     if outcome is not Outcome.OK:
         record.stderr = stderr

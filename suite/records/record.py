@@ -14,7 +14,7 @@ from suite.records.cell import Cell
 from suite.records.convergence import Reading, read_curve
 from suite.records.events import Outcome
 from suite.records.statistics import median_interval
-from suite.system.files import write_text
+from suite.system.files import because, write_text
 from tasks.task import RequestError
 
 SCHEMA_VERSION = 2
@@ -31,6 +31,8 @@ class Record:
     """When the cell began, UTC, ISO 8601."""
     outcome: Outcome = Outcome.OK
     reason: str | None = None
+    ended: str | None = None
+    """When it ended, UTC, ISO 8601; None in records of before this was kept."""
     verified: bool = False
     equivalence: dict[str, Any] | None = None
     """How the backend was verified: the findings, or why it was not."""
@@ -176,7 +178,7 @@ def write(results: Path, record: Record) -> Path:
     try:
         write_json(path, asdict(record))
     except OSError as error:
-        raise NotWritten(f"the record of {record.cell.label}: {error.strerror}") from None
+        raise NotWritten(f"the record of {record.cell.label} {because(error)}") from None
     return path
 
 
@@ -191,7 +193,9 @@ def read(path: Path) -> Record:
             "schema_version": SCHEMA_VERSION,
         }
         return Record(**{**document, **own})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read {because(error)}") from None
+    except (ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{path} is not a record ({error}); move it away") from None
 
 
@@ -224,6 +228,6 @@ def require_writable(results: Path) -> None:
             pass
     except OSError as error:
         raise RequestError(
-            f"the results folder {results.resolve()} cannot be written ({error.strerror}); "
-            "mend its permissions or give another with --results"
+            f"the results folder {results.resolve()} cannot be written {because(error)} with "
+            "--results"
         ) from None

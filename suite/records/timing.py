@@ -19,6 +19,7 @@ import numpy as np
 from suite.records import record as records
 from suite.records.cell import Conditions, conditions_from
 from suite.records.statistics import median_interval, settled
+from suite.system.files import because
 from tasks.task import RequestError
 
 SCHEMA_VERSION = 2
@@ -171,7 +172,7 @@ def write(results: Path, timing: Timing) -> Path:
     try:
         records.write_json(path, asdict(timing))
     except OSError as error:
-        raise records.NotWritten(f"the timing of {timing.title}: {error.strerror}") from None
+        raise records.NotWritten(f"the timing of {timing.title} {because(error)}") from None
     return path
 
 
@@ -184,7 +185,9 @@ def read(path: Path) -> Timing:
         own = {"conditions": conditions_from(document), "contestants": contestants}
         timing: Timing = _frozen(Timing, {**document, **own, "schema_version": SCHEMA_VERSION})
         return timing
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read {because(error)}") from None
+    except (ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{path} is not a timing ({error}); move it away") from None
 
 

@@ -60,6 +60,11 @@ class Verdict:
         return f"{self.backend}:{self.mode}"
 
     @property
+    def tested(self) -> bool:
+        """Whether there is anything to judge: the backend and its device are here."""
+        return self.outcome is not Outcome.SKIPPED
+
+    @property
     def verified(self) -> bool:
         """Whether the backend computes the same model."""
         return self.outcome is Outcome.OK and all(f.passed for f in self.findings)
@@ -104,4 +109,5 @@ def joined(own: Verdict, exact: Verdict) -> Verdict:
 def verdict_from(document: Mapping[str, Any]) -> Verdict:
     """The verdict that ``asdict`` made a document of."""
     findings = tuple(Deviation(**f) for f in document["findings"])
-    return Verdict(**{**document, "findings": findings})
+    outcome = Outcome(document["outcome"])
+    return Verdict(**{**document, "findings": findings, "outcome": outcome})

@@ -12,6 +12,7 @@ from suite.records import timing as timings
 from suite.records.record import Record
 from suite.records.timing import Timing
 from suite.report import content, exports, page
+from suite.system.files import because
 from suite.tracking.tracker import Tracker, TrackingError
 from tasks.task import RequestError
 
@@ -84,8 +85,7 @@ def write(
             path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise RequestError(
-            f"the report cannot be written to {folder.resolve()} ({error.strerror}); "
-            "give another folder with --output"
+            f"the report cannot be written to {folder.resolve()} {because(error)} with --output"
         ) from None
     return files
 

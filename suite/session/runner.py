@@ -80,7 +80,7 @@ class Runner:
             for choice in self._plan.choices
             for seed in self._plan.seeds
         ]
-        with Interrupts() as interrupts:
+        with Interrupts(self._reporter.say) as interrupts:
             try:
                 for number, group in enumerate(groups, 1):
                     self._run_group(group, f"[{number}/{len(groups)}]", interrupts)

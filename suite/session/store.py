@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from suite.records import record as records
 from suite.records.cell import Conditions
 from suite.session.plan import Plan
+from suite.system.files import because
 from tasks.task import RequestError
 
 SCHEMA_VERSION = 3
@@ -35,8 +36,7 @@ def write_plan(results: Path, session: str, plan: Plan) -> None:
         records.write_json(_path(results, session), document)
     except OSError as error:
         raise RequestError(
-            f"{_path(results, session)} cannot be written ({error.strerror}); make room, or give "
-            "another folder with --results"
+            f"{_path(results, session)} cannot be written {because(error)} with --results"
         ) from None
 
 

@@ -8,7 +8,6 @@ from itertools import groupby
 from rich.console import Console
 from rich.markup import escape
 
-from suite.records.events import Outcome
 from suite.records.verdict import Verdict
 from suite.show.console import table as new_table
 from suite.system import devices
@@ -27,8 +26,10 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     for task, own in groupby(verdicts, key=lambda verdict: verdict.task):
         _print_task(task, list(own), console)
     for verdict in verdicts:
-        if verdict.explanation:
-            name = f"{verdict.task} in {verdict.backend_label}, {verdict.precision}"
+        name = f"{verdict.task} in {verdict.backend_label}, {verdict.precision}"
+        if not verdict.tested:
+            console.print(escape(f"{name}: not tested: {verdict.reason}"), soft_wrap=True)
+        elif verdict.explanation:
             text = f"{name}: {verdict.explanation}"
             console.print(escape(text), style="red", soft_wrap=True)
 
@@ -69,4 +70,4 @@ def _share(verdict: Verdict) -> str:
 def _word(verdict: Verdict) -> str:
     if verdict.verified:
         return "same"
-    return "not tested" if verdict.outcome is Outcome.SKIPPED else "FAILED"
+    return "FAILED" if verdict.tested else "not tested"
