@@ -14,8 +14,7 @@ import tasks
 from tasks.task import Array, Chunk, Predict, State, Task, Tree
 from tasks.transformer import Transformer
 from tests.backends.conftest import Call
-from tests.tasks.tiny_autoencoder import tiny_joint
-from tests.tiny import tiny_task
+from tests.tasks.tiny import tiny
 
 CHOICES = tasks.choices(tasks.ALL)
 # the transformer's variants predict alike: a tiny one of each would be one program three times
@@ -33,16 +32,6 @@ Form = frozenset[tuple[str, np.dtype[np.generic], int]]
 
 def form(chunk: Chunk) -> Form:
     return frozenset((name, a.dtype, a.ndim) for name, a in chunk.items())
-
-
-def tiny(choice: tasks.Choice) -> Task:
-    name, variant = choice
-    if name == "fashion_mlp":
-        return tiny_task()
-    if variant == "joint":
-        return tiny_joint()  # as it begins: its centres are not found yet
-    task: Task = importlib.import_module(f"tests.tasks.tiny_{name}").tiny_task(variant)
-    return task
 
 
 def predictor(task: Task, state: State) -> Predict:
