@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import backends
-from suite.equivalence import compare, trace
+from suite.session.equivalence import compare
+from suite.worker.trace import trace
 from tasks.optimizers import Adam
 from tasks.task import Envelope
 from tests.backends.conftest import Call

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import backends
-from suite import records
-from suite.records import Record
+from suite.records import record as records
+from suite.records.record import Record
 from tests.suite.examples import CELL, example_record
 
 SESSION = "20260101-000000-abcd"
