@@ -73,10 +73,12 @@ class State:
 
 @dataclass(frozen=True)
 class Envelope:
-    """How far a backend may part from the float64 oracle, over ``steps`` training steps.
+    """How far a backend may differ from the float64 oracle, over ``steps`` training steps.
 
-    ``loss`` is relative, step by step; ``gradient`` and ``state`` are relative to the largest
-    entry of each leaf. Where rounding grows from step to step, ``loss`` may be stages instead:
+    ``loss`` is relative, step by step; ``gradient``, ``state`` and ``prediction`` are relative to
+    the largest entry of each leaf or output, where outputs are whole numbers the fraction of them
+    that differs. Predictions from the initial state are allowed as much as gradients, those after
+    the steps ``prediction``. Where rounding grows from step to step, ``loss`` may be stages:
     ``((10, 1e-6), (100, 1e-4))`` allows 1e-6 to step 10 and 1e-4 from there to step 100.
     """
 
@@ -84,6 +86,7 @@ class Envelope:
     loss: float | tuple[tuple[int, float], ...]
     gradient: float
     state: float
+    prediction: float = 1.0
 
     def loss_tolerances(self) -> Array:
         """What is allowed of the loss at every step, (steps,). ValueError if stages end early."""
@@ -231,6 +234,16 @@ class Task(ABC):
         """The task whose gradients are held against central differences: itself, or the same model
         with smaller constants, where it is too large for that."""
         return self
+
+    def evaluation_kinds(self) -> Iterator[tuple[str, Chunk]]:
+        """One chunk of every kind of batch that is handed to ``predict``, by the kind's name.
+
+        Kinds differ in which arrays they hold or in which of a model's paths they take, whether for
+        ``score``, ``adapt``, ``search`` or what is shown. On them predictions are compared: they
+        are cut to a few steps, samples or characters, and the same whenever they are asked for.
+        """
+        scored = next(iter(self.chunks("test")))
+        yield "scoring", {name: a[:2] for name, a in scored.items()}
 
     def shapes(self, seed: int) -> Iterator[Chunk]:
         """One training chunk of every shape there is: each has to be compiled."""

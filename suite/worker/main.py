@@ -195,15 +195,32 @@ def _turn(cell: Cell, program: Program, send: Send) -> bool:
 
 
 def trace_job(cell: Cell, send: Send, job: Job) -> None:
-    """Writes the equivalence trace of ``job["steps"]`` steps to the file ``job["output"]``."""
+    """Writes the equivalence trace to each of ``job["ends"]`` to the file ``job["output"]``."""
     module = _configure(cell, Clock())
     task = _load(cell)
     initial = task.initial(cell.seed).astype(dtype_of(cell.precision))
     # no seed, no dropout: its random numbers are each framework's own
     program = module.build(task, initial, None)
-    found = trace(task, program, cell.seed, job["steps"])
+    found = trace(task, program, cell.seed, job["ends"])
     devices.used(cell.device, program.device())
     np.savez(job["output"], allow_pickle=False, **found)
+
+
+def first_losses(cell: Cell, send: Send, job: Job) -> None:
+    """Writes the losses of the first ``job["steps"]`` steps of a cell's own training.
+
+    None with dropout: its random numbers are each framework's own.
+    """
+    module = _configure(cell, Clock())
+    task = _load(cell)
+    chunk = next(task.chunks("train", cell.seed))
+    losses = np.empty(0)
+    if not task.dropout_masks(chunk, cell.seed, 0):
+        initial = task.initial(cell.seed).astype(dtype_of(cell.precision))
+        program = module.build(task, initial, None)
+        first = {name: a[: job["steps"]] for name, a in chunk.items()}
+        losses = program.train(program.place(first))
+    np.savez(job["output"], allow_pickle=False, losses=losses)
 
 
 def gradient_check(cell: Cell, send: Send, job: Job) -> None:
@@ -240,6 +257,7 @@ JOBS = {
     "train": train,
     "time": time_alone,
     "trace": trace_job,
+    "first_losses": first_losses,
     "gradient_check": gradient_check,
     "describe": describe,
     "machine": machine,
