@@ -19,7 +19,8 @@ class Program(Protocol):
     """One model, compiled, on one device.
 
     ``backends.<backend>.<task>.build(task, state, seed)`` builds it: dropout at a step draws from
-    ``(seed, state.step)``, and there is none where ``seed`` is None, as in equivalence checks.
+    ``(seed, state.step)``, and there is none where ``seed`` is None. Where a training batch has
+    masks, ``dropout/<layer>``, they say instead what a layer keeps: so in equivalence checks.
     """
 
     def place(self, chunk: Chunk) -> Any:
@@ -33,6 +34,13 @@ class Program(Protocol):
 
     def gradients(self, placed: Any) -> tuple[float, Tree]:
         """Loss and gradients of the chunk's first step. Changes nothing."""
+
+    def dropout(self, placed: Any) -> Tree:
+        """By dropout layer, the factors of its input's entries in the chunk's first step.
+
+        As the step computes them: (batch, ..., channels), or a row (channels,) for every position,
+        padding included or left out. A layer that drops nothing may be missing. Changes nothing.
+        """
 
     def device(self) -> str:
         """Where the parameters lie that training has made, ``cpu`` or ``cuda:N``: as read."""

@@ -20,9 +20,11 @@ from tasks.datasets import imdb
 from tasks.initializers import glorot_uniform, ones, uniform, zeros
 from tasks.optimizers import Adam, RMSprop
 from tasks.task import (
+    MASK,
     Array,
     Chunk,
     DataSource,
+    Dropout,
     Envelope,
     Leaf,
     Precision,
@@ -262,6 +264,10 @@ class BagOfWords(_Reviews):
             reviews[step, :total] = np.repeat(np.arange(batch), lengths)
         return {"words": words, "offsets": offsets, "reviews": reviews}
 
+    def dropouts(self, chunk: Chunk) -> Mapping[str, Dropout]:
+        dropped = _dropout(self.config.dropout, chunk, self.config.hidden)
+        return {"bag": dropped, "hidden": dropped} if self.config.dropout else {}
+
     def operations(self, chunk: Chunk) -> float:
         """Per word (no padding) 2 h, per review 6 (h^2 + h), 4 per penalised weight; the update."""
         h, updated = self.config.hidden, operations.update(self.optimizer, self.params)
@@ -273,11 +279,16 @@ class BagOfWords(_Reviews):
     def excerpt(self, batch: Tree) -> Tree:
         count = batch["offsets"][8]
         return {
+            **{name: a[:8] for name, a in batch.items() if name.startswith(MASK)},
             "words": batch["words"][:count],
             "offsets": batch["offsets"][:9],
             "reviews": batch["reviews"][:count],
             "labels": batch["labels"][:8],
         }
+
+
+def _dropout(rate: float, chunk: Chunk, channels: int) -> Dropout:
+    return Dropout(rate, np.ones(chunk["labels"].shape, bool), channels)
 
 
 def _distinct(words: Array) -> Array:
@@ -336,6 +347,9 @@ class Embedding(_Reviews):
 
     def _inputs(self, split: str, rows: Array) -> Chunk:
         return {"words": self._words[split][rows]}
+
+    def dropouts(self, chunk: Chunk) -> Mapping[str, Dropout]:
+        return {"embedding": _dropout(self.config.dropout, chunk, self.config.channels)}
 
     def operations(self, chunk: Chunk) -> float:
         """Per word c comparisons, per review 6 (c h + h), with c channels. Mostly the update."""

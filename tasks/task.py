@@ -23,6 +23,8 @@ Precision = Literal["float32", "float64", "tf32", "bfloat16"]
 """What is computed in. ``tf32`` and ``bfloat16`` are float32 but for products of matrices and
 convolutions, whose factors are rounded to that; parameters are float32 (mixed precision)."""
 DataSource = Literal["real", "generated"]
+MASK = "dropout/"
+"""Followed by a dropout layer's name: what that layer keeps, among the arrays of a batch."""
 
 
 def dtype_of(precision: Precision) -> str:
@@ -69,6 +71,24 @@ class State:
 
         slots = {slot: cast(tree) for slot, tree in self.slots.items()}
         return State(cast(self.params), slots, cast(self.buffers), self.step)
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """A layer that drops at ``rate`` from the ``channels`` entries of every position.
+
+    ``real`` (steps, batch, ...) tells a chunk's positions from its padding. It does not matter
+    what is dropped from padding.
+    """
+
+    rate: float
+    real: Array
+    channels: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what it drops from in a chunk: (steps, batch, ..., channels)."""
+        return (*self.real.shape, self.channels)
 
 
 @dataclass(frozen=True)
@@ -222,6 +242,27 @@ class Task(ABC):
     def verification_chunks(self, seed: int) -> Iterator[Chunk]:
         """The training chunks on which backends are compared; every term of the loss is in them."""
         return self.chunks("train", seed)
+
+    def dropouts(self, chunk: Chunk) -> Mapping[str, Dropout]:
+        """The model's dropout layers by name, in the order of the model; none by default."""
+        return {}
+
+    def dropout_masks(self, chunk: Chunk, seed: int, step: int) -> Chunk:
+        """What every dropout layer keeps in the steps of ``chunk``, the first of which is ``step``.
+
+        Boolean arrays (steps, batch, ..., channels) by ``dropout/<layer>``, drawn from (seed, step,
+        layer): with them in the batch, dropout is the same bits for every backend.
+        """
+        masks = {}
+        for number, (layer, dropout) in enumerate(self.dropouts(chunk).items()):
+            kept = np.empty(dropout.shape, bool)
+            for place, row in enumerate(kept, step):
+                # no other stream of the suite has this spawn_key
+                sequence = np.random.SeedSequence(seed, spawn_key=(2, place, number))
+                drawn = np.random.default_rng(sequence).random(row.shape, np.float32)
+                np.greater_equal(drawn, dropout.rate, out=row)
+            masks[f"{MASK}{layer}"] = kept
+        return masks
 
     def excerpt(self, batch: Tree) -> Tree:
         """A batch of few samples out of ``batch``, for central differences.

@@ -15,12 +15,13 @@ import numpy as np
 from tasks import operations, scaling, sentences, translation
 from tasks.datasets import multi30k
 from tasks.datasets.multi30k import BOS, EOS, PAD
-from tasks.encoder_decoder import parameters
+from tasks.encoder_decoder import dropout_layers, parameters
 from tasks.optimizers import Adam, Linear
 from tasks.task import (
     Array,
     Chunk,
     DataSource,
+    Dropout,
     Envelope,
     Heatmap,
     Precision,
@@ -236,6 +237,12 @@ class Transformer(Task):
         pairs = self.config.validation_pairs
         german, english = (a["val"][:pairs] for a in (self._data.german, self._data.english))
         return translation.kinds(self.config, german, english, len(self._data.vocabularies[1]))
+
+    def dropouts(self, chunk: Chunk) -> Mapping[str, Dropout]:
+        c = self.config
+        real = {"encoder": chunk["source"] != PAD, "decoder": chunk["targets"] != PAD}
+        layers = dropout_layers(c.layers) if c.dropout else ()
+        return {name: Dropout(c.dropout, real[stack], c.width) for stack, name in layers}
 
     def narrow(self) -> Task:
         """``base`` has half a million ReLUs, of which some are near 0, and takes long besides."""

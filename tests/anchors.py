@@ -17,6 +17,7 @@ from suite.records.record import write_json
 from suite.system.environment import git_revision, package_versions
 from suite.worker.trace import trace
 from tasks import datasets
+from tasks.task import DataSource
 
 
 def main() -> None:
@@ -27,7 +28,7 @@ def main() -> None:
             make(name, variant, source)
 
 
-def make(name: str, variant: str | None, source: tasks.DataSource) -> None:
+def make(name: str, variant: str | None, source: DataSource) -> None:
     """Writes one anchor."""
     task = tasks.load(name, "full", source, variant)
     module = importlib.import_module(f"backends.torch.{name}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -186,10 +186,10 @@ def read(path: Path) -> Baseline:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         records.require_readable(path, document["schema_version"], SCHEMA_VERSION)
-        own = {f.name: document[f.name] for f in fields(Baseline) if f.name in document}
-        own["conditions"] = conditions_from(document.get("conditions", document))
-        runs = tuple(Run(**run) for run in own.pop("runs"))
-        found = Baseline(**{**own, "runs": runs, "schema_version": SCHEMA_VERSION})
+        del document["summary"]
+        runs = tuple(Run(**run) for run in document["runs"])
+        own = {"conditions": conditions_from(document), "runs": runs}
+        found = Baseline(**{**document, **own, "schema_version": SCHEMA_VERSION})
         if not runs or not found.names:
             raise ValueError("it has no runs")
         source, data = found.provenance["source"], found.conditions.data

@@ -9,7 +9,8 @@ import backends
 from suite.records.cell import Cell
 from suite.records.events import Described, Event, Outcome
 from suite.session.process import Ending, launch
-from suite.system.devices import AUTO, CPU, CUDA, kind
+from suite.system import devices
+from suite.system.devices import AUTO, CPU, CUDA
 
 
 def chosen(backend: str, asked: str) -> str:
@@ -35,7 +36,7 @@ def probe(backend: str, device: str) -> tuple[Ending, dict[str, Any]]:
             seen.update(event.worker)
 
     loaded = backends.load(backend)
-    if kind(device) not in loaded.DEVICES:
+    if devices.kind(device) not in loaded.DEVICES:
         there = ", ".join(loaded.DEVICES)
         return Ending(Outcome.SKIPPED, f"{loaded.TITLE} computes on {there} alone"), seen
     cell = Cell(backend=backend, mode=loaded.MODES[0], device=device, data="generated")

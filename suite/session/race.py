@@ -173,8 +173,6 @@ class Race:
         _, record, own = found[0]
         place = where(record.cell for _, record, _ in found)
         conditions = dataclasses.replace(record.cell.shared, device=place)
-        own_task = (conditions.task, conditions.profile, conditions.variant)
-        constants = tasks.config(*own_task, conditions.options)
         return timings.trimmed(
             Timing(
                 record.session,
@@ -187,7 +185,9 @@ class Race:
                 contestants=contestants,
                 wanted_base=self._base,
                 warnings=watch.warnings(contestants),
-                batch=constants.batch,
+                batch=tasks.config(
+                    record.cell.task, record.cell.profile, record.cell.variant, record.cell.options
+                ).batch,
             )
         )
 

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from suite.session.equivalence import CENTRAL_DIFFERENCES, compare, worst_leaf
 from suite.session.process import Ending, Worker, launch_all
 from suite.system.environment import at_once, machine, package_versions
 from suite.system.revisions import HERE, Side
+from suite.worker.dropout import dropout_finding
 from tasks.task import DataSource, Envelope, Precision, Task, Tree
 
 EXACT: Precision = "float64"
@@ -32,7 +34,7 @@ Wanted = tuple[backends.Choice, Precision]
 @dataclass(frozen=True)
 class _Job:
     """The work of a worker for a verdict: a ``trace`` to each of ``ends``, or a
-    ``gradient_check``."""
+    ``gradient_check`` or the statistics of ``dropout``."""
 
     kind: str
     choice: backends.Choice
@@ -107,7 +109,14 @@ class Verifier:
             jobs += [oracle, own]
         if choice[0] == ORACLE:
             jobs.append(_Job("gradient_check", choice, "float64", "cpu"))
+        if self._drops_out:
+            jobs.append(_Job("dropout", choice, precision, self._device))
         return jobs
+
+    @cached_property
+    def _drops_out(self) -> bool:
+        chunks = self.task.verification_chunks(self.task.verification_seed)
+        return bool(self.task.dropouts(next(chunks)))
 
     def _oracle_job(self) -> _Job:
         """The oracle's trace, long enough for every precision."""
@@ -156,6 +165,8 @@ class Verifier:
                 oracle, candidate = traces
                 findings += compare(candidate, oracle, allowed)
             for job, (errors, _) in found.items():
+                if job.kind == "dropout":
+                    findings += (dropout_finding(errors),)
                 if job.kind == "gradient_check":
                     by_leaf = {leaf: float(error) for leaf, error in errors.items()}
                     findings += (worst_leaf("central differences", by_leaf, CENTRAL_DIFFERENCES),)

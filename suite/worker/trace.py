@@ -25,7 +25,7 @@ def trace(task: Task, program: Program, seed: int, ends: Sequence[int]) -> dict[
     noted: dict[str, Array] = _predictions(task, program, 0)
     losses: list[Array] = []
     for begin, end in pairwise((0, *ends)):
-        for chunk in _steps(task, seed, begin, end):
+        for chunk in steps_between(task, seed, begin, end):
             placed = program.place(chunk)
             if not losses:
                 loss, gradients = program.gradients(placed)
@@ -53,14 +53,18 @@ def _predictions(task: Task, program: Program, end: int) -> dict[str, Array]:
     }
 
 
-def _steps(task: Task, seed: int, begin: int, end: int) -> Iterator[Chunk]:
-    """The chunks of the proof from step ``begin`` to step ``end``, cut where need be."""
+def steps_between(
+    task: Task, seed: int, begin: int, end: int, masks: bool = True
+) -> Iterator[Chunk]:
+    """The chunks of the proof from step ``begin`` to step ``end``, with ``masks`` of dropout."""
     first = 0
     for chunk in task.verification_chunks(seed):
         last = first + len(next(iter(chunk.values())))
         part = slice(max(begin - first, 0), min(end, last) - first)
         if part.start < part.stop:
-            yield {name: a[part] for name, a in chunk.items()}
+            taken = {name: a[part] for name, a in chunk.items()}
+            drawn = task.dropout_masks(taken, seed, first + part.start) if masks else {}
+            yield {**taken, **drawn}
         first = last
         if first >= end:
             return

@@ -28,7 +28,7 @@ def results(backend: str, variant: str) -> dict[str, Any]:
     module = importlib.import_module(f"backends.{backend}.fewshot")
     program = module.build(task, task.initial(SEED).astype("float64"), SEED)
     outputs = program.predict(program.place(next(task.chunks("test"))))
-    return {"trace": trace(task, program, SEED, ENVELOPE.steps), "outputs": dict(outputs)}
+    return {"trace": trace(task, program, SEED, (ENVELOPE.steps,)), "outputs": dict(outputs)}
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,8 +26,8 @@ ASKED = ("--profile", "smoke", "--data", "generated", "--limit", "0")
 @pytest.mark.parametrize("profile", tasks.PROFILES)
 def test_the_constants_fit(choice: tasks.Choice, profile: str) -> None:
     name, variant = choice
-    plain = tasks.config(name, profile, variant)
-    large = tasks.config(name, profile, variant, {tasks.BATCH_SCALE: "2"})
+    plain: Any = tasks.config(name, profile, variant)
+    large: Any = tasks.config(name, profile, variant, {tasks.BATCH_SCALE: "2"})
     assert large != plain
     assert 1 <= large.chunk_steps <= plain.chunk_steps
 
