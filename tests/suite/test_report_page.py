@@ -121,6 +121,12 @@ class TestPage:
             assert f"backends/{backend}/fashion_mlp.py" in text
         assert "sources of this task" in Seen(page(tmp_path, [record("numpy", task="../x")])).text
 
+    def test_there_may_be_any_number_of_backends(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(backends, "NAMES", 2 * backends.NAMES)
+        assert "8 implementations" in Seen(page(tmp_path, [record("numpy")])).text
+
     def test_records_with_next_to_nothing_in_them(self, tmp_path: Path) -> None:
         bare = records.Record(SESSION, record("numpy").cell, "2026-01-01T00:00:00.000+00:00")
         assert "unknown" in page(tmp_path, [bare])
