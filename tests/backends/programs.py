@@ -131,3 +131,21 @@ def names_of_an_unknown_layer(backend: str) -> list[str]:
 
     model = keras.Sequential([keras.Input((3,)), keras.layers.PReLU()])
     return [name for name, _ in layers.parameters(model)]
+
+
+def trained_twice(
+    backend: str, state: State, optimizer: Optimizer
+) -> tuple[Array, State, list[int]]:
+    """Losses and state after an epoch, and what had been compiled after one chunk and at the end.
+
+    The program stands at the end where it began: it goes on from a state that it is given.
+    """
+    program = build(backend, state, optimizer)
+    before = program.compilations()
+    placed = [program.place(chunk) for chunk in tiny_task(optimizer).chunks("train", SEED)]
+    program.train(placed[0])
+    counts = [program.compilations() - before]
+    program.restore(state)
+    losses = np.concatenate([program.train(chunk) for chunk in placed])
+    counts.append(program.compilations() - before)
+    return losses, program.state(), counts

@@ -13,7 +13,7 @@ from backends.numpy import autoencoder, layers
 from backends.numpy.central_differences import of_loss, relative_error
 from tasks.task import Array, State, Tree
 from tests.backends.conftest import Call
-from tests.backends.test_numpy_gradients import TOLERANCE, layer, seeds, sizes
+from tests.backends.differences import TOLERANCE, layer, seeds, sizes
 from tests.tasks.tiny_autoencoder import tiny_task
 
 VARIANTS = ("joint", "plain", "spectral")

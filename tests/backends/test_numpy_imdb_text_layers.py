@@ -13,7 +13,7 @@ from backends.numpy.central_differences import of_loss, relative_error
 from suite.equivalence import compare, trace
 from tasks.imdb_text import VARIANTS
 from tasks.task import Array, Envelope
-from tests.backends.test_numpy_gradients import TOLERANCE, layer, seeds, sizes
+from tests.backends.differences import TOLERANCE, layer, seeds, sizes
 from tests.tasks.tiny_imdb_text import tiny_task
 
 

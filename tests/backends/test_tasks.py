@@ -9,68 +9,22 @@ import pytest
 
 import backends
 import tasks
-from tasks.task import Array, Chunk, Precision, State, Task
 from tests.backends.conftest import Call
 from tests.backends.programs import assert_same
+from tests.backends.tiny_tasks import (
+    CHOICES,
+    SEED,
+    initial,
+    tiny,
+    train,
+    training_chunks,
+    what_looking_changes,
+)
 
-SEED = 3
-# transformer:base is the transformer with other constants, and a tiny one of it the same
-LEFT_OUT = (("fashion_mlp", None), ("transformer", "base"))
-CHOICES = [choice for choice in tasks.choices(tasks.ALL) if choice not in LEFT_OUT]
 pytestmark = pytest.mark.parametrize(
     "choice", CHOICES, ids=[":".join(filter(None, choice)) for choice in CHOICES]
 )
 in_every_backend = pytest.mark.parametrize("backend", backends.NAMES)
-
-
-def tiny(choice: tasks.Choice) -> Task:
-    name, variant = choice
-    task: Task = importlib.import_module(f"tests.tasks.tiny_{name}").tiny_task(variant)
-    return task
-
-
-def training_chunks(task: Task) -> list[Chunk]:
-    """Two epochs, so that there are several chunks."""
-    return [chunk for epoch in range(2) for chunk in task.chunks("train", SEED, epoch)]
-
-
-def initial(choice: tasks.Choice, precision: Precision) -> State:
-    return tiny(choice).initial(SEED).astype(precision)
-
-
-def train(
-    backend: str,
-    choice: tasks.Choice,
-    state: State,
-    chunks: list[Chunk],
-    dropout_seed: int | None,
-) -> tuple[Array, State]:
-    """The losses of ``chunks`` from ``state``, and what follows."""
-    task = tiny(choice)
-    module = importlib.import_module(f"backends.{backend}.{choice[0]}")
-    program = module.build(task, task.initial(SEED).astype(state.dtype), dropout_seed)
-    program.restore(state)
-    losses = [program.train(program.place(chunk)) for chunk in chunks]
-    return np.concatenate([*losses, []]), program.state()
-
-
-def what_looking_changes(
-    backend: str, choice: tasks.Choice, state: State
-) -> tuple[State, State, bool]:
-    """The state before and after asking for gradients and outputs, and whether these repeat."""
-    task = tiny(choice)
-    program = importlib.import_module(f"backends.{backend}.{choice[0]}").build(task, state, SEED)
-    placed, test = (program.place(next(task.chunks(s, SEED))) for s in ("train", "test"))
-    before = program.state()
-    first, outputs = program.gradients(placed), program.predict(test)
-    after = program.state()
-    again, outputs_again = program.gradients(placed), program.predict(test)
-    same = first[0] == again[0] and all(
-        np.array_equal(a[name], b[name])
-        for a, b in ((first[1], again[1]), (outputs, outputs_again))
-        for name in a
-    )
-    return before, after, same
 
 
 @in_every_backend

@@ -18,10 +18,9 @@ import backends.torch
 import tasks
 from backends.program import Unavailable
 from tasks.optimizers import Adam, Cosine, Optimizer
-from tests.backends import programs, test_tasks
+from tests.backends import programs, tiny_tasks
 from tests.backends.conftest import Call
 from tests.backends.programs import assert_same
-from tests.backends.test_modes import trained_twice
 from tests.tiny import RMSPROP
 
 Graph = Callable[..., Any]
@@ -58,8 +57,8 @@ def test_it_trains_as_numpy_does_and_captures_once(
     graph: Graph, call: Call, optimizer: Optimizer
 ) -> None:
     state = programs.initial(optimizer, "float64")
-    losses, end, counts = graph(trained_twice, state, optimizer)
-    expected, numpy_end, _ = call("numpy", "float64", trained_twice, state, optimizer)
+    losses, end, counts = graph(programs.trained_twice, state, optimizer)
+    expected, numpy_end, _ = call("numpy", "float64", programs.trained_twice, state, optimizer)
     np.testing.assert_allclose(losses, expected, rtol=1e-13)
     assert_same(end, numpy_end, 1e-13)
     assert counts == [1, 1]
@@ -67,22 +66,22 @@ def test_it_trains_as_numpy_does_and_captures_once(
 
 @pytest.mark.parametrize("choice", CHOICES, ids=[":".join(filter(None, c)) for c in CHOICES])
 def test_a_task_is_the_same_model(graph: Graph, call: Call, choice: tasks.Choice) -> None:
-    state = test_tasks.initial(choice, "float64")
-    chunks = test_tasks.training_chunks(test_tasks.tiny(choice))
-    losses, end = graph(test_tasks.train, choice, state, chunks, None)
+    state = tiny_tasks.initial(choice, "float64")
+    chunks = tiny_tasks.training_chunks(tiny_tasks.tiny(choice))
+    losses, end = graph(tiny_tasks.train, choice, state, chunks, None)
     given = (choice, state, chunks, None)
-    expected, numpy_end = call("numpy", "float64", test_tasks.train, *given)
+    expected, numpy_end = call("numpy", "float64", tiny_tasks.train, *given)
     np.testing.assert_allclose(losses, expected, rtol=1e-10)
     assert_same(end, numpy_end, 1e-8)
 
 
 def test_dropout_is_drawn_from_seed_and_step(graph: Graph, call: Call) -> None:
     choice = ("imdb_text", "bow_dropout")
-    state = test_tasks.initial(choice, "float64")
-    chunks = test_tasks.training_chunks(test_tasks.tiny(choice))
-    losses, _ = graph(test_tasks.train, choice, state, chunks, 1)
-    eager, _ = call("torch", "float64", test_tasks.train, choice, state, chunks, 1)
-    other, _ = graph(test_tasks.train, choice, state, chunks, 2)
+    state = tiny_tasks.initial(choice, "float64")
+    chunks = tiny_tasks.training_chunks(tiny_tasks.tiny(choice))
+    losses, _ = graph(tiny_tasks.train, choice, state, chunks, 1)
+    eager, _ = call("torch", "float64", tiny_tasks.train, choice, state, chunks, 1)
+    other, _ = graph(tiny_tasks.train, choice, state, chunks, 2)
     np.testing.assert_allclose(losses, eager, rtol=1e-10)
     assert not np.allclose(losses, other, rtol=1e-3)
 

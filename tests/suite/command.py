@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 TETRAGRAD = (sys.executable, "-P", "-m", "suite.cli")
 
@@ -52,3 +55,24 @@ def assert_refused(done: Any, *words: str) -> None:
     assert "Traceback" not in done.stderr
     for word in words:
         assert word in done.stderr
+
+
+def wait_for(process: Any, pattern: str) -> None:
+    """Reads standard error up to a line that matches."""
+    for line in process.stderr:
+        if re.search(pattern, line):
+            return
+    raise AssertionError(f"it ended without {pattern!r}")
+
+
+def workers(process: Any) -> list[psutil.Process]:
+    children = psutil.Process(process.pid).children(recursive=True)
+    return [p for p in children if "suite.worker" in p.cmdline()]
+
+
+def unwritable(tmp_path: Path) -> Path:
+    """A folder that this user cannot write to; root may write anywhere but under /proc."""
+    if os.geteuid() == 0:
+        return Path("/proc/results")
+    tmp_path.chmod(0o555)
+    return tmp_path

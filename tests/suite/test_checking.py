@@ -21,9 +21,8 @@ from suite.findings import Finding
 from suite.records import Record
 from tasks.task import Envelope
 from tests.suite.command import assert_refused, tetragrad
-from tests.suite.examples import example_record
-from tests.suite.test_baselines import example_baseline, example_runs
-from tests.suite.test_equivalence import plant
+from tests.suite.examples import example_baseline, example_record, example_runs
+from tests.suite.planting import plant
 
 PLACE = "fashion_mlp numpy:eager"
 SAME = Verdict("fashion_mlp", "numpy", "float32", 9, (Compared("loss", 1e-9, 1e-6, "", True),))

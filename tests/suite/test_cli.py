@@ -17,8 +17,7 @@ import pytest
 import backends
 from suite import records, timings
 from suite.equivalence import verdict_from
-from tests.suite.command import assert_refused, start, tetragrad
-from tests.suite.test_records import unwritable
+from tests.suite.command import assert_refused, start, tetragrad, unwritable, wait_for, workers
 
 CELL_KEYS = {
     *(
@@ -223,19 +222,6 @@ class TestRun:
             assert cell["outcome"] == "skipped"
             assert "has no device 'cuda'" in cell["reason"]
             assert not cell["verified"]
-
-
-def wait_for(process: Any, pattern: str) -> None:
-    """Reads standard error up to a line that matches."""
-    for line in process.stderr:
-        if re.search(pattern, line):
-            return
-    raise AssertionError(f"it ended without {pattern!r}")
-
-
-def workers(process: Any) -> list[psutil.Process]:
-    children = psutil.Process(process.pid).children(recursive=True)
-    return [p for p in children if "suite.worker" in p.cmdline()]
 
 
 LONG = ("run", *FASHION, "--profile", "full", "--seeds", "2", "--json", *GENERATED)

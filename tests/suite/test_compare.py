@@ -18,7 +18,7 @@ from suite.progress import Reporter
 from suite.revisions import HERE, ROOT, Side
 from tasks.task import RequestError
 from tests.suite.command import assert_refused, tetragrad
-from tests.suite.test_timings import timing
+from tests.suite.examples import example_timing
 
 PLAN = Plan(
     choices=(("fashion_mlp", None),),
@@ -137,7 +137,7 @@ def test_a_dropped_synchronisation_is_found(tmp_path: Path, preparation: Prepara
 def test_seconds_that_cannot_be_those_of_the_work(
     seconds: float, idle_load: float, why: str | None
 ) -> None:
-    found = replace(timing([seconds] * 5), operations=(1e9,) * 5, machine={"matmul": 4e10})
+    found = replace(example_timing([seconds] * 5), operations=(1e9,) * 5, machine={"matmul": 4e10})
     one = replace(found.contestants[0], idle_load=idle_load)
     assert unfinished(replace(found, contestants=(one,)), "numpy:eager") == why
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from suite.equivalence import Finding, Verdict, compare, trace
 from tasks import datasets
 from tasks.task import Array, Envelope
 from tests.suite.command import tetragrad
+from tests.suite.planting import plant
 from tests.tiny import tiny_task
 
 ROOT = Path(backends.__file__).parent.parent
@@ -197,16 +197,6 @@ def test_a_planted_error_is_caught_and_named(
     assert done.returncode == 1, done
     assert "FAILED" in done.stdout
     assert re.search(named, done.stdout)
-
-
-def plant(folder: Path, file: str, right: str, wrong: str) -> None:
-    """A copy of the program in ``folder`` with one error in it."""
-    for package in ("suite", "tasks", "backends"):
-        shutil.copytree(ROOT / package, folder / package)
-    target = folder / "backends" / file
-    source = target.read_text()
-    assert source.count(right) == 1
-    target.write_text(source.replace(right, wrong))
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's own

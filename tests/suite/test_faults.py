@@ -28,9 +28,8 @@ from suite import records, tracking
 from suite.launch import Worker
 from suite.records import Record
 from suite.tracking import COMPLETE_TAG, RECORD_TAG
-from tests.suite.command import assert_refused, start, tetragrad
+from tests.suite.command import assert_refused, start, tetragrad, wait_for
 from tests.suite.examples import CELL
-from tests.suite.test_cli import wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, not ours
 KILLS = int(os.environ.get("TETRAGRAD_KILLS", "3"))

@@ -17,8 +17,8 @@ from suite.records import Record
 from suite.tracking import Tracker
 from tests.suite import reported
 from tests.suite.command import tetragrad
+from tests.suite.pages import Seen
 from tests.suite.reported import HOSTILE, SESSION, failed, record, unverified
-from tests.suite.test_report_page import Seen
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, not ours
 LATER = "20260102-000000-abcd"

@@ -6,7 +6,6 @@ import csv
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from suite.report import Files, words
 from suite.tracking import Tracker
 from tests.suite import reported
 from tests.suite.command import assert_refused, tetragrad
+from tests.suite.pages import Seen
 from tests.suite.reported import HOSTILE, SESSION, record
 
 
@@ -31,27 +31,6 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Files:
     """A report with everything that there is in reports."""
     folder = tmp_path_factory.mktemp("full")
     return report.write(folder, reported.everything())
-
-
-class Seen(HTMLParser):
-    """The text of a page outside scripts and styles, and all its tags."""
-
-    def __init__(self, html: str):
-        super().__init__()
-        self.text, self._hidden = "", False
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self._hidden = tag in ("script", "style")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden = False
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.text += f" {' '.join(data.split())}"
 
 
 class TestPage:

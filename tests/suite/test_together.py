@@ -13,7 +13,7 @@ from suite import together
 from suite.launch import Worker
 from suite.together import Together
 from tests.suite.examples import CELL, example_record
-from tests.suite.test_turns import SCRIPT
+from tests.suite.scripts import SCRIPT
 
 GOES_ON = """
 done = {"numpy": 1, "torch": 3, "jax": 0}[job["cell"]["backend"]]

@@ -13,23 +13,8 @@ import pytest
 from suite.launch import Event, Worker
 from suite.turns import Turns
 from tests.suite.examples import CELL
+from tests.suite.scripts import SCRIPT
 
-SCRIPT = """
-import json, os, sys, time
-channel = os.fdopen(int(sys.argv[1]), "w", buffering=1)
-def send(**event): channel.write(json.dumps(event) + "\\n")
-job = json.loads(sys.stdin.readline())
-word = "go"
-def turn():
-    global word
-    send(event="waiting")
-    word = sys.stdin.readline().strip()
-    return word == "go"
-def work(name, seconds=.05):
-    send(event="begin", name=name, at=time.monotonic())
-    time.sleep(seconds)
-    send(event="end", name=name, at=time.monotonic())
-"""
 THREE_TURNS = """
 work("first")
 for _ in range(3):

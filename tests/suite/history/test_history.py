@@ -17,8 +17,8 @@ from suite.tracking import Tracker
 from tasks.task import RequestError
 from tests.suite.command import assert_refused, tetragrad
 from tests.suite.history.past import past, send, session
+from tests.suite.pages import Seen
 from tests.suite.reported import HOSTILE
-from tests.suite.test_report_page import Seen
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, not ours
 CHOICE = ("fashion_mlp", None)
