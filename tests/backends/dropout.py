@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-
 import numpy as np
 
 from tasks.datasets.imdb import IMDB
 from tasks.imdb_text import BagConfig, BagOfWords
 from tasks.task import Array, Provenance, State
+from tests.backends.programs import kept
 
 UNITS, RATE = 400, 0.3
 Masks = tuple[Array, Array]
@@ -47,8 +46,7 @@ def masks(backend: str, seed: int | None, steps: tuple[int, ...]) -> dict[int, M
     params = {name: np.zeros_like(leaf) for name, leaf in initial.params.items()}
     params["bag.bias"][:] = params["hidden.bias"][:] = 1
     params["output.kernel"][:] = 1e-3
-    module = importlib.import_module(f"backends.{backend}.imdb_text")
-    program = module.build(task, initial, seed)
+    program = kept(backend, "one review a step", task, initial, seed)
     placed = program.place(next(task.chunks("train")))
     found = {}
     for step in steps:

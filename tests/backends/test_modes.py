@@ -55,8 +55,8 @@ def test_a_task_is_the_same_model(call: Call, backend: str, choice: tasks.Choice
     shapes = {name: a.shape for name, a in first.items()}  # every other one would be compiled too
     again = next(c for c in more if {name: a.shape for name, a in c.items()} == shapes)
     chunks = [first, again]
-    found, end = call(backend, "float64", tiny_tasks.train, choice, state, chunks, None)
-    losses, numpy_end = call("numpy", "float64", tiny_tasks.train, choice, state, chunks, None)
+    found, end = call(backend, "float64", tiny_tasks.train, choice, state, chunks, SEED)
+    losses, numpy_end = call("numpy", "float64", tiny_tasks.train, choice, state, chunks, SEED)
     np.testing.assert_allclose(found, losses, rtol=1e-10)
     assert_same(end, numpy_end, 1e-8)
 

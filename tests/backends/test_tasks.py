@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-
 import numpy as np
 import pytest
 
@@ -15,6 +13,9 @@ from tests.backends.tiny_tasks import (
     CHOICES,
     SEED,
     initial,
+    program_of,
+    restored,
+    seed_without_dropout,
     tiny,
     train,
     training_chunks,
@@ -32,7 +33,7 @@ def test_state_round_trips_bit_for_bit(call: Call, backend: str, choice: tasks.C
     state = initial(choice, "float32")
     chunks = training_chunks(tiny(choice))
     _, trained = call(backend, "float32", train, choice, state, chunks[:1], SEED)
-    _, back = call(backend, "float32", train, choice, trained, [], SEED)
+    back = call(backend, "float32", restored, choice, trained)
     assert_same(back, trained, 0)
     assert set(trained.buffers) == set(tiny(choice).buffers)
     for name, buffer in trained.buffers.items():
@@ -53,8 +54,7 @@ def test_gradients_and_predict_change_nothing(
 def score(backend: str, choice: tasks.Choice) -> set[str]:
     """The names of a task's metrics."""
     task = tiny(choice)
-    state = task.initial(SEED)
-    program = importlib.import_module(f"backends.{backend}.{choice[0]}").build(task, state, None)
+    program = program_of(backend, choice, task.initial(SEED), SEED)
     chunks = list(task.chunks("test"))
     return set(task.score([(c, program.predict(program.place(c))) for c in chunks]))
 
@@ -89,11 +89,12 @@ def test_training_handed_from_backend_to_backend_goes_on_identically(
 ) -> None:
     state, chunks = initial(choice, "float64"), training_chunks(tiny(choice))
     available = [b for b in backends.NAMES if backends.load(b).available() is None]
-    unbroken, end = call("numpy", "float64", train, choice, state, chunks * 4, None)
+    seed = seed_without_dropout(choice)
+    unbroken, end = call("numpy", "float64", train, choice, state, chunks * 4, seed)
     losses = []
     for number, chunk in enumerate(chunks * 4):
         backend = available[number % len(available)]
-        found, state = call(backend, "float64", train, choice, state, [chunk], None)
+        found, state = call(backend, "float64", train, choice, state, [chunk], seed)
         losses.append(found)
     np.testing.assert_allclose(np.concatenate(losses), unbroken, rtol=1e-10)
     assert_same(state, end, 1e-8)

@@ -6,10 +6,9 @@ behind, shows here; that all of it can be captured shows on a GPU alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -23,6 +22,7 @@ from tests.backends.conftest import Call
 from tests.backends.programs import assert_same
 from tests.tiny import RMSPROP
 
+T = TypeVar("T")
 Graph = Callable[..., Any]
 CHOICES = [
     ("fewshot", "siamese"),
@@ -37,19 +37,20 @@ ADAM = Adam(1e-2, 0.9, 0.999, 1e-8, schedule=Cosine(10), clip=0.3)
 pytest.importorskip("torch")
 
 
-def _configure() -> None:
-    backends.torch.configure("cpu", 1, "float64", "eager")
-    backends.torch.mode = "graph"
+def replayed(backend: str, function: Callable[..., T], *given: Any) -> T:
+    """Runs it where steps are replayed; a capture runs nothing."""
     from backends.torch import graphs
 
-    graphs.recorded = lambda work: work  # a capture runs nothing
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backends.torch, "mode", "graph")
+        patch.setattr(graphs, "recorded", lambda work: work)
+        return function(backend, *given)
 
 
-@pytest.fixture(scope="module")
-def graph() -> Iterator[Graph]:
+@pytest.fixture
+def graph(call: Call) -> Graph:
     """``graph(function, *arguments)`` runs it where steps are replayed."""
-    with ProcessPoolExecutor(1, get_context("spawn"), _configure) as pool:
-        yield lambda function, *given: pool.submit(function, "torch", *given).result()
+    return partial(call, "torch", "float64", replayed)
 
 
 @pytest.mark.parametrize("optimizer", [RMSPROP, ADAM], ids=lambda o: type(o).__name__)

@@ -7,7 +7,9 @@ import importlib
 import numpy as np
 
 import tasks
+from backends.program import Program
 from tasks.task import Array, Chunk, Precision, State, Task
+from tests.backends.programs import built, kept
 
 SEED = 3
 # transformer:base is the transformer with other constants, and a tiny one of it the same
@@ -30,6 +32,24 @@ def initial(choice: tasks.Choice, precision: Precision) -> State:
     return tiny(choice).initial(SEED).astype(precision)
 
 
+def seed_without_dropout(choice: tasks.Choice) -> int | None:
+    """A seed; none where it would bring dropout, whose random numbers are each framework's own."""
+    return None if "dropout" in (choice[1] or "") else SEED
+
+
+def program_of(backend: str, choice: tasks.Choice, state: State, seed: int | None) -> Program:
+    """The one that is kept."""
+    return kept(backend, choice, tiny(choice), state, seed)
+
+
+def restored(backend: str, choice: tasks.Choice, state: State) -> State:
+    """What a new program says once it was given a state, others than it was built from."""
+    task = tiny(choice)
+    program = built(backend, task, task.initial(SEED).astype(state.dtype), SEED)
+    program.restore(state)
+    return program.state()
+
+
 def train(
     backend: str,
     choice: tasks.Choice,
@@ -38,10 +58,7 @@ def train(
     dropout_seed: int | None,
 ) -> tuple[Array, State]:
     """The losses of ``chunks`` from ``state``, and what follows."""
-    task = tiny(choice)
-    module = importlib.import_module(f"backends.{backend}.{choice[0]}")
-    program = module.build(task, task.initial(SEED).astype(state.dtype), dropout_seed)
-    program.restore(state)
+    program = program_of(backend, choice, state, dropout_seed)
     losses = [program.train(program.place(chunk)) for chunk in chunks]
     return np.concatenate([*losses, []]), program.state()
 
@@ -51,7 +68,7 @@ def what_looking_changes(
 ) -> tuple[State, State, bool]:
     """The state before and after asking for gradients and outputs, and whether these repeat."""
     task = tiny(choice)
-    program = importlib.import_module(f"backends.{backend}.{choice[0]}").build(task, state, SEED)
+    program = program_of(backend, choice, state, SEED)
     placed, test = (program.place(next(task.chunks(s, SEED))) for s in ("train", "test"))
     before = program.state()
     first, outputs = program.gradients(placed), program.predict(test)
