@@ -11,10 +11,11 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 import backends
 import tasks
@@ -74,7 +75,21 @@ from tasks.task import Precision, RequestError
 if TYPE_CHECKING:
     from suite import report as reports
 
+
+class Commands(TyperGroup):
+    """Says in one line on standard error why a request cannot be met, and ends with exit code 2."""
+
+    def main(self, *given: Any, **named: Any) -> Any:
+        try:
+            return super().main(*given, **named)
+        except RequestError as error:
+            console = Console(stderr=True)
+            console.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+            sys.exit(2)
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Benchmarks four gradients of one model: NumPy, PyTorch, TensorFlow, JAX.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -314,12 +329,8 @@ app.add_typer(regression_cli.app, name="baseline")
 
 
 def main() -> None:
-    """Entry point: a request that cannot be met is one line on standard error and exit code 2."""
-    try:
-        app()
-    except RequestError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
+    """Entry point."""
+    app()
 
 
 if __name__ == "__main__":

@@ -36,14 +36,21 @@ def _run(
 ) -> T:
     name, mode = choice
     backends.load(name).configure("cpu", 1, precision, mode)
-    if name == "tensorflow" and precision != "bfloat16":
-        import tensorflow as tf
-
-        from backends.tensorflow import REWRITING
-
-        if tf.config.optimizer.get_experimental_options().get(REWRITING):  # from another call
-            tf.config.optimizer.set_experimental_options({REWRITING: False})
+    if name == "tensorflow":
+        _forget_earlier_calls()
     return function(name, *given)
+
+
+def _forget_earlier_calls() -> None:
+    """Of another precision; a worker has one, so that the backend need not do this."""
+    import tensorflow as tf
+
+    from backends.tensorflow import REWRITING, rewritten
+
+    tf.keras.config.set_dtype_policy(tf.keras.config.floatx())
+    options = tf.config.optimizer.get_experimental_options()
+    if options.get(REWRITING) and not rewritten:
+        tf.config.optimizer.set_experimental_options({REWRITING: False})
 
 
 @pytest.fixture(scope="session")

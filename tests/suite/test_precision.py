@@ -15,7 +15,7 @@ import tasks
 from backends.program import Unavailable
 from suite import ledger, records
 from tasks import rounding
-from tests.suite.command import tetragrad
+from tests.suite.command import in_process
 
 SMOKE = ("--task", "fashion_mlp", "--profile", "smoke", "--data", "generated")
 
@@ -50,7 +50,7 @@ class TestBfloat16:
     def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
         folder = tmp_path_factory.mktemp("bfloat16")
         asked = (*SMOKE, "--precision", "bfloat16", "--tracking", "none", "--json")
-        return folder, tetragrad(folder, "run", *asked)
+        return folder, in_process(folder, "run", *asked)
 
     def test_who_has_it_is_verified_and_learns(self, run: tuple[Path, Any]) -> None:
         folder, done = run

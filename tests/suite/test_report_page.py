@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,7 @@ from suite import records, report, tracking
 from suite.report import Files, words
 from suite.tracking import Tracker
 from tests.suite import reported
-from tests.suite.command import assert_refused, tetragrad
+from tests.suite.command import assert_refused, in_process, tetragrad
 from tests.suite.pages import Seen
 from tests.suite.reported import HOSTILE, SESSION, record
 
@@ -105,8 +106,12 @@ class TestPage:
 
 class TestCommand:
     @pytest.mark.filterwarnings("ignore")  # MLflow's own, not ours
-    def test_it_writes_the_latest_session_and_adds_it_to_its_runs(self, tmp_path: Path) -> None:
+    def test_it_writes_the_latest_session_and_adds_it_to_its_runs(
+        self, tmp_path: Path, empty_store: Path
+    ) -> None:
         results = tmp_path / "results"
+        results.mkdir()
+        shutil.copy(empty_store, results)
         tracker = Tracker(tracking.default_uri(results), results)
         for session in ("20260101-000000-aaaa", "20260102-000000-bbbb"):
             one = replace(record("numpy"), session=session)
@@ -133,7 +138,7 @@ class TestCommand:
             records.write(tmp_path, replace(record("numpy", seed), session=session))
         reported.write(tmp_path, [], *reported.at_batches())
         asked = ("report", *sessions, reported.TIMED)
-        done = tetragrad(tmp_path, *asked, "--results", str(tmp_path), "--output", "out")
+        done = in_process(tmp_path, *asked, "--results", str(tmp_path), "--output", "out")
         assert done.returncode == 0, done.stderr
         assert "not tracked: there is no MLflow store" in done.stderr
         assert not (tmp_path / "mlflow.db").exists()
@@ -143,17 +148,17 @@ class TestCommand:
         assert document["sections"][0]["seeds"] == [0, 1]
 
     def test_a_request_that_cannot_be_met_is_refused(self, tmp_path: Path) -> None:
-        assert_refused(tetragrad(tmp_path, "report"), "no results", "tetragrad run")
+        assert_refused(in_process(tmp_path, "report"), "no results", "tetragrad run")
         reported.write(tmp_path / "results", [record("numpy")])
-        assert_refused(tetragrad(tmp_path, "report", "../x"), "no session '../x'", SESSION)
+        assert_refused(in_process(tmp_path, "report", "../x"), "no session '../x'", SESSION)
         (tmp_path / "file").touch()
-        done = tetragrad(tmp_path, "report", "--output", "file")
+        done = in_process(tmp_path, "report", "--output", "file")
         assert_refused(done, "cannot be written to", "file (File exists)", "--output")
 
     def test_a_store_that_is_away_costs_nothing(self, tmp_path: Path) -> None:
         reported.write(tmp_path / "results", [record("numpy")])
         away = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-        done = tetragrad(tmp_path, "report", "--tracking-uri", "http://127.0.0.1:9", **away)
+        done = in_process(tmp_path, "report", "--tracking-uri", "http://127.0.0.1:9", **away)
         assert done.returncode == 0
         assert "not tracked: http://127.0.0.1:9" in done.stderr
         assert "report.html" in done.stdout

@@ -15,7 +15,7 @@ from suite.history import command, page, telling
 from suite.history.series import History, build
 from suite.tracking import Tracker
 from tasks.task import RequestError
-from tests.suite.command import assert_refused, tetragrad
+from tests.suite.command import assert_refused, in_process
 from tests.suite.history.past import past, send, session
 from tests.suite.pages import Seen
 from tests.suite.reported import HOSTILE
@@ -199,7 +199,7 @@ class TestPage:
 
 class TestCommand:
     def test_it_prints_the_table_and_writes_the_page(self, results: Path, tmp_path: Path) -> None:
-        done = tetragrad(tmp_path, "history", "fashion_mlp", "--steps", "--results", str(results))
+        done = in_process(tmp_path, "history", "fashion_mlp", "--steps", "--results", str(results))
         assert done.returncode == 0, done.stderr
         *_, last = done.stdout.splitlines()
         assert last == str(results / "history" / "fashion_mlp-samples_per_second.html")
@@ -230,7 +230,7 @@ class TestCommand:
 
     def test_a_request_that_cannot_be_met_is_refused(self, results: Path, tmp_path: Path) -> None:
         assert_refused(
-            tetragrad(tmp_path, "history", "fashion_mlp"), "no MLflow store", "tetragrad run"
+            in_process(tmp_path, "history", "fashion_mlp"), "no MLflow store", "tetragrad run"
         )
         with pytest.raises(RequestError, match="fewshot:all is 2 tasks"):
             command.history("fewshot:all")
