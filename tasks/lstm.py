@@ -167,6 +167,22 @@ class LSTM(Task):
         """A batch of few characters from all streams, which the carried state has too."""
         return {name: a[:, :8] if a.ndim == 2 else a for name, a in batch.items()}
 
+    def evaluation_kinds(self) -> Iterator[tuple[str, Chunk]]:
+        """The score of a few characters, and the next one of two texts in the middle of them.
+
+        What the texts' state may be is made up: an untrained model has none yet.
+        """
+        (chunk,) = self.chunks("test")
+        streams, length = 8, self.config.unroll
+        inputs, targets = (chunk[name][:, :streams, :length] for name in ("inputs", "targets"))
+        state = {name: chunk[name][:, :streams] for name in ("hidden", "cell")}
+        yield "scoring", {"inputs": inputs, "targets": targets, **state}
+        rng = np.random.default_rng(0)
+        cell = rng.standard_normal((1, 2, self.config.hidden), np.float32)
+        state = {"hidden": np.tanh(cell) / 2, "cell": cell}  # the output gates half open
+        targets = np.zeros((1, 2, 1), np.int32)
+        yield "next character", {"inputs": inputs[:, :2, :1], "targets": targets, **state}
+
     def samples(self, chunk: Chunk) -> int:
         return chunk["targets"].size
 

@@ -204,6 +204,16 @@ class Task(ABC):
         with smaller constants, where it is too large for that."""
         return self
 
+    def evaluation_kinds(self) -> Iterator[tuple[str, Chunk]]:
+        """One chunk of every kind of batch that is handed to ``predict``, by the kind's name.
+
+        Kinds differ in which arrays they hold or in which of a model's paths they take, whether for
+        ``score``, ``adapt``, ``search`` or what is shown. On them predictions are compared: they
+        are cut to a few steps, samples or characters, and the same whenever they are asked for.
+        """
+        scored = next(iter(self.chunks("test")))
+        yield "scoring", {name: a[:2] for name, a in scored.items()}
+
     def shapes(self, seed: int) -> Iterator[Chunk]:
         """One training chunk of every shape there is: each has to be compiled."""
         yield next(self.chunks("train", seed))

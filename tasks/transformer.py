@@ -223,6 +223,11 @@ class Transformer(Task):
             if chunk["source"].shape[2] in few:
                 yield {name: a[:, :pairs] for name, a in chunk.items()}
 
+    def evaluation_kinds(self) -> Iterator[tuple[str, Chunk]]:
+        pairs = self.config.validation_pairs
+        german, english = (a["val"][:pairs] for a in (self._data.german, self._data.english))
+        return translation.kinds(self.config, german, english, len(self._data.vocabularies[1]))
+
     def narrow(self) -> Task:
         """``base`` has half a million ReLUs, of which some are near 0, and takes long besides."""
         if self.variant != "base":

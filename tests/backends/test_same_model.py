@@ -1,21 +1,24 @@
-"""All backends compute one model in every task, on real data where they are: the full envelopes."""
+"""All backends compute one model in every task, on real data where they are: the whole proof.
+
+It is the verifier's own, but for its processes: what its workers would do, those of the backends
+do here, one for each framework instead of ninety.
+"""
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Sequence
+from typing import Any
 
-import numpy as np
 import pytest
 
 import backends
 import tasks
-from suite.equivalence import CENTRAL_DIFFERENCES, ORACLE, PRECISIONS, compare
-from suite.records import Cell
-from suite.worker import JOBS
+from suite.records.cell import Cell
+from suite.records.events import Outcome
+from suite.session import verifier
+from suite.session.process import Ending
+from suite.worker.main import JOBS
 from tasks import datasets
-from tasks.rounding import envelope
-from tasks.task import Precision, Task, Tree
 from tests.backends.conftest import Call
 
 # a model each; variants that are one of them without dropout, or in part, are left to `verify`
@@ -26,59 +29,43 @@ LABELS = (
 )
 
 
-def full(label: str) -> Task:
+class Asked:
+    """Stands for a worker: what it is asked for."""
+
+    def __init__(self, cell: Cell, kind: str, **job: Any):
+        self.cell, self.kind, self.job = cell, kind, job
+
+
+def answer(backend: str, kind: str, cell: Cell, job: dict[str, Any]) -> None:
+    """Does a worker's job in this process."""
+    JOBS[kind](cell, lambda event: None, job)
+
+
+@pytest.fixture
+def in_the_backends_processes(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def launch_all(asked: Sequence[Asked], at_once: int) -> list[Ending]:
+        for one in asked:
+            choice = f"{one.cell.backend}:{one.cell.mode}"
+            call(choice, one.cell.precision, answer, one.kind, one.cell, one.job)
+        return [Ending(Outcome.OK, None)] * len(asked)
+
+    monkeypatch.setattr(verifier, "Worker", Asked)
+    monkeypatch.setattr(verifier, "launch_all", launch_all)
+
+
+@pytest.mark.usefixtures("in_the_backends_processes")
+@pytest.mark.parametrize("label", LABELS)
+def test_all_backends_compute_the_same_model(label: str) -> None:
     ((name, variant),) = tasks.chosen([label])
     missing = datasets.missing(datasets.source(tasks.DATASETS[name]))
-    return tasks.load(name, "full", "generated" if missing else "real", variant)
-
-
-def cell(task: Task, backend: str, precision: Precision) -> Cell:
-    return Cell(
-        task=task.name,
-        variant=task.variant,
-        backend=backend,
-        mode=backends.choices(backend)[0][1],
-        device="cpu",
-        precision=precision,
-        seed=task.verification_seed,
-        profile="full",
-        data=task.provenance.source,
-        threads=1,
-    )
-
-
-def written(backend: str, kind: str, of: Cell, steps: int) -> Tree:
-    """What a worker's job writes, done in this process."""
-    with TemporaryDirectory() as folder:
-        output = Path(folder) / "found.npz"
-        job = {"steps": steps, "output": str(output)}
-        JOBS[kind](of, lambda event, **fields: None, job)
-        with np.load(output) as arrays:
-            return dict(arrays)
-
-
-@pytest.mark.parametrize("label", LABELS)
-def test_all_backends_compute_the_same_model(call: Call, label: str) -> None:
-    task = full(label)
-    there = [name for name in backends.NAMES if backends.load(name).available() is None]
-
-    def traced(backend: str, precision: Precision, steps: int) -> Tree:
-        of = cell(task, backend, precision)
-        found: Tree = call(backend, precision, written, "trace", of, steps)
-        return found
-
-    for precision in PRECISIONS:
-        allowed = envelope(task, precision)
-        oracle = traced(ORACLE, "float64", allowed.steps)
-        for backend in there:
-            if (backend, precision) != (ORACLE, "float64"):
-                findings = compare(traced(backend, precision, allowed.steps), oracle, allowed)
-                assert [f for f in findings if not f.passed] == [], (backend, precision)
-
-
-@pytest.mark.parametrize("label", LABELS)
-def test_numpys_gradients_are_those_of_central_differences(call: Call, label: str) -> None:
-    of = cell(full(label), ORACLE, "float64")
-    errors = call(ORACLE, "float64", written, "gradient_check", of, 0)
-    assert errors
-    assert {leaf: error for leaf, error in errors.items() if not error <= CENTRAL_DIFFERENCES} == {}
+    task = tasks.load(name, "full", "generated" if missing else "real", variant)
+    there = [one for one in backends.chosen([]) if backends.load(one[0]).available(one[1]) is None]
+    wanted: list[verifier.Wanted] = [
+        *((choice, "float32") for choice in there),
+        *((choice, "float64") for choice in there),
+    ]
+    verdicts = verifier.Verifier(task, "cpu", threads=1).verify(wanted)
+    found = {f"{v.backend_label} {v.precision}": v.explanation for v in verdicts if not v.verified}
+    assert found == {}
+    assert len(verdicts) == len(wanted)
+    assert all(v.findings for v in verdicts)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 
-from suite.baselines import Baseline, baseline_of
-from suite.records import Cell, Record
-from suite.timings import Contestant, Timing
+from suite.records.baseline import Baseline, baseline_of
+from suite.records.cell import Cell, Conditions
+from suite.records.record import Record
+from suite.records.timing import Contestant, Timing
 
 CELL = Cell(
     task="fashion_mlp",
@@ -115,13 +116,7 @@ def example_timing(*seconds: list[float]) -> Timing:
     )
     return Timing(
         session="20260101-000000-abcd",
-        task="fewshot",
-        variant="triplet",
-        profile="quick",
-        data="real",
-        device="cpu",
-        precision="float32",
-        threads=1,
+        conditions=Conditions(task="fewshot", variant="triplet"),
         created="2026-01-01T00:00:00.000+00:00",
         unit="images/s",
         samples=(100,) * len(seconds[0]),

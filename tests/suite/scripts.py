@@ -14,7 +14,7 @@ def turn():
     word = sys.stdin.readline().strip()
     return word == "go"
 def work(name, seconds=.05):
-    send(event="begin", name=name, at=time.monotonic())
+    send(event="described", worker={"begin": time.monotonic()})
     time.sleep(seconds)
-    send(event="end", name=name, at=time.monotonic())
+    send(event="described", worker={"end": time.monotonic()})
 """

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from suite import baselines
-from suite.baselines import band
+from suite.records import baseline as baselines
+from suite.records.baseline import band
 from tasks.task import RequestError
 from tests.suite.examples import example_baseline
 

@@ -9,13 +9,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from suite import revisions
-from suite.comparison import compare, confirmed, judge, unfinished
-from suite.findings import Finding
-from suite.plan import Plan
-from suite.preparation import Preparation
-from suite.progress import Reporter
-from suite.revisions import HERE, ROOT, Side
+from suite.records.cell import Conditions
+from suite.records.findings import Finding
+from suite.session.compare import compare, confirmed, judge, unfinished
+from suite.session.plan import Plan
+from suite.session.preparation import Preparation
+from suite.show.progress import Terminal
+from suite.system import revisions
+from suite.system.revisions import HERE, ROOT, Side
 from tasks.task import RequestError
 from tests.suite import planting
 from tests.suite.command import assert_refused, in_process
@@ -25,10 +26,8 @@ from tests.suite.planting import planted
 PLAN = Plan(
     choices=(("fashion_mlp", None),),
     backends=(("numpy", "eager"),),
-    device="cpu",
-    profile="smoke",
+    conditions=Conditions(profile="smoke"),
     seeds=range(1),
-    threads=1,
     data="generated",
     timeout=300,
     timing_limit=20,
@@ -52,7 +51,7 @@ def test_only_a_whole_interval_decides(low: float, high: float, verdict: str) ->
 
 @pytest.fixture
 def preparation(tmp_path: Path) -> Preparation:
-    return Preparation(PLAN, tmp_path, Reporter())
+    return Preparation(PLAN, tmp_path, Terminal())
 
 
 def test_a_sleep_in_one_engines_step_is_found(tmp_path: Path, preparation: Preparation) -> None:
@@ -130,7 +129,7 @@ def test_seconds_that_cannot_be_those_of_the_work(
 def test_the_head_that_is_named_is_what_is_verified(tmp_path: Path) -> None:
     tree = planted(tmp_path / "head", planting.SIGN_OF_A_GRADIENT)
     head = Side("head", tree)
-    preparation = Preparation(PLAN, tmp_path, Reporter(), head)
+    preparation = Preparation(PLAN, tmp_path, Terminal(), head)
     (found,) = compare(PLAN, HERE, head, 0.05, preparation, lambda _: None)
     assert (found.verdict, found.passed) == ("not verified", False), found
 
@@ -145,7 +144,7 @@ def test_a_base_that_cannot_be_timed_is_no_alarm(tmp_path: Path, preparation: Pr
 
 def test_a_revision_is_checked_out_as_long_as_it_is_needed() -> None:
     with revisions.checked_out("HEAD") as tree:
-        assert (tree / "suite" / "worker.py").is_file()
+        assert (tree / "suite" / "worker" / "main.py").is_file()
         assert tree != ROOT
     assert not tree.exists()
     with (

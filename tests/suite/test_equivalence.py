@@ -13,8 +13,12 @@ from mlflow import MlflowClient
 
 import backends
 from backends.numpy import fashion_mlp
-from suite import records, tracking
-from suite.equivalence import Finding, Verdict, compare, trace
+from suite.records import record as records
+from suite.records.events import Outcome
+from suite.records.verdict import Deviation, Verdict
+from suite.session.equivalence import compare
+from suite.tracking import tracker as tracking
+from suite.worker.trace import trace
 from tasks.task import Array, Envelope
 from tests.suite import planting
 from tests.suite.command import in_process, tetragrad
@@ -31,7 +35,7 @@ def oracle() -> dict[str, Array]:
     return trace(task, program, seed=0, steps=10)
 
 
-def verdict(findings: tuple[Finding, ...]) -> Verdict:
+def verdict(findings: tuple[Deviation, ...]) -> Verdict:
     return Verdict("fashion_mlp", "torch", "float64", 10, findings)
 
 
@@ -117,7 +121,7 @@ def test_a_loss_of_zero_equals_zero_and_nothing_else(oracle: dict[str, Array]) -
 
 
 def test_a_worker_that_failed_verifies_nothing() -> None:
-    failed = replace(verdict(()), outcome="crashed", reason="killed by SIGKILL")
+    failed = replace(verdict(()), outcome=Outcome.CRASHED, reason="killed by SIGKILL")
     assert not failed.verified
     assert failed.explanation == "crashed: killed by SIGKILL"
 

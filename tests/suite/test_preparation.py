@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
-from suite import preparation
-from suite.launch import Ending
-from suite.plan import Plan
-from suite.progress import Reporter
-from suite.records import Cell
+from suite.records import events
+from suite.records.cell import Cell, Conditions
+from suite.records.events import Ended, Outcome
+from suite.session import preparation
+from suite.session.plan import Plan
+from suite.session.process import Ending
+from suite.show.progress import Terminal
 from tests.suite.examples import CELL
 
 RATES = {"numpy": 1e9, "torch": 3e9, "tensorflow": 4e9, "jax": 2e9}
-PLAN = Plan((), (), "cpu", "smoke", range(1), 1, "generated", 9.0, 9.0)
+PLAN = Plan((), (), Conditions(profile="smoke"), range(1), "generated", 9.0, 9.0)
 
 
 class Measured:
@@ -29,10 +31,10 @@ class Measured:
         assert kind == "machine"
         self.asked.append(cell)
         if cell.backend == "tensorflow":
-            return Ending("crashed", "was killed")
-        on_event({"event": "measured", "attainable": {"matmul": RATES[cell.backend]}})
-        on_event({"event": "ended", "outcome": "ok", "reason": None})
-        return Ending("ok", None)
+            return Ending(Outcome.CRASHED, "was killed")
+        on_event(events.Measured({"matmul": RATES[cell.backend]}))
+        on_event(Ended(Outcome.OK))
+        return Ending(Outcome.OK, None)
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def cells(**facts: str) -> list[Cell]:
 
 def test_in_float32_on_the_cpu_it_is_numpys(measured: Measured, tmp_path: Path) -> None:
     found = cells()
-    prepared = preparation.Preparation(PLAN, tmp_path, Reporter())
+    prepared = preparation.Preparation(PLAN, tmp_path, Terminal())
     for cell in found:
         assert prepared._attainable(cell, found) == {"matmul": 1e9}
     assert [cell.backend for cell in measured.asked] == ["numpy"]
@@ -61,7 +63,7 @@ def test_elsewhere_it_is_the_highest_of_those_compared(
 ) -> None:
     found = cells(**facts)
     others = [replace(CELL, backend="numpy", device="cuda:1")]
-    prepared = preparation.Preparation(PLAN, tmp_path, Reporter())
+    prepared = preparation.Preparation(PLAN, tmp_path, Terminal())
     for cell in found:
         assert prepared._attainable(cell, found + others) == {"matmul": 3e9}
     assert [cell.backend for cell in measured.asked] == ["torch", "jax", "tensorflow"]

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from suite import records
-from suite.records import Cell, Record
+from suite.records import record as records
+from suite.records.cell import Cell
+from suite.records.events import Outcome
+from suite.records.record import Record
 from tasks.task import RequestError
 from tests.suite.command import unwritable
 from tests.suite.examples import CELL, example_record
@@ -93,7 +95,7 @@ def test_a_record_reads_its_curve() -> None:
     assert str(record.reading) == "still learning"
     assert replace(record, epochs=[]).reading is None
     assert replace(record, validation=None).reading is None
-    diverged = replace(record, outcome="diverged", reason="the loss is nan at step 9").reading
+    diverged = replace(record, outcome=Outcome.DIVERGED, reason="the loss is nan at step 9").reading
     assert str(diverged) == "diverging since epoch 3"
     assert diverged
     assert diverged.reason == "the loss is nan at step 9"

@@ -16,12 +16,16 @@ from mlflow import MlflowClient
 
 import backends
 import tasks
-from suite import records, reproduction, tracking
-from suite.records import Cell, Record
-from suite.reproduction import Rerun, require_rerunnable
-from suite.specification import about
-from suite.together import new_record, train_untimed
-from suite.tracking import Tracker
+from suite.records import builder
+from suite.records import record as records
+from suite.records.cell import Cell
+from suite.records.record import Record
+from suite.records.specification import about
+from suite.session import reproduce as reproduction
+from suite.session.race import train_untimed
+from suite.session.reproduce import Rerun, require_rerunnable
+from suite.tracking import tracker as tracking
+from suite.tracking.tracker import Tracker
 from tasks.task import RequestError
 from tests.suite.command import assert_refused, in_process
 from tests.suite.examples import CELL, example_record
@@ -32,7 +36,7 @@ SMOKE = replace(CELL, profile="smoke")
 
 def trained(cell: Cell) -> Record:
     """What a worker makes of a cell."""
-    record = new_record("s", cell)
+    record = builder.begin("s", cell)
     train_untimed([record], lambda record, event: None)
     return record
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite import records, timings
-from suite.statistics import settled
+from suite.records import record as records
+from suite.records import timing as timings
+from suite.records.statistics import settled
 from tasks.task import RequestError
 from tests.suite.examples import example_timing
 
@@ -107,15 +108,16 @@ def test_a_timing_round_trips_and_what_is_none_is_refused(tmp_path: Path) -> Non
         *("timings", "20260101-000000-abcd", "fewshot-triplet.json"),
     )
     records.write_json(path, asdict(found))
-    larger = replace(found, batch_scale=4, batch=512)
+    larger = replace(found, conditions=found.conditions.at_batch_scale(4), batch=512)
     assert timings.write(tmp_path, larger).name == "fewshot-triplet-x4.json"
     assert timings.of_session(tmp_path, found.session) == {
         "fewshot:triplet": found,
         "fewshot:triplet x4": larger,
     }
     assert timings.sessions(tmp_path) == {found.session}
-    assert timings.conditions(larger) != timings.conditions(found)
-    assert timings.conditions_but_batch(larger) == timings.conditions_but_batch(found)
+    one, other = larger.conditions, found.conditions
+    assert timings.of_speed(one) != timings.of_speed(other)
+    assert timings.of_speed_at_any_batch(one) == timings.of_speed_at_any_batch(other)
     records.write_json(path, {**asdict(found), "schema_version": 99})
     with pytest.raises(RequestError, match="schema version 99"):
         timings.read(path)

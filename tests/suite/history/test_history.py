@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from suite.history import command, page, telling
+from suite.cli import history as command
+from suite.history import page, telling
 from suite.history.series import History, build
-from suite.tracking import Tracker
+from suite.tracking.tracker import Tracker
 from tasks.task import RequestError
 from tests.suite.command import assert_refused, in_process
 from tests.suite.history.past import past, send, session
@@ -81,7 +82,7 @@ class TestSeries:
     def test_other_conditions_are_not_joined_but_named(
         self, tracker: Tracker, history: History
     ) -> None:
-        others = {(c.profile, c.threads): n for c, n in history.others.items()}
+        others = {(c.profile, c.conditions.threads): n for c, n in history.others.items()}
         assert others == {("full", 1): 2, ("quick", 2): 2}
         full = build(tracker, CHOICE, profile="full")
         assert values(full, "jax:jit") == [7000, 7000]

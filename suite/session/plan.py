@@ -1,0 +1,48 @@
+"""What the user asked to be run, and the cells that this means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import backends
+import tasks
+from suite.records.cell import Cell, Conditions
+from suite.session import probe
+from tasks.task import DataSource
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the user asked to be run."""
+
+    choices: tuple[tasks.Choice, ...]
+    backends: tuple[backends.Choice, ...]
+    conditions: Conditions
+    """Those of all cells, without task and backend; the device as it was asked for."""
+    seeds: range
+    data: str
+    """The data as they were asked for: real, generated or auto."""
+    timeout: float
+    timing_limit: float
+    """Seconds that may be added for each task and seed to know the ratios of speeds well."""
+    base: str | None = None
+    """``backend:mode`` to which ratios of speeds are formed; None: NumPy, or the first there is."""
+    checkpoint_every: float = 60.0
+    """Seconds of training."""
+    memory_limit: int | None = None
+    """Bytes that a worker may use."""
+
+
+def cells(plan: Plan, choice: tasks.Choice, seed: int, source: DataSource) -> Iterator[Cell]:
+    """The cells of one task and seed, one for each backend and mode: they are compared.
+
+    A cell has those of the plan's options that its task knows.
+    """
+    shared, known = plan.conditions, tasks.OPTIONS.get(choice[0], {})
+    options = {n: v for n, v in shared.options.items() if n in known or n == tasks.BATCH_SCALE}
+    own = asdict(shared) | {"task": choice[0], "variant": choice[1], "data": source}
+    for backend, mode in plan.backends:
+        device = probe.chosen(backend, shared.device)
+        place = {"backend": backend, "mode": mode, "device": device}
+        yield Cell(**{**own, **place, "options": options}, seed=seed)
