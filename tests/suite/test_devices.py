@@ -147,6 +147,6 @@ class TestAbsent:
         assert done.returncode == 0, done.stderr
         for words in ("on cuda: NumPy has no", "on cuda: PyTorch has no"):
             assert words in done.stdout
-        for row in done.stdout.splitlines():
-            if row.startswith(" jax"):
-                assert "on cuda: JAX has no device" in row
+        rows = [row for row in done.stdout.splitlines() if row.startswith(" jax")]
+        assert rows
+        assert all("on cuda: JAX has no device" in row for row in rows)
