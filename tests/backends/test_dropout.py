@@ -9,7 +9,7 @@ import pytest
 
 import backends
 from tests.backends.conftest import Call
-from tests.backends.dropout import RATE, UNITS, masks
+from tests.backends.masks import RATE, UNITS, masks
 
 SEED = 5
 

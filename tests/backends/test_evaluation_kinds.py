@@ -40,7 +40,7 @@ def tiny(choice: tasks.Choice) -> Task:
 
 def predictor(task: Task, state: State) -> Predict:
     program = importlib.import_module(f"backends.numpy.{task.name}").build(task, state, None)
-    return lambda chunk: program.predict(program.place(chunk))  # type: ignore[no-any-return]
+    return lambda chunk: program.predict(program.place(chunk))
 
 
 def handed_to_predict(task: Task) -> set[Form]:

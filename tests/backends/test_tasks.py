@@ -16,11 +16,11 @@ from tests.backends.tiny_tasks import (
     program_of,
     restored,
     seed_without_dropout,
-    tiny,
     train,
     training_chunks,
     what_looking_changes,
 )
+from tests.tasks.tiny import tiny
 
 pytestmark = pytest.mark.parametrize(
     "choice", CHOICES, ids=[":".join(filter(None, choice)) for choice in CHOICES]

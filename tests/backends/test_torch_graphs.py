@@ -20,6 +20,7 @@ from tasks.optimizers import Adam, Cosine, Optimizer
 from tests.backends import programs, tiny_tasks
 from tests.backends.conftest import Call
 from tests.backends.programs import assert_same
+from tests.tasks.tiny import tiny
 from tests.tiny import RMSPROP
 
 T = TypeVar("T")
@@ -68,7 +69,7 @@ def test_it_trains_as_numpy_does_and_captures_once(
 @pytest.mark.parametrize("choice", CHOICES, ids=[":".join(filter(None, c)) for c in CHOICES])
 def test_a_task_is_the_same_model(graph: Graph, call: Call, choice: tasks.Choice) -> None:
     state = tiny_tasks.initial(choice, "float64")
-    chunks = tiny_tasks.training_chunks(tiny_tasks.tiny(choice))
+    chunks = tiny_tasks.training_chunks(tiny(choice))
     losses, end = graph(tiny_tasks.train, choice, state, chunks, None)
     given = (choice, state, chunks, None)
     expected, numpy_end = call("numpy", "float64", tiny_tasks.train, *given)
@@ -79,7 +80,7 @@ def test_a_task_is_the_same_model(graph: Graph, call: Call, choice: tasks.Choice
 def test_dropout_is_drawn_from_seed_and_step(graph: Graph, call: Call) -> None:
     choice = ("imdb_text", "bow_dropout")
     state = tiny_tasks.initial(choice, "float64")
-    chunks = tiny_tasks.training_chunks(tiny_tasks.tiny(choice))
+    chunks = tiny_tasks.training_chunks(tiny(choice))
     losses, _ = graph(tiny_tasks.train, choice, state, chunks, 1)
     eager, _ = call("torch", "float64", tiny_tasks.train, choice, state, chunks, 1)
     other, _ = graph(tiny_tasks.train, choice, state, chunks, 2)

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
-
 import numpy as np
 
 import tasks
 from backends.program import Program
 from tasks.task import Array, Chunk, Precision, State, Task
 from tests.backends.programs import built, kept
+from tests.tasks.tiny import tiny
 
 SEED = 3
 # transformer:base is the transformer with other constants, and a tiny one of it the same
 LEFT_OUT = (("fashion_mlp", None), ("transformer", "base"))
 CHOICES = [choice for choice in tasks.choices(tasks.ALL) if choice not in LEFT_OUT]
-
-
-def tiny(choice: tasks.Choice) -> Task:
-    name, variant = choice
-    task: Task = importlib.import_module(f"tests.tasks.tiny_{name}").tiny_task(variant)
-    return task
 
 
 def training_chunks(task: Task) -> list[Chunk]:

@@ -135,7 +135,7 @@ class TestJudged:
         parted = replace(SAME, findings=(Compared("loss", 1e-2, 1e-6, "step 3", False),))
         found = judge(verdict=parted)
         assert failed(found) == ["equivalence not the same model"]
-        assert "loss parts at step 3" in found["equivalence"].reason
+        assert "loss differs first at step 3" in found["equivalence"].reason
 
 
 def test_every_backend_has_seeds_of_its_own() -> None:
@@ -238,7 +238,7 @@ def test_what_has_no_baseline_is_refused(made: Path) -> None:
             (planting.CONSTANT_OF_ONE_BACKEND, planting.SHUFFLED_LABELS),
             BOTH,
             (
-                "torch:eager: equivalence: not the same model .*loss parts at step 2",
+                "torch:eager: equivalence: not the same model .*loss.* first at step 2",
                 "numpy:eager: test_accuracy: below its band",
             ),
         ),
