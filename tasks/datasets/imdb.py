@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks import datasets
+from tasks import datasets, exact
 from tasks.datasets.cache import cached
 from tasks.datasets.sources import SOURCES
 from tasks.datasets.unpacking import UNPACKING_ERRORS, BoundedGzip
@@ -159,18 +159,19 @@ def generated(seed: int = 0) -> IMDB:
 
     Word r is drawn with probability about 1 / (r + 1) (Zipf's law), by r + 1 = WORDS^u for uniform
     u. One word pair in eight says something: which of the two a review uses depends on its label,
-    more in some reviews than in others. The same ``seed`` gives the same bits.
+    more in some reviews than in others. Lengths are about log-normal, their median 190. The same
+    ``seed`` gives the same bits everywhere.
     """
     rng = np.random.default_rng(seed)
     words, offsets, labels = {}, {}, {}
     for split, n in REVIEWS.items():
-        lengths = rng.lognormal(5.2, 0.6, n).astype(np.int64) + 10
+        lengths = (5 * exact.powers(1_300, exact.bell(rng, (n,)))).astype(np.int64) + 10
         offsets[split] = np.concatenate([[0], np.cumsum(lengths)])
         labels[split] = np.repeat(np.array([0, 1], np.uint8), [n - n // 2, n // 2])
-        tone = 0.5 + (labels[split] - 0.5) * rng.uniform(0, 0.6, n)  # P(the favourable word)
+        lean = exact.uniform(rng, 0, 0.6, (n,))
+        tone = 0.5 + (labels[split] - 0.5) * lean  # P(the favourable word)
         drawn = rng.random(offsets[split][-1], dtype=np.float32)
-        np.power(np.float32(WORDS), drawn, out=drawn)
-        ids = drawn.astype(np.int32) - 1
+        ids = exact.powers(WORDS, drawn).astype(np.int32) - 1
         telling = np.flatnonzero(ids % 16 >= 14)
         reviews = np.searchsorted(offsets[split], telling, side="right") - 1
         favourable = rng.random(len(telling)) < tone[reviews]
