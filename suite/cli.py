@@ -64,6 +64,7 @@ from suite.options import (
     TimingLimitOption,
     TrainingPrecision,
     UriOption,
+    path_given,
 )
 from suite.plan import Plan
 from suite.progress import Reporter
@@ -214,6 +215,7 @@ def sync(
     folder: Annotated[
         Path | None,
         typer.Argument(
+            parser=path_given,
             help="Bring these records home first: a results folder of another machine, or one of "
             "its sessions' folders of records.",
             show_default=False,
@@ -253,7 +255,11 @@ def report(
     results: ResultsOption = RESULTS,
     output_folder: Annotated[
         Path | None,
-        typer.Option("--output", help="Folder to write to. Default: in the results folder."),
+        typer.Option(
+            "--output",
+            parser=path_given,
+            help="Folder to write to. Default: in the results folder.",
+        ),
     ] = None,
     tracking_uri: UriOption = None,
 ) -> None:

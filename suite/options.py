@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +11,22 @@ import typer
 
 import backends
 import tasks
-from suite import devices, environment
+from suite import devices, environment, tracking
 from suite.plan import scaled
+from tasks import datasets, paths
 from tasks.task import RequestError
+
+
+def path_or(default: Path | None) -> Callable[[str], Path | None]:
+    """Reads an option that is a path; an empty one is not given."""
+
+    def path(text: str) -> Path | None:
+        return paths.given(text) or default
+
+    return path
+
+
+path_given = path_or(None)
 
 
 class Data(StrEnum):
@@ -74,13 +87,19 @@ ResumeOption = Annotated[
         metavar="SESSION", help="Run only what this session has no good record of, as it was asked."
     ),
 ]
-ResultsOption = Annotated[Path, typer.Option(help="Where records and the MLflow store lie.")]
+RESULTS = Path("results")
+"""Where they lie unless told."""
+ResultsOption = Annotated[
+    Path,
+    typer.Option(parser=path_or(RESULTS), help="Where records and the MLflow store lie."),
+]
 UriOption = Annotated[
     str | None,
     typer.Option(
         "--tracking",
         "--tracking-uri",
         envvar="MLFLOW_TRACKING_URI",
+        parser=tracking.uri_given,
         help="MLflow store, or none. Default: SQLite in the results folder.",
     ),
 ]
@@ -92,10 +111,21 @@ PatienceOption = Annotated[
         help="End after so many epochs without a lower validation metric; keep the best.",
     ),
 ]
+
+
+def _data(context: typer.Context, parameter: typer.CallbackParam, value: Data) -> Data:
+    """What is asked for; who names a folder of data, and says no more, asks for those."""
+    source = context.get_parameter_source(parameter.name)
+    unasked = source is None or source.name == "DEFAULT"
+    return Data.real if unasked and paths.from_variable(datasets.DIRECTORY) else value
+
+
 DataOption = Annotated[
     Data,
     typer.Option(
-        help="auto: real if present or downloadable, else a generated stand-in, labelled."
+        callback=_data,
+        help="auto: real if present or downloadable, else a generated stand-in, labelled. "
+        "Where TETRAGRAD_DATA is set, real is the default.",
     ),
 ]
 DeviceOption = Annotated[
@@ -138,10 +168,11 @@ BaseOption = Annotated[
         show_default=False,
     ),
 ]
-RESULTS = Path("results")
-"""Where they lie unless told."""
 BASELINES = RESULTS / "baselines"
-BaselinesOption = Annotated[Path, typer.Option("--baselines", help="Where baselines lie.")]
+BaselinesOption = Annotated[
+    Path,
+    typer.Option("--baselines", parser=path_or(BASELINES), help="Where baselines lie."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 

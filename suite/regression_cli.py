@@ -31,13 +31,14 @@ from suite.options import (
     TaskOption,
     TimeoutOption,
     UriOption,
+    path_given,
 )
 from suite.progress import Reporter
 from suite.records import Record
 from suite.reproduction import Rerun
 from suite.runner import new_session_id
 from suite.tracking import Tracker, TrackingError
-from tasks import datasets
+from tasks import datasets, paths
 from tasks.task import DataSource, RequestError
 
 INTERRUPTED = 130
@@ -89,9 +90,12 @@ def check(
             show_default=False,
         ),
     ] = None,
-    junit: Annotated[Path | None, typer.Option(help="File for the findings as JUnit XML.")] = None,
+    junit: Annotated[
+        Path | None,
+        typer.Option(parser=path_given, help="File for the findings as JUnit XML."),
+    ] = None,
     markdown: Annotated[
-        Path | None, typer.Option(help="File for the findings as Markdown.")
+        Path | None, typer.Option(parser=path_given, help="File for the findings as Markdown.")
     ] = None,
     timeout: TimeoutOption = 3600,
     folder: BaselinesOption = BASELINES,
@@ -202,8 +206,9 @@ def interruptible() -> Iterator[None]:
 
 def _record(what: str, results: Path, uri: str | None) -> Record:
     """The record in a file, or the one that an MLflow run keeps. RequestError if there is none."""
-    if Path(what).exists() or what.endswith(".json"):
-        return records.read(Path(what))
+    path = paths.given(what)
+    if path and (path.exists() or what.endswith(".json")):
+        return records.read(path)
     uri = uri or tracking.default_uri(results)
     if not tracking.has_store(uri, results):
         raise RequestError(

@@ -25,6 +25,7 @@ from suite import records
 from suite.curves import draw_curves
 from suite.records import Record
 from suite.specification import flat
+from tasks import paths
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -48,6 +49,13 @@ class TrackingError(Exception):
 def default_uri(results: Path) -> str:
     """The store that is used unless another is named: SQLite under ``results``."""
     return f"sqlite:///{results.resolve() / 'mlflow.db'}"
+
+
+def uri_given(text: str) -> str | None:
+    """The store that a user names, None if empty; ``~`` in a file's place is as in other paths."""
+    if match := re.fullmatch(r"(sqlite:///|file:(?://)?|)(~.*)", text):
+        return f"{match[1]}{paths.given(match[2])}"
+    return text or None
 
 
 def has_store(uri: str, results: Path) -> bool:

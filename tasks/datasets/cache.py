@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tasks import paths
 from tasks.task import Array, RequestError
 
 MANIFEST = "sha256.json"
@@ -37,8 +37,7 @@ def user_cache_directory() -> Path:
 
 def cache_directory() -> Path:
     """``$TETRAGRAD_CACHE``, or ``decoded`` in the platform's cache directory."""
-    chosen = os.environ.get("TETRAGRAD_CACHE")
-    return Path(chosen) if chosen else user_cache_directory() / "decoded"
+    return paths.from_variable("TETRAGRAD_CACHE") or user_cache_directory() / "decoded"
 
 
 def cached(name: str, key: str, make: Callable[[], Mapping[str, Array]]) -> dict[str, Array]:
