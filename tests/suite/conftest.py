@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from suite import tracking
-from suite.tracking import Tracker
+from suite.tracking import tracker as tracking
+from suite.tracking.tracker import Tracker
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from suite import tracking
 from suite.cli import app
-from suite.options import BASELINES, RESULTS
+from suite.cli.options import BASELINES, RESULTS
+from suite.tracking import tracker as tracking
 from tasks import datasets, paths
 from tasks.datasets import cache
 from tasks.datasets.sources import SOURCES
