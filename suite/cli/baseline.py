@@ -14,6 +14,7 @@ import backends
 import tasks
 from suite.cli import options
 from suite.cli.check import SMOKE, cells_in, sources
+from suite.cli.commands import Command
 from suite.cli.options import (
     BASELINES,
     RESULTS,
@@ -36,7 +37,7 @@ from suite.show.progress import Terminal
 app = typer.Typer(help="What runs are held against in `check`.", no_args_is_help=True)
 
 
-@app.command()
+@app.command(cls=Command)
 def update(
     task: TaskOption = [],  # noqa: B006
     backend: BackendOption = [],  # noqa: B006

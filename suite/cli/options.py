@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -16,7 +17,7 @@ from suite.session.plan import scaled
 from suite.system import devices, environment
 from suite.tracking import tracker as tracking
 from tasks import datasets, paths
-from tasks.task import RequestError
+from tasks.task import RequestError, nearest
 
 
 def path_or(default: Path | None) -> Callable[[str], Path | None]:
@@ -178,14 +179,22 @@ BaselinesOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 
+def _options_like(name: str) -> str:
+    """The option that was meant, perhaps, and all there are."""
+    known = "; ".join(f"{task}: {', '.join(has)}" for task, has in tasks.OPTIONS.items())
+    names = [option for has in tasks.OPTIONS.values() for option in has]
+    meant = f"; give {name}=VALUE" if name in names else nearest(name, names)
+    return f"{meant}; options are: {known}"
+
+
 def constants(wanted: Sequence[str], choices: Sequence[tasks.Choice]) -> dict[str, str]:
     found = {}
     for one in wanted:
-        name, equals, found[name] = one.partition("=")
+        # a text means the same, and names the same cell, in whichever form a keyboard gives it
+        name, equals, found[name] = unicodedata.normalize("NFC", one).partition("=")
         owners = [task for task, _ in choices if name in tasks.OPTIONS.get(task, {})]
         if not equals or not owners:
-            known = "; ".join(f"{task}: {', '.join(has)}" for task, has in tasks.OPTIONS.items())
-            raise RequestError(f"--set {one} is no option of what is run; options are: {known}")
+            raise RequestError(f"--set {one} is no option of what is run{_options_like(name)}")
         for task in owners:
             tasks.config(task, tasks.PROFILES[0], options={name: found[name]})
     return found
@@ -207,7 +216,8 @@ def batch_scales(
 def chosen(wanted: list[str], known: tuple[str, ...], kind: str) -> tuple[str, ...]:
     for name in wanted:
         if name not in known:
-            raise RequestError(f"there is no {kind} {name!r}; there are: {', '.join(known)}")
+            like = nearest(name, known)
+            raise RequestError(f"there is no {kind} {name!r}{like}; there are: {', '.join(known)}")
     return tuple(dict.fromkeys(wanted)) or known
 
 

@@ -51,7 +51,8 @@ class Cells:
         """
         found = [new_record(self._session, cell) for cell in cells]
         for record in found:
-            if reason := backends.load(record.cell.backend).available(record.cell.mode):
+            cell = record.cell
+            if reason := backends.unavailable(cell.backend, cell.mode, cell.task):
                 record.outcome, record.reason = "skipped", reason
         there = [record for record in found if record.outcome != "skipped"]
         first = cells[0]

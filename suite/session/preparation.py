@@ -48,7 +48,8 @@ class Preparation:
         """
         for record in records:
             record.reason = "stopped by the user"
-            if reason := backends.load(record.cell.backend).available(record.cell.mode):
+            cell = record.cell
+            if reason := backends.unavailable(cell.backend, cell.mode, cell.task):
                 record.outcome, record.reason = "skipped", reason
         cells = [record.cell for record in records if record.outcome != "skipped"]
         for device in dict.fromkeys(cell.device for cell in cells):

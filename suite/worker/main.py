@@ -73,6 +73,8 @@ def _clock(cell: Cell) -> tuple[Clock, dict[str, Any]]:
 
 def _configure(cell: Cell, clock: Clock) -> Any:
     """Imports the framework, set up for the cell, and the task's module in that backend."""
+    if reason := backends.lacking(cell.backend, cell.task):
+        raise Unavailable(reason)
     backend = backends.load(cell.backend)
     clock.seconds["import"] += time.process_time()  # Python itself, and what is imported above
     with clock.phase("import"):

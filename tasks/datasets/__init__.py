@@ -13,7 +13,7 @@ from tasks import paths
 from tasks.datasets.cache import user_cache_directory
 from tasks.datasets.downloads import download
 from tasks.datasets.sources import SOURCES, File, Source
-from tasks.task import DataSource, RequestError
+from tasks.task import DataSource, RequestError, nearest
 
 NAMES = tuple(SOURCES)
 DIRECTORY = "TETRAGRAD_DATA"
@@ -23,7 +23,8 @@ DIRECTORY = "TETRAGRAD_DATA"
 def source(name: str) -> Source:
     """The source of data set ``name``; RequestError if there is none of that name."""
     if name not in NAMES:
-        raise RequestError(f"there is no data set {name!r}; the data sets are: {', '.join(NAMES)}")
+        there = f"{nearest(name, NAMES)}; the data sets are: {', '.join(NAMES)}"
+        raise RequestError(f"there is no data set {name!r}{there}")
     return SOURCES[name]
 
 

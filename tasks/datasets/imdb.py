@@ -1,8 +1,8 @@
 """The Large Movie Review Dataset: 25,000 + 25,000 film reviews, half of them favourable.
 
 A review becomes the ranks of its words in the training vocabulary: ``<br />`` is dropped, letters
-are lower-cased, words are ``[a-z0-9']+``; rank 0 is the most frequent word in training, equally
-frequent words are in alphabetical order.
+are composed (NFC) and lower-cased, words are ``[a-z0-9']+``; rank 0 is the most frequent word in
+training, equally frequent words are in alphabetical order.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tarfile
+import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -83,7 +84,8 @@ def decode(content: bytes) -> dict[str, Array]:
     reviews: dict[str, dict[str, array[int]]] = {split: {} for split in SPLITS}
     for path, text in _members(content):
         own = reviews[path.split("/")[1]]
-        found = WORD.findall(text.replace("<br />", " ").lower())
+        composed = unicodedata.normalize("NFC", text)  # else the e of é would be part of a word
+        found = WORD.findall(composed.replace("<br />", " ").lower())
         ids = array("i", (provisional.setdefault(word, len(provisional)) for word in found))
         own[path] = ids
         if len(own) > max(REVIEWS.values()):

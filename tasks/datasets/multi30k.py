@@ -2,13 +2,14 @@
 
 A sentence becomes the numbers of its words: it is lower-cased, words are ``\\w+`` or a single mark,
 and the vocabulary holds those seen at least twice in training, the most frequent first, equally
-frequent ones in alphabetical order.
+frequent ones in alphabetical order. Letters with marks are composed (NFC), however they come.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -104,16 +105,17 @@ def _lines(text: Array) -> tuple[str, ...]:
 
 
 def decode(content: bytes) -> list[str]:
-    """The lines of a gzipped UTF-8 text; RequestError if it is none, or absurdly long."""
+    """The lines of a gzipped UTF-8 text, composed; RequestError if it is none, or absurdly long."""
     try:
-        return gunzip(content, LONGEST).decode().removesuffix("\n").split("\n")
+        text = unicodedata.normalize("NFC", gunzip(content, LONGEST).decode())
     except UnicodeDecodeError as error:
         raise RequestError(f"not a text of sentences ({error}); fetch it anew") from None
+    return text.removesuffix("\n").split("\n")
 
 
 def tokens(sentence: str) -> list[str]:
-    """The words and marks of a sentence, lower-cased."""
-    return WORD.findall(sentence.lower())
+    """The words and marks of a sentence, lower-cased and composed."""
+    return WORD.findall(unicodedata.normalize("NFC", sentence).lower())
 
 
 def vocabulary(sentences: Sequence[Sequence[str]]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import unicodedata
 
 import numpy as np
 import pytest
@@ -61,6 +62,15 @@ def test_archives_of_the_same_reviews_give_the_same_arrays() -> None:
     other = imdb.decode(archive(dict(reversed(encoded(OTHERS, TEXTS).items()))))
     for name, array in one.items():
         np.testing.assert_array_equal(array, other[name])
+
+
+def test_composed_and_decomposed_letters_are_the_same() -> None:
+    def form(name: str) -> dict[str, bytes]:
+        return {path: unicodedata.normalize(name, t).encode() for path, t in TEXTS.items()}
+
+    assert form("NFC") != form("NFD")
+    composed, decomposed = (imdb.decode(archive(form(name))) for name in ("NFC", "NFD"))
+    np.testing.assert_array_equal(composed["digest"], decomposed["digest"])
 
 
 def test_another_review_gives_another_digest() -> None:
