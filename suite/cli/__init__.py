@@ -11,7 +11,6 @@ from functools import partial
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from suite.cli import (
     baseline as baseline_cli,
@@ -54,6 +53,8 @@ from suite.cli import (
     verify as verify_cli,
 )
 from suite.cli.commands import Command, Commands
+from suite.show import plain
+from suite.show.console import errors
 from tasks.task import RequestError
 
 
@@ -102,8 +103,9 @@ app.add_typer(baseline_cli.app, name="baseline")
 
 def main() -> None:
     """Entry point: a request that cannot be met is one line on standard error and exit code 2."""
+    plain.prepare()
     try:
         app()
     except RequestError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        errors().print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)

@@ -85,7 +85,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def _read(folder: Path) -> dict[str, Array] | None:
     """The entry, mapped into memory; None if there is none or it is damaged."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         for file, expected in manifest.items():
             with (folder / file).open("rb") as content:
                 if hashlib.file_digest(content, "sha256").hexdigest() != expected:
@@ -113,7 +113,7 @@ def _write(folder: Path, arrays: Mapping[str, Array]) -> None:
             np.save(file, array, allow_pickle=False)
             with file.open("rb") as content:
                 manifest[file.name] = hashlib.file_digest(content, "sha256").hexdigest()
-        (fresh / MANIFEST).write_text(json.dumps(manifest))
+        (fresh / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
         if folder.exists():  # damaged, or another process was faster with the same arrays
             folder.rename(work / "old")
         fresh.rename(folder)
