@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-TETRAGRAD = (sys.executable, "-P", "-m", "suite.cli")
+TETRAGRAD = (sys.executable, "-P", "-m", "tetragrad")
 
 
 def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
