@@ -106,6 +106,7 @@ def test_commands_end_well_without_unicode(variables: dict[str, str], tmp_path: 
     assert done.returncode == 2
     assert done.stderr.isascii()
     assert "Traceback" not in done.stderr
+    assert ("--set grosse=+- is" in done.stderr) == (variables is ASCII)
 
 
 def test_a_run_shows_its_table_without_unicode(tmp_path: Path) -> None:
