@@ -25,15 +25,20 @@ def load(name: str) -> Backend:
     return cast(Backend, importlib.import_module(f"backends.{name}"))
 
 
+def every() -> tuple[Backend, ...]:
+    """All backends, without their frameworks, for what they declare of themselves."""
+    return tuple(map(load, NAMES))
+
+
 def lacking(name: str, task: str) -> str | None:
     """None, or that a backend has no file for a task."""
     if importlib.util.find_spec(f"backends.{name}.{task}"):
         return None
-    return f"{task} has no {name} implementation"
+    return f"{task} has no {load(name).TITLE} implementation"
 
 
 def unavailable(name: str, mode: str, task: str) -> str | None:
-    """None, or why a backend cannot compute a task here in ``mode`` and, what to do about it."""
+    """None, or why a backend cannot compute a task here in ``mode``, and what to do about it."""
     return lacking(name, task) or load(name).available(mode)
 
 

@@ -31,5 +31,5 @@ def _source(root: Path, backend: str, task: str) -> Syntax | str:
     """An implementation, or that there is none."""
     file = root / backend / f"{task}.py"
     if not file.is_file():
-        return f"{task} has no {backend} implementation"
+        return f"{task} has no {backends.load(backend).TITLE} implementation"
     return Syntax(file.read_text(encoding="utf-8"), "python", word_wrap=True)

@@ -90,7 +90,7 @@ class TestATaskThatABackendLacks:
 
     def test_is_said_once_for_all(self, hidden: None) -> None:
         assert backends.unavailable("jax", "jit", "fashion_mlp") == (
-            "fashion_mlp has no jax implementation"
+            "fashion_mlp has no JAX implementation"
         )
         assert backends.lacking("jax", "lstm") is backends.lacking("numpy", "fashion_mlp") is None
 
@@ -106,7 +106,7 @@ class TestATaskThatABackendLacks:
         assert done.returncode == 0, done.stderr
         jax, numpy = json.loads(done.stdout)["cells"]
         assert (jax["outcome"], jax["reason"]) == (
-            *("skipped", "fashion_mlp has no jax implementation"),
+            *("skipped", "fashion_mlp has no JAX implementation"),
         )
         assert (numpy["outcome"], numpy["verified"]) == ("ok", True)
 
@@ -115,14 +115,14 @@ class TestATaskThatABackendLacks:
         done = CliRunner().invoke(app, arguments)
         assert done.exit_code == 1  # nothing was verified
         assert "skipped" in done.stdout
-        assert "has no jax implementation" in done.stdout
+        assert "has no JAX implementation" in done.stdout
 
     def test_cannot_be_reproduced_or_be_benchmarked(self, hidden: None) -> None:
         record = example_record()
         record.cell, record.outcome = replace(record.cell, backend="jax", mode="jit"), "ok"
-        with pytest.raises(RequestError, match="fashion_mlp has no jax implementation"):
+        with pytest.raises(RequestError, match="fashion_mlp has no JAX implementation"):
             reproduce.require_rerunnable(record)
-        with pytest.raises(NotImplementedError, match="fashion_mlp has no jax implementation"):
+        with pytest.raises(NotImplementedError, match="fashion_mlp has no JAX implementation"):
             process.become_worker("fashion_mlp", "jax")
 
     def test_is_shown_as_such(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +135,7 @@ class TestATaskThatABackendLacks:
         with console.capture() as capture:
             sources.show("lstm", console)
         shown = capture.get()
-        assert "lstm has no jax implementation" in shown
+        assert "lstm has no JAX implementation" in shown
         assert "tensorflow: ±" in shown
 
 
