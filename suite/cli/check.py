@@ -24,6 +24,7 @@ from suite.cli.options import (
     TaskOption,
     TimeoutOption,
     interruptible,
+    path_given,
 )
 from suite.records import record as records
 from suite.session import check as checking
@@ -54,9 +55,12 @@ def check(
             show_default=False,
         ),
     ] = None,
-    junit: Annotated[Path | None, typer.Option(help="File for the findings as JUnit XML.")] = None,
+    junit: Annotated[
+        Path | None,
+        typer.Option(parser=path_given, help="File for the findings as JUnit XML."),
+    ] = None,
     markdown: Annotated[
-        Path | None, typer.Option(help="File for the findings as Markdown.")
+        Path | None, typer.Option(parser=path_given, help="File for the findings as Markdown.")
     ] = None,
     timeout: TimeoutOption = 3600,
     folder: BaselinesOption = BASELINES,

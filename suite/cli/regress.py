@@ -27,8 +27,7 @@ from suite.cli.options import (
 from suite.records import record as records
 from suite.records.cell import Conditions
 from suite.records.findings import Finding, Findings
-from suite.session import check as checking
-from suite.session import compare as comparison
+from suite.session import check as checking, compare as comparison
 from suite.session.compare import THRESHOLD
 from suite.session.plan import Plan
 from suite.session.preparation import Preparation

@@ -10,9 +10,7 @@ import numpy as np
 
 import backends
 import tasks
-from suite.records import baseline as baselines
-from suite.records import builder
-from suite.records import record as records
+from suite.records import baseline as baselines, builder, record as records
 from suite.records.baseline import FALSE_ALARMS, Baseline, Run
 from suite.records.cell import Cell, Conditions
 from suite.records.events import Outcome
@@ -56,7 +54,8 @@ class Cells:
         """
         found = [builder.begin(self._session, cell) for cell in cells]
         for record in found:
-            if reason := backends.load(record.cell.backend).available(record.cell.mode):
+            cell = record.cell
+            if reason := backends.unavailable(cell.backend, cell.mode, cell.task):
                 builder.end(record, Outcome.SKIPPED, reason)
         there = [record for record in found if record.outcome is not Outcome.SKIPPED]
         first = cells[0]

@@ -226,7 +226,7 @@ class Verifier:
         """From the cache."""
         path = self._cache_path(choice, precision)
         if path and path.is_file():
-            return verdict_from(json.loads(path.read_text()))
+            return verdict_from(json.loads(path.read_text(encoding="utf-8")))
         return None
 
     def _keep(self, choice: backends.Choice, precision: Precision, verdict: Verdict) -> None:

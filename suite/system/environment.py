@@ -37,12 +37,15 @@ _ALLOCATOR = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 
+_PRINTING = {"PYTHONIOENCODING": "utf-8:backslashreplace"}
+"""What a framework prints is kept, and never fails for want of a character."""
+
 
 def worker_environment(backend: str, device: str, threads: int) -> dict[str, str]:
     """The environment of a worker: the caller's, less what steers frameworks, plus our settings."""
     steering = (*_FOREIGN, *(prefix for b in backends.every() for prefix in b.ENVIRONMENT))
     kept = {k: v for k, v in os.environ.items() if not k.startswith(steering)}
-    ours = {**dict.fromkeys(_POOLS, str(threads)), **_ALLOCATOR, **_cards(device)}
+    ours = {**dict.fromkeys(_POOLS, str(threads)), **_ALLOCATOR, **_PRINTING, **_cards(device)}
     kind = device.partition(":")[0]
     return {**kept, **ours, **backends.load(backend).environment(kind, threads)}
 
@@ -100,7 +103,7 @@ def machine() -> Mapping[str, Any]:
 def _cpu_model() -> str:
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        for line in info.read_text().splitlines():
+        for line in info.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()

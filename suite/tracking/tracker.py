@@ -26,6 +26,7 @@ from suite.records.record import Record
 from suite.records.specification import flat
 from suite.system import environment
 from suite.tracking.curves import draw_curves
+from tasks import paths
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -49,6 +50,13 @@ class TrackingError(Exception):
 def default_uri(results: Path) -> str:
     """The store that is used unless another is named: SQLite under ``results``."""
     return f"sqlite:///{results.resolve() / 'mlflow.db'}"
+
+
+def uri_given(text: str) -> str | None:
+    """The store that a user names, None if empty; ``~`` in a file's place is as in other paths."""
+    if match := re.fullmatch(r"(sqlite:///|file:(?://)?|)(~.*)", text):
+        return f"{match[1]}{paths.given(match[2])}"
+    return text or None
 
 
 def has_store(uri: str, results: Path) -> bool:

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from backends.numpy import fashion_mlp, layers
 from backends.numpy.central_differences import Differentiable, of_loss, relative_error

@@ -6,12 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy.special import log_softmax, softmax
 
-from backends.numpy import arrays, attention, layers, optimizers, vocabulary
-from backends.numpy import transformer as model
+from backends.numpy import arrays, attention, layers, optimizers, transformer as model, vocabulary
 from backends.numpy.central_differences import Differentiable, of_loss, relative_error
 from backends.numpy.engine import Backward, Key
 from tasks.optimizers import Adam

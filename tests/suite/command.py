@@ -18,7 +18,7 @@ from suite.cli import app
 
 FOREIGN = ("MLFLOW_TRACKING_URI", "COLUMNS")
 """The caller's tracking server and the width of its terminal: they are not to decide a test."""
-TETRAGRAD = (sys.executable, "-P", "-m", "suite.cli")
+TETRAGRAD = (sys.executable, "-P", "-m", "tetragrad")
 
 
 def start(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:

@@ -18,8 +18,7 @@ from suite.records.baseline import FALSE_ALARMS
 from suite.records.events import Outcome
 from suite.records.findings import Finding, Findings
 from suite.records.record import Record
-from suite.records.verdict import Deviation as Compared
-from suite.records.verdict import Verdict
+from suite.records.verdict import Deviation as Compared, Verdict
 from suite.session import check as checking
 from suite.session.check import Result, judged
 from tasks.task import Envelope

@@ -15,8 +15,7 @@ import psutil
 import pytest
 
 import backends
-from suite.records import record as records
-from suite.records import timing as timings
+from suite.records import record as records, timing as timings
 from suite.records.verdict import verdict_from
 from tests.suite.command import (
     assert_refused,

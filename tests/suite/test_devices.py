@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 import backends
-from suite.records import differences
-from suite.records import record as records
+from suite.records import differences, record as records
 from suite.records.cell import where
 from suite.records.events import Event
 from suite.session import probe

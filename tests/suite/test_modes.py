@@ -11,8 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 import backends
-from suite.records import record as records
-from suite.records import timing as timings
+from suite.records import record as records, timing as timings
 from suite.tracking import tracker as tracking
 from tests.suite.command import tetragrad
 

@@ -16,8 +16,7 @@ from mlflow import MlflowClient
 
 import backends
 import tasks
-from suite.records import builder
-from suite.records import record as records
+from suite.records import builder, record as records
 from suite.records.cell import Cell
 from suite.records.record import Record
 from suite.records.specification import about

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from suite.records import record as records
-from suite.records import timing as timings
+from suite.records import record as records, timing as timings
 from suite.records.statistics import settled
 from tasks.task import RequestError
 from tests.suite.examples import example_timing

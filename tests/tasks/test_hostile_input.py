@@ -18,8 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tasks.datasets import fashion_mnist, imdb, multi30k, omniglot, tiny_shakespeare
 from tasks.task import RequestError

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tasks import datasets
 from tasks.datasets import imdb
@@ -39,6 +40,16 @@ def test_archives_of_the_same_reviews_give_the_same_arrays() -> None:
     other = imdb.decode(tar(dict(reversed(encoded(OTHERS, TEXTS).items()))))
     for name, array in one.items():
         np.testing.assert_array_equal(array, other[name])
+
+
+def test_composed_and_decomposed_letters_are_the_same() -> None:
+    def form(name: str) -> dict[str, bytes]:
+        texts = {**TEXTS, "aclImdb/train/pos/3_9.txt": "cafe cafe cafe"}  # another word
+        return {path: unicodedata.normalize(name, t).encode() for path, t in texts.items()}
+
+    assert form("NFC") != form("NFD")
+    composed, decomposed = (imdb.decode(tar(form(name))) for name in ("NFC", "NFD"))
+    np.testing.assert_array_equal(composed["digest"], decomposed["digest"])
 
 
 def test_another_review_gives_another_digest() -> None:
