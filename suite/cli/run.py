@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -38,6 +40,7 @@ from suite.cli.options import (
 )
 from suite.cli.report import write
 from suite.records import record as records
+from suite.records.cell import Conditions
 from suite.report import notes
 from suite.session import store as sessions
 from suite.session.plan import Plan
@@ -90,35 +93,52 @@ def run(
         plan = Plan(
             choices=choices,
             backends=chosen,
-            device=devices.parse(device),
-            profile=options.chosen([profile], tasks.PROFILES, "profile")[0],
+            conditions=Conditions(
+                device=devices.parse(device),
+                precision=precision.value,
+                profile=options.chosen([profile], tasks.PROFILES, "profile")[0],
+                threads=threads,
+                early_stopping=early_stopping,
+                options=options.constants(option, choices),
+            ),
             seeds=range(first_seed, first_seed + seeds),
-            threads=threads,
             data=data.value,
             timeout=timeout,
             timing_limit=timing_limit,
             base=options.base(base, chosen),
-            early_stopping=early_stopping,
-            options=options.constants(option, choices),
             checkpoint_every=checkpoint_every,
             memory_limit=limit,
-            precision=precision.value,
         )
     session = _run(plan, results, tracking_uri, resume)
-    _show(session, as_json)
+    _show(session, as_json, _browsing(results, tracking_uri))
+    if session.interrupted:
+        own = "" if results == RESULTS else f" --results {shlex.quote(str(results))}"
+        print(f"to go on: tetragrad run --resume {session.id}{own}", file=sys.stderr)
     if report and not (session.interrupted or session.not_written):
         files = write(results, [session.id], None, tracking_uri)
         print(f"report: {files.html}", file=sys.stderr if as_json else sys.stdout)
     raise typer.Exit(exit_code(session))
 
 
-def _show(session: Session, as_json: bool) -> None:
+def _browsing(results: Path, uri: str | None) -> str | None:
+    """The command that shows this session in MLflow; None if nothing was sent there."""
+    if uri == tracking.NONE:
+        return None
+    if uri == os.environ.get("MLFLOW_TRACKING_URI"):
+        uri = None  # browse reads it too, and there may be a password in it
+    asked = {"--results": results if results != RESULTS else None, "--tracking-uri": uri}
+    given = (f"{option} {shlex.quote(str(value))}" for option, value in asked.items() if value)
+    return " ".join(("tetragrad browse", *given))
+
+
+def _show(session: Session, as_json: bool, browsing: str | None) -> None:
     if as_json:
         print(json.dumps(summary.document(session), indent=1))
         return
     summary.print_tables(session, output())
     print(f"records: {session.results / 'records' / session.id}")
-    print("to see them in MLflow: tetragrad browse")
+    if browsing:
+        print(f"to see them in MLflow: {browsing}")
 
 
 def _run(plan: Plan, results: Path, uri: str | None, resumed: str | None) -> Session:

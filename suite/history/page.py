@@ -17,6 +17,7 @@ from suite.history.series import History, Series
 from suite.report import page, words
 from suite.report.charts import Chart, axis, chart, short
 from suite.report.looks import look
+from suite.system.files import because
 from tasks.task import RequestError
 
 TICKS = 4
@@ -35,8 +36,7 @@ def write(history: History, results: Path, output: Path | None) -> Path:
         path.write_text(render(history), encoding="utf-8")
     except OSError as error:
         raise RequestError(
-            f"the history cannot be written to {folder.resolve()} ({error.strerror}); "
-            "give another folder with --output"
+            f"the history cannot be written to {folder.resolve()} {because(error)} with --output"
         ) from None
     return path
 

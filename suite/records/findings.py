@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from suite.system.files import write_text
+from suite.system.files import because, write_text
 from tasks.task import RequestError
 
 
@@ -84,7 +84,7 @@ class Findings:
                 if path:
                     write_text(path, text)
             except OSError as error:
-                raise RequestError(f"{path} cannot be written ({error.strerror})") from None
+                raise RequestError(f"{path} cannot be written {because(error)}") from None
 
     def _summary(self) -> str:
         nothing = sum(f.passed is None for f in self.found)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from suite.records import builder
 from suite.records import timing as timings
+from suite.records.events import Outcome
 from suite.records.findings import Finding
 from suite.records.record import Record
 from suite.records.timing import Timing
+from suite.records.verdict import verdict_from
 from suite.session.plan import Plan, cells
 from suite.session.preparation import Preparation
-from suite.session.race import Together, new_record
+from suite.session.race import Race
 from suite.system.revisions import Side
 
 THRESHOLD = 0.05
@@ -34,7 +38,7 @@ class Limits:
     confidence: float
 
 
-def judge(interval: timings.Interval, threshold: float) -> str:
+def judge(interval: timings.MedianInterval, threshold: float) -> str:
     """The verdict on the ratio of the speed to the base's: only a whole interval decides."""
     _, low, high = interval
     if high < 1 - threshold:
@@ -66,7 +70,7 @@ def compare(
     for choice in plan.choices:
         source = preparation.source(choice[0])
         own = cells(plan, choice, plan.seeds.start, source)
-        records = [new_record("compared", cell) for cell in own]
+        records = [builder.begin("compared", cell) for cell in own]
         ready = preparation.ready(records)
         for record in records:
             name = f"{record.cell.task_label} in {record.cell.backend_label}"
@@ -76,7 +80,7 @@ def compare(
                 found.append(Finding(name, "not verified", "no speed counts of it", False))
             else:
                 busy(f"comparing {name}")
-                once = partial(_compare, name, record, base, head, limits, plan.timeout)
+                once = partial(_compare, name, record, (base, head), limits, preparation)
                 found.append(confirmed(once))
     return found
 
@@ -112,25 +116,43 @@ def unfinished(timing: Timing, name: str) -> str | None:
 
 
 def _compare(
-    name: str, record: Record, base: Side, head: Side, limits: Limits, timeout: float
+    name: str,
+    record: Record,
+    sides: tuple[Side, Side],
+    limits: Limits,
+    preparation: Preparation,
 ) -> Finding:
-    sides = (base, head)
-    records = [replace(record), replace(record)]
+    """The finding on ``sides``, the base and the head."""
+    base, _ = sides
+    records = [deepcopy(record), deepcopy(record)]
 
     def job(one: Record) -> dict[str, Any]:
         (side,) = (s for s, r in zip(sides, records, strict=True) if r is one)
         return {"command": side.command}
 
-    together = Together(
-        records, timeout, limits.seconds, lambda *_: None, job, confidence=limits.confidence
+    def judge(one: Record, losses: Sequence[float]) -> None:
+        if one is records[1]:  # the base may have been another model
+            preparation.judge(one, losses)
+
+    race = Race(
+        records,
+        preparation.timeout,
+        limits.seconds,
+        lambda *_: None,
+        job,
+        judge,
+        confidence=limits.confidence,
     )
-    together.time()
+    race.time()
     for side, one in zip(sides, records, strict=True):
-        if one.outcome != "ok":
+        if one.outcome is not Outcome.OK:
             reason = f"{side.name} {one.outcome}: {one.reason}"
             return Finding(name, "undecided", reason, None if side is base else False)
-    assert together.timing
-    return _finding(name, together.timing, limits)
+    if not records[1].verified:
+        why = verdict_from(records[1].equivalence or {}).explanation
+        return Finding(name, "not verified", str(why), False)
+    assert race.timing
+    return _finding(name, race.timing, limits)
 
 
 def _finding(name: str, timing: Timing, limits: Limits) -> Finding:

@@ -7,7 +7,9 @@ from typing import Any
 
 import backends
 from suite.records.cell import Cell
-from suite.session.process import Ending, Event, launch
+from suite.records.events import Described, Event, Outcome
+from suite.session.process import Ending, launch
+from suite.system import devices
 from suite.system.devices import AUTO, CPU, CUDA
 
 
@@ -20,7 +22,9 @@ def chosen(backend: str, asked: str) -> str:
 
 @functools.cache
 def _has_cuda(backend: str) -> bool:
-    return backends.load(backend).available() is None and probe(backend, CUDA)[0].outcome == "ok"
+    return (
+        backends.load(backend).available() is None and probe(backend, CUDA)[0].outcome is Outcome.OK
+    )
 
 
 def probe(backend: str, device: str) -> tuple[Ending, dict[str, Any]]:
@@ -28,8 +32,12 @@ def probe(backend: str, device: str) -> tuple[Ending, dict[str, Any]]:
     seen: dict[str, Any] = {}
 
     def on_event(event: Event) -> None:
-        seen.update(event.get("worker", {}))
+        if isinstance(event, Described):
+            seen.update(event.worker)
 
-    mode = backends.load(backend).MODES[0]
-    cell = Cell("", None, backend, mode, device, "float32", 0, "", "generated", 1)
+    loaded = backends.load(backend)
+    if devices.kind(device) not in loaded.DEVICES:
+        there = ", ".join(loaded.DEVICES)
+        return Ending(Outcome.SKIPPED, f"{loaded.TITLE} computes on {there} alone"), seen
+    cell = Cell(backend=backend, mode=loaded.MODES[0], device=device, data="generated")
     return launch(cell, "describe", on_event), seen

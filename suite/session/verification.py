@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import backends
 import tasks
+from suite.records.events import Outcome
 from suite.records.verdict import Verdict
 from suite.session import probe
 from suite.session.reporter import Reporter
 from suite.session.verifier import Verifier, Wanted
 from tasks import datasets
-from tasks.rounding import envelope
 from tasks.task import Precision, Task
 
 
@@ -50,5 +50,5 @@ def _skipped(
     task: Task, choice: backends.Choice, precision: Precision, reason: str | None, device: str
 ) -> Verdict:
     backend, mode = choice
-    steps = envelope(task, precision).steps
-    return Verdict(task.label, backend, precision, steps, (), "skipped", reason, mode, device)
+    steps = task.envelopes[precision].steps
+    return Verdict(task.label, backend, precision, steps, (), Outcome.SKIPPED, reason, mode, device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -14,10 +14,12 @@ class Interrupts:
     """While entered, a first SIGINT or SIGTERM raises KeyboardInterrupt only inside ``raised``.
 
     Elsewhere it is noted in ``seen``, so that what is being written is written whole. A second one
-    always raises, and is noted in ``again``: the work is to stop at once. For the main thread.
+    always raises, and is noted in ``again``: the work is to stop at once. ``say`` tells the user
+    of the first one, since to stop may take a while. For the main thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None] = lambda text: None) -> None:
+        self._say = say
         self.seen = self.again = False
         self._raising = False
 
@@ -51,5 +53,7 @@ class Interrupts:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.again, self.seen = self.seen, True
+        if not self.again:
+            self._say("stopping; press Ctrl-C again to stop at once")
         if self.again or self._raising:
             raise KeyboardInterrupt

@@ -24,13 +24,25 @@ import numpy as np
 import backends
 import tasks
 from backends.program import Backend, Program, Unavailable
+from suite.records import events
 from suite.records.cell import Cell
 from suite.records.checkpoints import Checkpoints
+from suite.records.events import (
+    Described,
+    Ended,
+    Event,
+    Finished,
+    Measured,
+    Outcome,
+    Started,
+    Waiting,
+)
 from suite.records.specification import about
 from suite.system import devices, memory
 from suite.worker import cards, probes, rates
 from suite.worker.clock import Clock
-from suite.worker.trace import trace
+from suite.worker.dropout import dropout_statistics
+from suite.worker.trace import steps_between, trace
 from suite.worker.training import Diverged, Send, Training
 from tasks.task import RequestError, State, Task, dtype_of
 
@@ -41,28 +53,29 @@ def main() -> None:
     """Reads the job from standard input, does it, and reports how it ended."""
     channel = os.fdopen(int(sys.argv[1]), "w", buffering=1)
 
-    def send(event: str, **fields: Any) -> None:
-        channel.write(json.dumps({"event": event, **fields}, allow_nan=False) + "\n")
+    def send(event: Event) -> None:
+        channel.write(events.line(event))
 
     job = json.loads(sys.stdin.readline())
     cell = Cell(**job["cell"])
     memory.limit(job.get("memory_limit"))
     try:
         JOBS[job["kind"]](cell, send, job)
-        send("ended", outcome="ok", reason=None)
+        send(Ended(Outcome.OK))
     except BrokenPipeError:
         raise SystemExit(1) from None  # the parent is gone: there is no one to work for
     except Unavailable as error:
-        send("ended", outcome="skipped", reason=str(error))
+        send(Ended(Outcome.SKIPPED, str(error)))
     except Diverged as error:
-        send("ended", outcome="diverged", reason=str(error))
+        send(Ended(Outcome.DIVERGED, str(error)))
     except Exception as error:  # noqa: BLE001  (whatever it was, the parent must hear of it)
         memory.lift()
         traceback.print_exc()
-        outcome = "out-of-memory" if memory.ran_out(repr(error)) else "crashed"
+        out_of_memory = memory.ran_out(repr(error))
         message = str(error).splitlines()
         name = "" if isinstance(error, RequestError) else f"{type(error).__name__}: "
-        send("ended", outcome=outcome, reason=name + (message[0] if message else ""))
+        outcome = Outcome.OUT_OF_MEMORY if out_of_memory else Outcome.CRASHED
+        send(Ended(outcome, name + (message[0] if message else "")))
 
 
 def _clock(cell: Cell) -> tuple[Clock, dict[str, Any]]:
@@ -112,7 +125,7 @@ def train(cell: Cell, send: Send, job: Job) -> None:
     peaks = {"after_import": peak_memory()}
     task, initial, program = _built(cell, module, clock)
     described = _describe(cell) | card
-    send("started", **about(task), worker=described)
+    send(Started(described, **about(task)))
     checkpoints = _checkpoints(cell, task, job)
     training = Training(
         *(task, program, cell.seed, clock, send, partial(_turn, cell, program, send)),
@@ -121,13 +134,7 @@ def train(cell: Cell, send: Send, job: Job) -> None:
     training.run(initial)
     peaks["peak"] = peak_memory()
     described |= _after_training(cell, program, clock, card)
-    send(
-        "finished",
-        phases=clock.seconds,
-        memory=peaks,
-        compilations=training.compilations,
-        worker=described,
-    )
+    send(Finished(described, training.compilations, clock.seconds, peaks))
     training.go_on()
 
 
@@ -144,12 +151,12 @@ def time_alone(cell: Cell, send: Send, job: Job) -> None:
     clock, card = _clock(cell)
     task, initial, program = _built(cell, _configure(cell, clock), clock)
     described = _describe(cell) | card
-    send("started", **about(task), worker=described)
+    send(Started(described, **about(task)))
     turn = partial(_turn, cell, program, send)
     training = Training(task, program, cell.seed, clock, send, turn)
     training.time(initial)
     described |= _after_training(cell, program, clock, card)
-    send("finished", worker=described, compilations=training.compilations)
+    send(Finished(described, training.compilations))
 
 
 def _after_training(
@@ -181,7 +188,7 @@ def _turn(cell: Cell, program: Program, send: Send) -> bool:
     Raises WrongDevice if what was done until now was done elsewhere than it should.
     """
     devices.used(cell.device, program.device())
-    send("waiting")
+    send(Waiting())
     line = sys.stdin.readline()
     if not line:
         raise BrokenPipeError  # the parent is gone
@@ -189,15 +196,41 @@ def _turn(cell: Cell, program: Program, send: Send) -> bool:
 
 
 def trace_job(cell: Cell, send: Send, job: Job) -> None:
-    """Writes the equivalence trace of ``job["steps"]`` steps to the file ``job["output"]``."""
+    """Writes the equivalence trace to each of ``job["ends"]`` to the file ``job["output"]``."""
     module = _configure(cell, Clock())
     task = _load(cell)
     initial = task.initial(cell.seed).astype(dtype_of(cell.precision))
-    # no seed, no dropout: its random numbers are each framework's own
+    # no seed: dropout is by the masks of the batches, since random numbers are each framework's own
     program = module.build(task, initial, None)
-    found = trace(task, program, cell.seed, job["steps"])
+    found = trace(task, program, cell.seed, job["ends"])
     devices.used(cell.device, program.device())
     np.savez(job["output"], allow_pickle=False, **found)
+
+
+def first_losses(cell: Cell, send: Send, job: Job) -> None:
+    """Writes the losses of the first ``job["steps"]`` steps of a cell's own training.
+
+    None with dropout: its random numbers are each framework's own.
+    """
+    module = _configure(cell, Clock())
+    task = _load(cell)
+    chunk = next(task.chunks("train", cell.seed))
+    losses = np.empty(0)
+    if not task.dropout_masks(chunk, cell.seed, 0):
+        initial = task.initial(cell.seed).astype(dtype_of(cell.precision))
+        program = module.build(task, initial, None)
+        first = {name: a[: job["steps"]] for name, a in chunk.items()}
+        losses = program.train(program.place(first))
+    np.savez(job["output"], allow_pickle=False, losses=losses)
+
+
+def dropout_job(cell: Cell, send: Send, job: Job) -> None:
+    """Writes the statistics of the framework's own dropout, nothing of a task that has none."""
+    module = _configure(cell, Clock())
+    task = _load(cell)
+    build = partial(module.build, task)
+    errors = dropout_statistics(task, build, cell.precision, cell.seed)
+    np.savez(job["output"], allow_pickle=False, **errors)
 
 
 def gradient_check(cell: Cell, send: Send, job: Job) -> None:
@@ -208,8 +241,7 @@ def gradient_check(cell: Cell, send: Send, job: Job) -> None:
     task = _load(cell).narrow()
     state = task.initial(cell.seed).astype("float64")
     program = module.build(task, state, None)
-    chunk = next(task.verification_chunks(cell.seed))
-    batch = task.excerpt(program.place({name: a[:1] for name, a in chunk.items()})[0])
+    batch = task.excerpt(program.place(next(steps_between(task, cell.seed, 0, 1)))[0])
     loss = of_loss(program.loss, state.buffers)
     errors = relative_errors(loss, state.params, batch, cell.seed)
     np.savez(job["output"], allow_pickle=False, **{k: np.array(e) for k, e in errors.items()})
@@ -219,7 +251,7 @@ def describe(cell: Cell, send: Send, job: Job) -> None:
     """Reports what is in force for a backend: its devices, its threads and all else."""
     backend = backends.load(cell.backend)
     _set_up(cell, backend)
-    send("described", worker=_describe(cell))
+    send(Described(_describe(cell)))
 
 
 def machine(cell: Cell, send: Send, job: Job) -> None:
@@ -227,14 +259,15 @@ def machine(cell: Cell, send: Send, job: Job) -> None:
     backend = backends.load(cell.backend)
     _set_up(cell, backend)
     device, dtype = devices.kind(cell.device), dtype_of(cell.precision)
-    found = rates.attainable(backend.multiplier, device, dtype, cell.threads)
-    send("measured", attainable=found)
+    send(Measured(rates.attainable(backend.multiplier, device, dtype, cell.threads)))
 
 
 JOBS = {
     "train": train,
     "time": time_alone,
     "trace": trace_job,
+    "first_losses": first_losses,
+    "dropout": dropout_job,
     "gradient_check": gradient_check,
     "describe": describe,
     "machine": machine,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.numpy import fashion_mlp
+from suite.records.events import (
+    ChunkTimed,
+    ChunkTrained,
+    EpochEnded,
+    Event,
+    Outcome,
+    Shown,
+    Waiting,
+)
 from suite.records.statistics import median_interval
 from suite.tracking.curves import draw_curves
 from suite.worker.clock import PHASES, Clock
@@ -111,13 +120,10 @@ class SlowProgram:
         self._log.append("restore")
 
 
-def trained(program: Any, task: Any, initial: State) -> tuple[Clock, list[tuple[str, Any]]]:
+def trained(program: Any, task: Any, initial: State) -> tuple[Clock, list[Event]]:
     clock = Clock()
-    events: list[tuple[str, Any]] = []
-    training = Training(
-        task, program, 0, clock, lambda event, **f: events.append((event, f)), lambda: True
-    )
-    training.run(initial)
+    events: list[Event] = []
+    Training(task, program, 0, clock, events.append, lambda: True).run(initial)
     return clock, events
 
 
@@ -127,7 +133,7 @@ def test_phases_hold_what_they_say_and_warming_up_is_undone(
     task = tiny_task(chunk_steps=4)
     log: list[str] = []
     program = SlowProgram(task.initial(0), log)
-    monkeypatch.setattr("suite.clock.time.perf_counter", program.now)
+    monkeypatch.setattr("suite.worker.clock.time.perf_counter", program.now)
     clock, events = trained(program, task, task.initial(0))
     epochs, chunks = task.config.epochs, STEPS // 4
     assert log[:5] == ["place", "train", "place", "predict", "restore"]
@@ -143,10 +149,10 @@ def test_phases_hold_what_they_say_and_warming_up_is_undone(
         "score": 0,
         "adapt": 0,
     }
-    assert all(f["seconds"] == 20 for event, f in events if event == "chunk")
-    ends = [(f["epoch"], f["train_seconds"]) for event, f in events if event == "epoch"]
+    assert {e.seconds for e in events if isinstance(e, ChunkTrained)} == {20}
+    ends = [(e.epoch, e.train_seconds) for e in events if isinstance(e, EpochEnded)]
     assert ends == [(e, 20 * chunks * e) for e in range(1, epochs + 1)]
-    assert events[-1] == ("shown", {"texts": {}, "heatmaps": {}})
+    assert events[-1] == Shown({}, {})
 
 
 class TwoShapes:
@@ -176,10 +182,10 @@ def test_every_shape_is_compiled_before_training_or_counted(
 ) -> None:
     task = TwoShapes(named)
     program: Any = SlowProgram(task.initial(0), [])
-    monkeypatch.setattr("suite.clock.time.perf_counter", program.now)
+    monkeypatch.setattr("suite.worker.clock.time.perf_counter", program.now)
     clock = Clock()
     whole: Any = task
-    training = Training(whole, program, 0, clock, lambda event, **f: None, lambda: True)
+    training = Training(whole, program, 0, clock, lambda event: None, lambda: True)
     training.run(task.initial(0))
     chunks = task.config.epochs * STEPS // 4
     assert training.compilations == {"first": 1 + named, "again": again}
@@ -190,34 +196,30 @@ def test_every_shape_is_compiled_before_training_or_counted(
 def test_it_takes_a_turn_for_every_chunk_and_goes_on_while_there_are_more() -> None:
     task = tiny_task(chunk_steps=4)
     state = task.initial(0)
-    events: list[tuple[str, Any]] = []
+    events: list[Event] = []
     left = [STEPS // 4 * task.config.epochs + 5]
 
     def turn() -> bool:
         left[0] -= 1
-        events.append(("turn", left[0]))
+        events.append(Waiting())
         return left[0] >= 0
 
-    training = Training(
-        task,
-        fashion_mlp.build(task, state, 0),
-        0,
-        Clock(),
-        lambda event, **f: events.append((event, f)),
-        turn,
-    )
+    program = fashion_mlp.build(task, state, 0)
+    training = Training(task, program, 0, Clock(), events.append, turn)
     training.run(state)
     assert left == [5]
-    kinds = [event for event, _ in events if event in ("turn", "chunk")]
-    assert kinds == ["turn", "chunk"] * (STEPS // 4 * task.config.epochs)
+    kinds = [type(event) for event in events if isinstance(event, Waiting | ChunkTrained)]
+    assert kinds == [Waiting, ChunkTrained] * (STEPS // 4 * task.config.epochs)
     before = len(events)
     training.go_on()
     assert left == [-1]
-    assert [event for event, _ in events[before:]] == [*["turn", "further"] * 5, "turn"]
+    assert [type(event) for event in events[before:]] == [*[Waiting, ChunkTimed] * 5, Waiting]
     chunk = next(task.chunks("train"))
-    for said in (next(f for event, f in events if event == "chunk"), events[-2][1]):
-        assert said["samples"] == task.samples(chunk)
-        assert said["operations"] == task.operations(chunk)
+    for said in (next(e for e in events if isinstance(e, ChunkTrained)), events[-2]):
+        assert isinstance(said, ChunkTrained | ChunkTimed)
+        assert said.samples == task.samples(chunk)
+        assert said.operations == task.operations(chunk)
+        assert len(said.losses) == task.config.chunk_steps
 
 
 class Scripted:
@@ -248,8 +250,8 @@ def stopped_early(losses: list[float], patience: int | None) -> tuple[State, Any
     program = fashion_mlp.build(task, initial, 0)
     events: dict[str, list[Any]] = {}
 
-    def send(event: str, **fields: Any) -> None:
-        events.setdefault(event, []).append(fields)
+    def send(event: Event) -> None:
+        events.setdefault(event.event, []).append(asdict(event))
 
     Training(task, program, 0, clock, send, lambda: True, patience).run(initial)
     return program.state(), events, clock
@@ -281,8 +283,8 @@ def test_keeping_the_best_epoch_takes_no_train_time(monkeypatch: pytest.MonkeyPa
     task: Any = Scripted([3.0, 2.0, 1.0])
     initial, clock = task.initial(0), Clock()
     program: Any = SlowProgram(initial, [])
-    monkeypatch.setattr("suite.clock.time.perf_counter", program.now)
-    Training(task, program, 0, clock, lambda event, **f: None, lambda: True, 2).run(initial)
+    monkeypatch.setattr("suite.worker.clock.time.perf_counter", program.now)
+    Training(task, program, 0, clock, lambda event: None, lambda: True, 2).run(initial)
     assert clock.seconds["train"] == 20 * 3 * STEPS // 4
     assert clock.seconds["transfer"] == 2 + 3 * STEPS // 4 + 3 * 7
 
@@ -300,8 +302,7 @@ def test_texts_are_made_by_the_trained_program(monkeypatch: pytest.MonkeyPatch) 
     _, events = trained(program, task, state)
     expected = program.predict(program.place(test))["logits"].sum()
     values = {"rows": ("a", "b"), "columns": ("c",), "values": [[0.3333], [1.0]]}
-    shown = {"texts": {"sum": f"{expected:.6f}"}, "heatmaps": {"weights": values}}
-    assert events[-1] == ("shown", shown)
+    assert events[-1] == Shown({"sum": f"{expected:.6f}"}, {"weights": values})
 
 
 def test_divergence_is_reported_with_its_step() -> None:
@@ -317,6 +318,6 @@ def test_divergence_is_reported_with_its_step() -> None:
 def test_the_curves_of_a_cell_that_broke_off_before_its_first_epoch_are_drawn(
     tmp_path: Path,
 ) -> None:
-    record = replace(example_record(), epochs=[], outcome="crashed")
+    record = replace(example_record(), epochs=[], outcome=Outcome.CRASHED)
     draw_curves(record, tmp_path / "curves.png")  # a warning would be an error
     assert (tmp_path / "curves.png").stat().st_size > 1_000
