@@ -17,6 +17,7 @@ from typing import Literal
 
 import backends
 import tasks
+from suite.records.events import Outcome
 from suite.records.verdict import ORACLE, Verdict, verdict_from
 from suite.session.verifier import Verifier
 from suite.system.revisions import ROOT, Side
@@ -128,15 +129,15 @@ class Bench:
 def judgement(mutant: Mutant, verdict: Verdict, control: Verdict) -> Judgement:
     """What a verdict says of a mutant, given that on the source without it."""
     message = verdict.explanation or ""
-    if verdict.outcome == "skipped":
+    if not verdict.tested:
         return Judgement("not tested", message=message)
     if not control.verified:
         return Judgement("broken", message=f"without the mistake too: {control.explanation}")
     if verdict.verified:
         return Judgement("missed")
     named = re.search(mutant.place, message) is not None
-    if verdict.outcome != "ok":
-        refused = mutant.crashes and verdict.outcome == "crashed"
+    if verdict.outcome is not Outcome.OK:
+        refused = mutant.crashes and verdict.outcome is Outcome.CRASHED
         return Judgement("caught" if refused else "broken", (verdict.outcome,), message, named)
     by = tuple(finding.quantity for finding in verdict.findings if not finding.passed)
     return Judgement("caught", by, message, named)

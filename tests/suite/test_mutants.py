@@ -11,7 +11,8 @@ import pytest
 
 import backends
 import tasks
-from suite.records.verdict import Finding, Verdict
+from suite.records.events import Outcome
+from suite.records.verdict import Deviation, Verdict
 from suite.system.revisions import ROOT
 from tests.mutants import telling
 from tests.mutants.judging import Judgement, Result, judge_all, judgement
@@ -22,11 +23,11 @@ HANDFUL = {
     "gradient: a bias with the wrong sign [numpy, fashion_mlp]": "central differences",
     "RMSprop: epsilon outside the root [torch, fashion_mlp]": "loss",
     "activation: another one [jax, fashion_mlp]": "initial loss",
-    "train: every second step is skipped, its loss repeated [torch, fashion_mlp]": "loss",
-    "gradient: to a wrong word [numpy, imdb_text:embedding]": "central differences",
     "pooling: the padding's row left out [torch, imdb_text:embedding]": "gradient",
     "batch norm: unbiased running variance [torch, imdb_text:bow_batchnorm]": "state",
-    "triplets: margin 1 [jax, fewshot:triplet]": "initial loss",
+    "predict: in training mode [torch, imdb_text:bow_batchnorm]": "initial prediction",
+    "dropout: the same in both layers [jax, imdb_text:bow_dropout]": "dropout",
+    "RMSprop: rho 0.99 [numpy, fashion_mlp]": "anchor",
 }
 """The cheapest, and the quantity that each is found by."""
 
@@ -78,12 +79,12 @@ MUTANT = TABLE[0]
 
 def verdict(where: str | None = None) -> Verdict:
     """One of a backend that differs there, or nowhere."""
-    finding = Finding("gradient", 1.0, 1e-12, where or "it", where is None)
+    finding = Deviation("gradient", 1.0, 1e-12, where or "it", where is None)
     return Verdict("fashion_mlp", "torch", "float64", 1, (finding,))
 
 
 SOUND = verdict()
-CRASHED = replace(SOUND, findings=(), outcome="crashed", reason="ValueError: shapes")
+CRASHED = replace(SOUND, findings=(), outcome=Outcome.CRASHED, reason="ValueError: shapes")
 
 
 @pytest.mark.parametrize(
@@ -95,8 +96,8 @@ CRASHED = replace(SOUND, findings=(), outcome="crashed", reason="ValueError: sha
         (verdict("here"), verdict("here"), False, "broken", False),
         (CRASHED, SOUND, False, "broken", False),
         (CRASHED, SOUND, True, "caught", False),
-        (replace(CRASHED, outcome="timeout"), SOUND, True, "broken", False),
-        (replace(CRASHED, outcome="skipped"), SOUND, False, "not tested", False),
+        (replace(CRASHED, outcome=Outcome.TIMEOUT), SOUND, True, "broken", False),
+        (replace(CRASHED, outcome=Outcome.SKIPPED), SOUND, False, "not tested", False),
     ],
 )
 def test_a_mutant_is_caught_by_what_only_it_changes(

@@ -1,60 +1,80 @@
-"""Mistakes in dropout: its rate, scale, place and random numbers, and its silence in evaluation."""
+"""Mistakes in dropout: its rate, scale, place and random numbers, and its silence in evaluation.
+
+Some are in what a framework draws by itself and leave masks that come with a batch alone.
+"""
 
 from __future__ import annotations
 
 from tests.mutants.mutant import Plant, mistake
 
-DROPOUT = r"\bdropout\b"
+RATE, SCALE, PLACE, INDEPENDENCE, REPETITION, SILENCE = (
+    rf"dropout.*\b{quantity} of\b"
+    for quantity in ("rate", "scale", "place", "independence", "repetition", "silence")
+)
+INITIAL = r"initial loss"
+"""Where masks are given, the first loss is another."""
 
 RATES = (
     *mistake(
         "dropout: nothing is scaled up",
         "imdb_text:bow_dropout",
-        DROPOUT,
+        SCALE,
         "Srivastava et al. 2014 scale in evaluation instead",
-        Plant("numpy", "layers.py", "    mask /= 1 - rate\n", ""),
+        Plant("numpy", "dropout.py", "        mask /= 1 - self.rate\n", ""),
+        Plant("jax", "dropout.py", "jnp.where(kept, x / (1 - rate), 0)", "jnp.where(kept, x, 0)"),
+    ),
+    *mistake(
+        "dropout: what is drawn is not scaled up",
+        "imdb_text:bow_dropout",
+        SCALE,
+        "Srivastava et al. 2014 scale in evaluation instead",
         Plant(
             "torch",
-            "imdb_text.py",
-            "        if config.dropout:\n            self.dropout = nn.Dropout(config.dropout)\n",
-            """\
-        if config.dropout:
-            self.dropout = nn.Dropout(config.dropout)
-            self.dropout.register_forward_hook(
-                lambda module, _, y: y * (1 - config.dropout) if module.training else y
-            )
-""",
+            "dropout.py",
+            "            return super().forward(x)\n",
+            "            return super().forward(x) * (1 - self.p if self.training else 1)\n",
         ),
-        Plant("jax", "imdb_text.py", "jnp.where(kept, x / (1 - rate), 0)", "jnp.where(kept, x, 0)"),
+        Plant(
+            "tensorflow",
+            "dropout.py",
+            "super().call(x, training=training)",
+            "super().call(x, training=training) * (1 - self.rate if training else 1)",
+        ),
+    ),
+    *mistake(
+        "dropout: given masks are not scaled up",
+        "imdb_text:bow_dropout",
+        INITIAL,
+        "two paths of which one was changed",
+        Plant("torch", "dropout.py", "return x * kept / (1 - self.p)", "return x * kept"),
+        Plant(
+            "tensorflow",
+            "dropout.py",
+            "y = x * tf.cast(kept, x.dtype) / (1 - self.rate)",
+            "y = x * tf.cast(kept, x.dtype)",
+        ),
     ),
     *mistake(
         "dropout: the rate is that of what is kept",
         "imdb_text:embedding",
-        DROPOUT,
+        RATE,
         "keep_prob of TensorFlow 1",
-        Plant(
-            "numpy",
-            "layers.py",
-            "uniform(np.random.SeedSequence(seed, spawn_key=(1, step, layer)), shape) >= rate",
-            "uniform(np.random.SeedSequence(seed, spawn_key=(1, step, layer)), shape) < rate",
-        ),
+        Plant("numpy", "dropout.py", "shape) >= self.rate", "shape) < self.rate"),
+        Plant("torch", "dropout.py", "super().__init__(rate)", "super().__init__(1 - rate)"),
+        Plant("tensorflow", "dropout.py", "super().__init__(rate)", "super().__init__(1 - rate)"),
+        Plant("jax", "dropout.py", "number), 1 - rate, x.shape)", "number), rate, x.shape)"),
+    ),
+    *mistake(
+        "dropout: whole rows",
+        "imdb_text:bow_dropout",
+        INDEPENDENCE,
+        "noise_shape of Keras, nn.Dropout1d",
+        Plant("jax", "dropout.py", "1 - rate, x.shape)", "1 - rate, (len(x), 1))"),
         Plant(
             "torch",
-            "imdb_text.py",
-            "        self.dropout = nn.Dropout(config.dropout)\n        self.hidden",
-            "        self.dropout = nn.Dropout(1 - config.dropout)\n        self.hidden",
-        ),
-        Plant(
-            "tensorflow",
-            "imdb_text.py",
-            "self.dropout = keras.layers.Dropout(config.dropout)",
-            "self.dropout = keras.layers.Dropout(1 - config.dropout)",
-        ),
-        Plant(
-            "jax",
-            "imdb_text.py",
-            "jax.random.fold_in(key, number), 1 - rate, x.shape)",
-            "jax.random.fold_in(key, number), rate, x.shape)",
+            "dropout.py",
+            "            return super().forward(x)\n",
+            "            return x * super().forward(torch.ones_like(x[:, :1]))\n",
         ),
     ),
 )
@@ -63,13 +83,13 @@ PLACES = (
     *mistake(
         "dropout: behind the hidden layer",
         "imdb_text:embedding",
-        DROPOUT,
+        PLACE + "|" + INITIAL,
         "where most models have it",
         Plant(
             "torch",
             "imdb_text.py",
             """\
-        h = self.dropout(self.embedding(batch["words"]))
+        h = _followed(self.dropout, self.embedding(batch["words"]), batch)
         logits: torch.Tensor = self.output(F.relu(self.hidden(h)))[:, 0]
 """,
             """\
@@ -77,23 +97,11 @@ PLACES = (
         logits: torch.Tensor = self.output(self.dropout(F.relu(h)))[:, 0]
 """,
         ),
-        Plant(
-            "tensorflow",
-            "imdb_text.py",
-            """\
-        h = self.dropout(self.embedding(batch["words"]), training=training)
-        return self.output_layer(tf.nn.relu(self.hidden(h)))[:, 0]
-""",
-            """\
-        h = tf.nn.relu(self.hidden(self.embedding(batch["words"])))
-        return self.output_layer(self.dropout(h, training=training))[:, 0]
-""",
-        ),
     ),
     *mistake(
         "dropout: not behind the first layer",
         "imdb_text:bow_dropout",
-        DROPOUT,
+        PLACE + "|" + RATE + "|" + INITIAL,
         "one of two layers forgotten",
         Plant(
             "tensorflow",
@@ -101,30 +109,48 @@ PLACES = (
             'self.bag_after = _after(config, "bag")',
             "self.bag_after = []",
         ),
+        Plant(
+            "jax",
+            "imdb_text.py",
+            '        h = dropout(config.dropout, h, key, 0, "bag", batch)\n',
+            "",
+        ),
     ),
     *mistake(
         "dropout: none of the embeddings",
         "transformer:dropout",
-        DROPOUT,
+        r"(encoder|decoder)\.embedding|" + INITIAL,
         "nn.Transformer, whose embeddings are the caller's",
         Plant(
             "torch",
             "transformer.py",
-            "x = self.dropout(layout.pack(self.embedding(ids)))",
+            "x = layout.drop(self.dropout, layout.pack(self.embedding(ids)))",
             "x = layout.pack(self.embedding(ids))",
             count=2,
         ),
         Plant(
             "tensorflow",
             "transformer.py",
-            "return self.dropout(rows * rows.shape[-1] ** 0.5 + sinusoids)",
+            "return packing.drop(self.dropout, rows * rows.shape[-1] ** 0.5 + sinusoids)",
             "return rows * rows.shape[-1] ** 0.5 + sinusoids",
         ),
         Plant(
             "jax",
             "transformer.py",
-            'x = drop(_embed(params, "decoder", inputs))',
+            'x = drop("decoder.embedding", _embed(params, "decoder", inputs))',
             'x = _embed(params, "decoder", inputs)',
+        ),
+    ),
+    *mistake(
+        "dropout: of the residual too",
+        "transformer:dropout",
+        r"\.(self|cross|feedforward)|" + INITIAL,
+        "the sum dropped, not the sublayer's output",
+        Plant(
+            "torch",
+            "transformer.py",
+            "x = x + layout.drop(self.self_dropout, self.self(x, layout, mask))",
+            "x = layout.drop(self.self_dropout, x + self.self(x, layout, mask))",
         ),
     ),
 )
@@ -133,9 +159,9 @@ RANDOM = (
     *mistake(
         "dropout: the same in every step",
         "imdb_text:bow_dropout",
-        DROPOUT,
+        INDEPENDENCE,
         "a generator that is seeded anew in every step",
-        Plant("numpy", "layers.py", "spawn_key=(1, step, layer)", "spawn_key=(1, layer)"),
+        Plant("numpy", "dropout.py", "spawn_key=(1, step, number)", "spawn_key=(1, number)"),
         Plant(
             "torch",
             "engine.py",
@@ -153,21 +179,21 @@ RANDOM = (
     *mistake(
         "dropout: the same in both layers",
         "imdb_text:bow_dropout",
-        DROPOUT,
+        INDEPENDENCE,
         "one key used twice",
-        Plant("numpy", "layers.py", "spawn_key=(1, step, layer)", "spawn_key=(1, step)"),
+        Plant("numpy", "dropout.py", "spawn_key=(1, step, number)", "spawn_key=(1, step)"),
         Plant(
             "tensorflow",
             "engine.py",
             "dropout_seed(self._seed, number)",
             "dropout_seed(self._seed, 0)",
         ),
-        Plant("jax", "imdb_text.py", "jax.random.fold_in(key, number)", "key"),
+        Plant("jax", "dropout.py", "jax.random.fold_in(key, number)", "key"),
     ),
     *mistake(
         "dropout: the seed is not used",
         "imdb_text:bow_dropout",
-        DROPOUT,
+        REPETITION,
         "the global generator",
         Plant(
             "torch",
@@ -182,7 +208,7 @@ EVALUATION = (
     *mistake(
         "predict: with dropout",
         "imdb_text:bow_dropout",
-        DROPOUT + "|logits",
+        SILENCE + "|logits",
         "eval() forgotten",
         Plant("torch", "engine.py", "self._model.eval()", "self._model.train()"),
         Plant(
@@ -201,7 +227,7 @@ EVALUATION = (
     *mistake(
         "predict: scaled down",
         "imdb_text:bow_dropout",
-        DROPOUT + "|logits",
+        SILENCE + "|logits",
         "Srivastava et al. 2014, where training does not scale up",
         Plant(
             "numpy",

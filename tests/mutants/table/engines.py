@@ -110,7 +110,7 @@ SKIPPING = (
 RESTORING = (
     *mistake(
         "restore: the optimiser's memory stays",
-        "imdb_text:embedding",
+        "autoencoder:plain",
         r"\bstep [12]\b|\btimed\b",
         "a warm-up that is not taken back",
         Plant(
@@ -135,7 +135,7 @@ RESTORING = (
     ),
     *mistake(
         "restore: the step stays",
-        "imdb_text:embedding",
+        "autoencoder:plain",
         r"\bstep [12]\b|\btimed\b",
         "a warm-up that is not taken back",
         Plant(
@@ -154,9 +154,25 @@ STATISTICS = (
         "imdb_text:bow_batchnorm",
         r"norm\.(mean|variance)",
         "layers whose buffers change in every forward pass",
-        Plant("torch", "engine.py", "            b.copy_(before[name])\n", "            pass\n"),
         Plant(
-            "tensorflow", "engine.py", "            b.assign(before[name])\n", "            pass\n"
+            "torch",
+            "engine.py",
+            """\
+        loss, gradients = self._gradients(placed[0])
+        for name, b in self._buffers.items():
+            b.copy_(before[name])
+""",
+            "        loss, gradients = self._gradients(placed[0])\n",
+        ),
+        Plant(
+            "tensorflow",
+            "engine.py",
+            """\
+        value, gradients = self._gradients(_batch(placed, 0), step)
+        for name, b in self._buffers.items():
+            b.assign(before[name])
+""",
+            "        value, gradients = self._gradients(_batch(placed, 0), step)\n",
         ),
     ),
     *mistake(

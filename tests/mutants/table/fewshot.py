@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Plant, mistake
 
+LOSS = r"initial loss|\bat loss\b"  # the latter in the words of an anchor
 EMBEDDING = r"(conv\d|dense)\.|\bembeddings\b"
 
 CONVOLUTIONS = (
@@ -201,7 +202,7 @@ TRIPLETS = (
     *mistake(
         "triplets: margin 1",
         "fewshot:triplet",
-        r"initial loss",
+        LOSS,
         "nn.TripletMarginLoss, TensorFlow Addons",
         Plant(
             "numpy",
@@ -222,7 +223,7 @@ TRIPLETS = (
     *mistake(
         "triplets: distances not squared",
         "fewshot:triplet",
-        r"initial loss",
+        LOSS,
         "nn.TripletMarginLoss",
         Plant(
             "torch",
@@ -234,7 +235,7 @@ TRIPLETS = (
     *mistake(
         "triplets: mean over all, not over the active ones",
         "fewshot:triplet",
-        r"initial loss",
+        LOSS,
         "nn.TripletMarginLoss",
         Plant(
             "torch",
@@ -258,7 +259,7 @@ TRIPLETS = (
     *mistake(
         "triplets: an anchor is its own positive",
         "fewshot:triplet",
-        r"initial loss",
+        LOSS,
         "a mask of classes without the diagonal",
         *(
             Plant(

@@ -160,12 +160,12 @@ NORMALISATION = (
             """\
         h = tf.nn.relu(self.hidden(h))
         for layer in self.hidden_after:
-            h = layer(h, training=training)
+            h = layer(h, training=training, **_mask(layer, batch))
 """,
             """\
         h = self.hidden(h)
         for layer in self.hidden_after:
-            h = layer(h, training=training)
+            h = layer(h, training=training, **_mask(layer, batch))
         h = tf.nn.relu(h)
 """,
         ),

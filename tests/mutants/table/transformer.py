@@ -112,18 +112,17 @@ NORMS = (
         r"feedforward",
         "apply_residual_connection_post_layernorm of BLOOM",
         Plant(
-            "tensorflow",
-            "transformer.py",
-            "        return x + self.dropout(self.output_layer(self.hidden(self.norm(x))))\n",
-            "        x = self.norm(x)\n"
-            "        return x + self.dropout(self.output_layer(self.hidden(x)))\n",
-        ),
-        Plant(
             "torch",
             "transformer.py",
-            "x + self.dropout(self.feedforward(x))",
-            "self.feedforward.norm(x) + self.dropout(self.feedforward(x))",
+            "y: torch.Tensor = x + layout.drop(",
+            "y: torch.Tensor = self.feedforward.norm(x) + layout.drop(",
             2,
+        ),
+        Plant(
+            "tensorflow",
+            "transformer.py",
+            "        y = self.output_layer(self.hidden(self.norm(x)))\n",
+            "        x = self.norm(x)\n        y = self.output_layer(self.hidden(x))\n",
         ),
     ),
     *mistake(

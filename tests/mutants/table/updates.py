@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Plant, mistake
 
-UPDATE = r"\bstep 2\b|\bupdate\b"
+UPDATE = r"\bstep 2\b|\bupdate\b|\bat state@"
+"""The last is an anchor's word, by which NumPy is found out."""
 CORRECTED = "rate, epsilon = self._optimizer.corrected(step, count)"
 NEXT = " * {0}.rates(step + 1, count) / {0}.rates(step, count)"
 """From a rate to that of the next step, whose bias corrections stay."""
