@@ -6,9 +6,11 @@ Exit codes: 0 all well; 1 the run found a failure; 2 the request was wrong; 130 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from suite.cli import (
     baseline as baseline_cli,
@@ -52,7 +54,22 @@ from suite.cli import (
 )
 from tasks.task import RequestError
 
+
+class Commands(TyperGroup):
+    """Says in one line on standard error why a request cannot be met, and ends with exit code 2."""
+
+    def main(self, *given: Any, **named: Any) -> Any:
+        """Runs the command that the arguments name."""
+        try:
+            return super().main(*given, **named)
+        except RequestError as error:
+            console = Console(stderr=True)
+            console.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+            sys.exit(2)
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Benchmarks four gradients of one model: NumPy, PyTorch, TensorFlow, JAX.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -75,9 +92,5 @@ app.add_typer(baseline_cli.app, name="baseline")
 
 
 def main() -> None:
-    """Entry point: a request that cannot be met is one line on standard error and exit code 2."""
-    try:
-        app()
-    except RequestError as error:
-        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
-        sys.exit(2)
+    """Entry point."""
+    app()

@@ -13,7 +13,7 @@ from scipy.signal import correlate
 from backends.numpy import contrastive, convolution, fewshot
 from backends.numpy.central_differences import of_loss, relative_error
 from tasks.task import Array
-from tests.backends.test_numpy_gradients import TOLERANCE, layer, seeds, sizes
+from tests.backends.differences import TOLERANCE, layer, seeds, sizes
 from tests.tasks.tiny_fewshot import tiny_task
 
 

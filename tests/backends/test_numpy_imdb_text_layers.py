@@ -14,7 +14,7 @@ from suite.session.equivalence import compare
 from suite.worker.trace import trace
 from tasks.imdb_text import VARIANTS
 from tasks.task import Array, Envelope
-from tests.backends.test_numpy_gradients import TOLERANCE, layer, seeds, sizes
+from tests.backends.differences import TOLERANCE, layer, seeds, sizes
 from tests.tasks.tiny_imdb_text import tiny_task
 
 

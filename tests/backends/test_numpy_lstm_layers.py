@@ -12,7 +12,7 @@ from backends.numpy import lstm as model
 from backends.numpy import recurrent
 from backends.numpy.central_differences import of_loss, relative_error
 from tasks.task import Array, Tree
-from tests.backends.test_numpy_gradients import TOLERANCE, layer, seeds, sizes
+from tests.backends.differences import TOLERANCE, layer, seeds, sizes
 from tests.tasks.tiny_lstm import tiny_task
 
 

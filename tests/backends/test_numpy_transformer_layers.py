@@ -16,7 +16,7 @@ from backends.numpy.central_differences import Differentiable, of_loss, relative
 from backends.numpy.engine import Backward, Key
 from tasks.optimizers import Adam
 from tasks.task import Array, Tree
-from tests.backends.test_numpy_gradients import TOLERANCE, layer, seeds, sizes
+from tests.backends.differences import TOLERANCE, layer, seeds, sizes
 from tests.tasks.tiny_transformer import tiny_task
 
 short = st.integers(1, 5)
