@@ -1,4 +1,4 @@
-"""Sessions: bench, tests, lint, verify, browse, regress, asv, asv-compare, asv-publish.
+"""Sessions: bench, tests, lint, verify, mutants, browse, regress, asv, asv-compare, asv-publish.
 
 ``pip install nox``, then ``nox -s bench``.
 
@@ -76,6 +76,13 @@ def lint(session: nox.Session) -> None:
 def verify(session: nox.Session) -> None:
     """Prove the backends equal; arguments go to `tetragrad verify`."""
     session.run(str(environment(session) / "tetragrad"), "verify", *session.posargs)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Plant mistakes, see which of them `verify` finds; takes hours. Arguments: see --help."""
+    session.chdir(ROOT)
+    session.run(str(environment(session) / "python"), "-m", "tests.mutants", *session.posargs)
 
 
 @nox.session
