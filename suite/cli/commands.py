@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import typer
 from typer.core import TyperCommand, TyperGroup
 
 import backends
@@ -17,7 +16,7 @@ from tasks.task import RequestError
 class Command(TyperCommand):
     """A command that, given a value without its option, says which option that may be."""
 
-    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """The words that are left over, which are none. RequestError for any."""
         ctx.allow_extra_args = True  # click would say no more than that they are unexpected
         left = super().parse_args(ctx, args)
@@ -40,7 +39,7 @@ class Commands(TyperGroup):
             errors().print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
             sys.exit(2)
 
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> TyperCommand | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of a name, None if there is none. RequestError for a task or a backend."""
         command = super().get_command(ctx, cmd_name)
         if command is None and (meant := _meant(cmd_name)):

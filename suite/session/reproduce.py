@@ -56,7 +56,7 @@ def require_rerunnable(record: Record) -> Task:
     cell = record.cell
     if record.outcome not in RERUNNABLE or not record.chunks:
         raise RequestError(
-            f"{cell.label} has the outcome {record.outcome!r}, which says nothing of what training "
+            f"{cell.label} has the outcome '{record.outcome}', which says nothing of what training "
             f"comes to; give a record with the outcome {' or '.join(RERUNNABLE)}"
         )
     ((name, mode),) = backends.choices(cell.backend_label)

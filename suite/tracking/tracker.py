@@ -22,6 +22,7 @@ from filelock import FileLock
 
 import tasks
 from suite.records import record as records
+from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.records.specification import flat
 from suite.system import environment
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
 
-STATUS = {"ok": "FINISHED", "interrupted": "KILLED", "skipped": "KILLED"}
+STATUS = {
+    Outcome.OK: "FINISHED",
+    **dict.fromkeys((Outcome.INTERRUPTED, Outcome.NOT_BEGUN, Outcome.SKIPPED), "KILLED"),
+}
 METRICS_PER_BATCH = 1_000
 NONE = "none"
 """The address of no store at all."""

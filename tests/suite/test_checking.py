@@ -19,7 +19,7 @@ from suite.records.events import Outcome
 from suite.records.findings import Finding, Findings
 from suite.records.record import Record
 from suite.records.verdict import Deviation as Compared, Verdict
-from suite.session import check as checking
+from suite.session import check as checking, compare as comparison
 from suite.session.check import Result, judged
 from tasks.task import Envelope
 from tests.suite import planting
@@ -211,9 +211,9 @@ def test_regress_fails_with_either(
         for name in ("check", "compare")
     }
     own = Findings("Check", (found["check"],))
-    monkeypatch.setattr(regress_cli.checking, "find", lambda *given: [])
-    monkeypatch.setattr(regress_cli.checking, "check", lambda *given: own)
-    monkeypatch.setattr(regress_cli.comparison, "compare", lambda *given: [found["compare"]])
+    monkeypatch.setattr(checking, "find", lambda *given: [])
+    monkeypatch.setattr(checking, "check", lambda *given: own)
+    monkeypatch.setattr(comparison, "compare", lambda *given: [found["compare"]])
     done = in_process(tmp_path, "regress", "HEAD", *OPTIONS, "--backend", "numpy")
     assert done.returncode == 1, done
     assert f"of {bad}: bad (why)" in done.stdout

@@ -270,8 +270,8 @@ class TestFaults:
         assert process.returncode == 130
         assert "Traceback" not in stderr
         begun, rest = json.loads(stdout)["cells"]
-        assert (begun["outcome"], rest["outcome"]) == ("interrupted", "interrupted")
-        assert rest["reason"] == "not begun"
+        assert (begun["outcome"], rest["outcome"]) == ("interrupted", "not begun")
+        assert rest["reason"] == "the session ended before"
         assert "test_accuracy" in begun["metrics"]
         assert len(list(records.all_paths(tmp_path / "results"))) == 2
         assert running

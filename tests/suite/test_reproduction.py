@@ -18,6 +18,7 @@ import backends
 import tasks
 from suite.records import builder, record as records
 from suite.records.cell import Cell
+from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.records.specification import about
 from suite.session import reproduce as reproduction
@@ -168,7 +169,7 @@ class TestLosses:
         assert said(found)["losses"] == ("different", False)
 
     def test_another_outcome_is_different(self) -> None:
-        found = rerun(outcome="diverged", reason="the loss is inf at step 3")
+        found = rerun(outcome=Outcome.DIVERGED, reason="the loss is inf at step 3")
         assert said(found)["outcome"] == ("different", False)
         assert found.findings().exit_code == 1
 

@@ -17,6 +17,7 @@ import backends
 import tasks
 from suite.asv_benchmarks import process
 from suite.cli import app, options
+from suite.records.events import Outcome
 from suite.session import reproduce
 from suite.show import sources
 from tasks import datasets
@@ -119,7 +120,7 @@ class TestATaskThatABackendLacks:
 
     def test_cannot_be_reproduced_or_be_benchmarked(self, hidden: None) -> None:
         record = example_record()
-        record.cell, record.outcome = replace(record.cell, backend="jax", mode="jit"), "ok"
+        record.cell, record.outcome = replace(record.cell, backend="jax", mode="jit"), Outcome.OK
         with pytest.raises(RequestError, match="fashion_mlp has no JAX implementation"):
             reproduce.require_rerunnable(record)
         with pytest.raises(NotImplementedError, match="fashion_mlp has no JAX implementation"):

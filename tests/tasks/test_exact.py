@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import os
 import subprocess
@@ -37,7 +38,7 @@ print(json.dumps({
 
 def plain_processor() -> dict[str, str]:
     """Variables by which NumPy, OpenBLAS and glibc do without the newer units of a processor."""
-    from numpy._core import _multiarray_umath as built
+    built = importlib.import_module("numpy._core._multiarray_umath")
 
     units = [name for name in built.__cpu_dispatch__ if built.__cpu_features__[name]]
     return {

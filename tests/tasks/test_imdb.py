@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def test_archives_of_the_same_reviews_give_the_same_arrays() -> None:
 
 
 def test_composed_and_decomposed_letters_are_the_same() -> None:
-    def form(name: str) -> dict[str, bytes]:
+    def form(name: Literal["NFC", "NFD"]) -> dict[str, bytes]:
         texts = {**TEXTS, "aclImdb/train/pos/3_9.txt": "cafe cafe cafe"}  # another word
         return {path: unicodedata.normalize(name, t).encode() for path, t in texts.items()}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import unicodedata
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ def test_composed_and_decomposed_letters_are_the_same() -> None:
 
 
 def test_files_of_either_form_are_the_same_data() -> None:
-    def files(form: str) -> dict[str, bytes]:
+    def files(form: Literal["NFC", "NFD"]) -> dict[str, bytes]:
         german, english = (unicodedata.normalize(form, f"{s}\n{s}\n") for s in SENTENCES)
         texts = {"de": gzip.compress(german.encode()), "en": gzip.compress(english.encode())}
         return {f: texts[f.split(".")[-2]] for f in multi30k.SOURCE.files}
