@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,12 +11,14 @@ import pytest
 from suite import revisions
 from suite.comparison import compare, confirmed, judge, unfinished
 from suite.findings import Finding
+from suite.git import ROOT
 from suite.plan import Plan
 from suite.preparation import Preparation
 from suite.progress import Reporter
-from suite.revisions import HERE, ROOT, Side
+from suite.revisions import HERE, Side
 from tasks.task import RequestError
 from tests.suite.command import assert_refused, tetragrad
+from tests.suite.repositories import copied
 from tests.suite.test_timings import timing
 
 PLAN = Plan(
@@ -51,13 +52,6 @@ def test_only_a_whole_interval_decides(low: float, high: float, verdict: str) ->
 @pytest.fixture
 def preparation(tmp_path: Path) -> Preparation:
     return Preparation(PLAN, tmp_path, Reporter())
-
-
-def copied(folder: Path) -> Path:
-    """This source, to be changed."""
-    for name in ("suite", "backends", "tasks"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    return folder
 
 
 def test_a_sleep_in_one_engines_step_is_found(tmp_path: Path, preparation: Preparation) -> None:
