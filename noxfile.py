@@ -16,7 +16,7 @@ import nox
 
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))
-from suite.git import forget_hook  # noqa: E402
+from suite.system.git import forget_hook  # noqa: E402
 
 forget_hook()  # a session may be started by a hook of another repository: asv and tests call git
 

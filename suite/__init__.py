@@ -1,1 +1,1 @@
-"""Who runs it: contract, runner, worker, clock, records, tracking, equivalence, command line."""
+"""The suite runs backends, judges them and shows it: a tower, each package on those below it."""

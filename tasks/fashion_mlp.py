@@ -15,16 +15,7 @@ from tasks.datasets import fashion_mnist
 from tasks.datasets.fashion_mnist import pixels
 from tasks.initializers import glorot_uniform, zeros
 from tasks.optimizers import RMSprop
-from tasks.task import (
-    Chunk,
-    DataSource,
-    Envelope,
-    Leaf,
-    Precision,
-    Target,
-    Task,
-    Tree,
-)
+from tasks.task import Chunk, DataSource, Envelope, Leaf, Precision, Target, Task, Tree
 
 OPTIMIZER = RMSprop(learning_rate=1e-3, rho=0.9, epsilon=1e-7)
 

@@ -19,17 +19,7 @@ from tasks import operations
 from tasks.datasets import imdb
 from tasks.initializers import glorot_uniform, ones, uniform, zeros
 from tasks.optimizers import Adam, RMSprop
-from tasks.task import (
-    Array,
-    Chunk,
-    DataSource,
-    Envelope,
-    Leaf,
-    Precision,
-    Target,
-    Task,
-    Tree,
-)
+from tasks.task import Array, Chunk, DataSource, Envelope, Leaf, Precision, Target, Task, Tree
 
 RMSPROP = RMSprop(learning_rate=1e-3, rho=0.9, epsilon=1e-7)
 ADAM = Adam(learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-7)

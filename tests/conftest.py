@@ -6,7 +6,7 @@ import signal
 
 from hypothesis import settings
 
-from suite import git
+from suite.system import git
 
 # machines are shared and slow at times: a deadline would fail tests for that
 settings.register_profile("tetragrad", deadline=None, derandomize=True, database=None)

@@ -57,8 +57,8 @@ import sys
 others = "psutil threadpoolctl platformdirs filelock sacrebleu sklearn PIL rich typer mlflow"
 sys.modules |= dict.fromkeys(others.split())
 sys.argv[1:] = ["1"]
-import suite.worker, tasks.autoencoder, tasks.fewshot, tasks.transformer
-suite.worker.main()
+import suite.worker.main, tasks.autoencoder, tasks.fewshot, tasks.transformer
+suite.worker.main.main()
 """
     monkeypatch.setenv("TETRAGRAD_CACHE", str(tmp_path))  # where it else lies, platformdirs says
     for name in ("fashion_mlp", "imdb_text", "lstm"):

@@ -21,12 +21,7 @@ from backends.numpy.layers import (
     sigmoid_cross_entropy,
     sigmoid_cross_entropy_backward,
 )
-from backends.numpy.text import (
-    bag_dense,
-    bag_dense_backward,
-    embedding_max,
-    embedding_max_backward,
-)
+from backends.numpy.text import bag_dense, bag_dense_backward, embedding_max, embedding_max_backward
 from tasks.task import Array, State, Task, Tree
 
 PENALISED = ("bag.kernel", "hidden.kernel")

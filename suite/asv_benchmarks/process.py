@@ -10,7 +10,7 @@ from types import ModuleType
 
 import backends
 import tasks
-from suite.environment import worker_environment
+from suite.system.environment import worker_environment
 from tasks.task import Task
 
 PARAMS = [list(tasks.NAMES), list(backends.NAMES)]

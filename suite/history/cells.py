@@ -10,7 +10,7 @@ import pandas as pd
 
 import tasks
 from suite.report import words
-from suite.tracking import COMPLETE_TAG, SESSION_TAG, Tracker, TrackingError
+from suite.tracking.tracker import COMPLETE_TAG, SESSION_TAG, Tracker, TrackingError
 from tasks.task import RequestError
 
 METRIC = "metrics."

@@ -15,7 +15,7 @@ from suite.history import cells
 from suite.history.cells import METRIC, PER_SECOND, Conditions
 from suite.history.steps import Level, find_levels
 from suite.report import words
-from suite.tracking import Tracker
+from suite.tracking.tracker import Tracker
 from tasks.task import RequestError
 
 

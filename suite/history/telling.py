@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from suite.console import table as new_table
 from suite.history import steps
 from suite.history.cells import PER_SECOND
 from suite.history.series import History, Series, Session, Step
 from suite.report import words
+from suite.show.console import table as new_table
 
 
 def figure(metric: str, value: float) -> str:

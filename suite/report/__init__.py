@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from suite import records, timings
-from suite.records import Record
+from suite.records import record as records
+from suite.records import timing as timings
+from suite.records.record import Record
+from suite.records.timing import Timing
 from suite.report import content, exports, page
-from suite.timings import Timing
-from suite.tracking import Tracker, TrackingError
+from suite.tracking.tracker import Tracker, TrackingError
 from tasks.task import RequestError
 
 NAME_LENGTH = 200

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from suite.records.timing import Timing
 from suite.report.measures import Interval
-from suite.timings import Timing
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from typing import Any, get_args
 
 import backends
 import tasks
-from suite.equivalence import verdict_from
-from suite.ledger import differences
-from suite.records import Record
+from suite.records.differences import differences
+from suite.records.record import Record
+from suite.records.timing import Timing, conditions, conditions_but_batch
+from suite.records.verdict import verdict_from
 from suite.report import batches, exhibits, ledger, measures, sentences, words
 from suite.report.document import Curve, Entry, Report, Section
 from suite.report.measures import Speed
-from suite.summary import comparisons
-from suite.timings import Timing, conditions, conditions_but_batch
+from suite.show.summary import comparisons
 from tasks.task import Precision
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from suite.convergence import Comparison, Reading
-from suite.equivalence import Finding
-from suite.ledger import Difference
-from suite.records import Cell
+from suite.records.cell import Cell
+from suite.records.convergence import Comparison, Reading
+from suite.records.differences import Difference
+from suite.records.verdict import Finding
 from suite.report.batches import BatchLine
 from suite.report.exhibits import Attention, Texts
 from suite.report.ledger import Ledger

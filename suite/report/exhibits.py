@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from suite.records import Record
+from suite.records.record import Record
 from suite.report import words
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import backends
-from suite import ledger
-from suite.records import Cell, Record
+from suite.records import differences
+from suite.records.cell import Cell
+from suite.records.record import Record
 from suite.report import words
 
 MAIN = (
@@ -155,14 +156,14 @@ def _further(found: Sequence[Record]) -> tuple[Reading, ...]:
     numbers: dict[str, dict[str, list[float]]] = {}
     for record in found:
         name, worker = words.name(record.cell.backend, record.cell.mode), record.worker
-        for fact, text in ledger.readings(worker).items():
+        for fact, text in differences.readings(worker).items():
             seen.setdefault(fact, {}).setdefault(name, {})[text] = None
         if (cores := worker.get("cores_used")) is not None:
             numbers.setdefault("cores used in training", {}).setdefault(name, []).append(cores)
         if isinstance(frequencies := worker.get("frequency_khz"), list):
             own = numbers.setdefault("frequency, MHz", {}).setdefault(name, [])
             own += [khz / 1000 for khz in frequencies]
-    differing = {difference.fact for difference in ledger.differences(found)}
+    differing = {difference.fact for difference in differences.differences(found)}
     return tuple(
         Reading(fact, {b: _range(values) for b, values in by_backend.items()}, ())
         for fact, by_backend in numbers.items()

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
-from suite.ledger import Difference
-from suite.records import Record
-from suite.statistics import median_interval, ratio_interval
-from suite.timings import Contestant, Timing
+from suite.records.differences import Difference
+from suite.records.record import Record
+from suite.records.statistics import median_interval, ratio_interval
+from suite.records.timing import Contestant, Timing
 
 PHASES = ("import", "build", "compile", "transfer", "train", "evaluate")
 OTHER = "other"

@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from suite.records import Cell
+from suite.records.cell import Cell
 from suite.report import bars, charts, exports, words
 from suite.report.batches import BatchLine, sizes
 from suite.report.charts import Chart

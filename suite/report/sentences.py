@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from suite.ledger import Difference
-from suite.records import Record
+from suite.records.differences import Difference
+from suite.records.record import Record
 from suite.report import measures, words
 from suite.report.document import Entry
 from suite.report.measures import Interval, Speed

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import pytest
 
 import backends
-from suite.environment import worker_environment
+from suite.system.environment import worker_environment
 from tasks.task import Precision
 
 T = TypeVar("T")

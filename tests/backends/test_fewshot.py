@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suite.equivalence import compare, trace
+from suite.session.equivalence import compare
+from suite.worker.trace import trace
 from tasks.optimizers import Adam
 from tasks.task import Envelope
 from tests.backends.conftest import Call

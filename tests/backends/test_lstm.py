@@ -10,7 +10,8 @@ import pytest
 
 import backends
 from backends.program import Program
-from suite.equivalence import compare, trace
+from suite.session.equivalence import compare
+from suite.worker.trace import trace
 from tasks.lstm import LSTM
 from tasks.task import Array, Chunk, Envelope, State, Tree
 from tests.backends.conftest import Call

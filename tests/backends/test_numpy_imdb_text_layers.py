@@ -10,7 +10,8 @@ from scipy.special import expit, log_expit
 
 from backends.numpy import imdb_text, layers, text
 from backends.numpy.central_differences import of_loss, relative_error
-from suite.equivalence import compare, trace
+from suite.session.equivalence import compare
+from suite.worker.trace import trace
 from tasks.imdb_text import VARIANTS
 from tasks.task import Array, Envelope
 from tests.backends.test_numpy_gradients import TOLERANCE, layer, seeds, sizes

@@ -18,7 +18,7 @@ import pytest
 import backends.numpy
 import tasks
 from backends.program import Unavailable
-from suite.clock import Clock, NotWaitedFor
+from suite.worker.clock import Clock, NotWaitedFor
 from tasks.optimizers import Adam, Cosine
 from tasks.task import Array, State
 from tests.backends import fake_cupy, programs

@@ -12,7 +12,8 @@ import pytest
 import backends
 import tasks
 from backends.program import Program
-from suite.equivalence import compare, trace
+from suite.session.equivalence import compare
+from suite.worker.trace import trace
 from tasks import datasets, translation
 from tasks.datasets import multi30k
 from tasks.datasets.multi30k import BOS, EOS, PAD, UNKNOWN

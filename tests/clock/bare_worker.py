@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from suite import training, worker
+from suite.worker import main as worker
+from suite.worker import training
 
 
 class BareTraining(training.Training):

@@ -14,10 +14,10 @@ from typing import Any
 
 import backends
 import tasks
-from suite.launch import WORKER, Event, Worker
-from suite.records import Cell
-from suite.statistics import median_interval
-from suite.turns import Turns
+from suite.records.cell import Cell
+from suite.records.statistics import median_interval
+from suite.session.process import WORKER, Event, Worker
+from suite.session.turns import Turns
 from tasks import datasets
 
 BARE = (sys.executable, "-m", "tests.clock.bare_worker")

@@ -6,7 +6,8 @@ import sys
 import time
 from typing import Any
 
-from suite import training, worker
+from suite.worker import main as worker
+from suite.worker import training
 
 
 class Delayed:

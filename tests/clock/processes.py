@@ -11,8 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from suite.records import Record
-from suite.together import Together
+from suite.records.record import Record
+from suite.session.race import Together
 from tests.clock.trials import now, quick_cell
 
 PAIRS = 12

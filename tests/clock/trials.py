@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 
 import backends
 import tasks
-from suite.records import Cell, Record
-from suite.timings import Interval
-from suite.together import Together
+from suite.records.cell import Cell
+from suite.records.record import Record
+from suite.records.timing import Interval
+from suite.session.race import Together
 from tasks import datasets
 
 LIMIT = 60.0

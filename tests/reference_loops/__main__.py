@@ -21,8 +21,8 @@ import numpy as np
 
 import backends
 import tasks
-from suite.environment import worker_environment
-from suite.statistics import median_interval
+from suite.records.statistics import median_interval
+from suite.system.environment import worker_environment
 
 ENGINE = "engine"
 SEED = 7

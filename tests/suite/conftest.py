@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from suite import tracking
-from suite.tracking import Tracker
+from suite.tracking import tracker as tracking
+from suite.tracking.tracker import Tracker
 from tests.suite.repositories import at, repository
 
 

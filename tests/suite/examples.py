@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from suite.records import Cell, Record
+from suite.records.cell import Cell
+from suite.records.record import Record
 
 CELL = Cell(
     task="fashion_mlp",

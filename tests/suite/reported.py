@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from suite import records
-from suite.records import Record
+from suite.records import record as records
+from suite.records.record import Record
 from tests.suite.examples import CELL, example_record
 
 SESSION = "20260101-000000-abcd"

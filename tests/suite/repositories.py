@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from suite import environment, revisions
-from suite import git as own_git
-from suite.git import ROOT
-from suite.revisions import PACKAGES
+from suite.system import environment, revisions
+from suite.system import git as own_git
+from suite.system.git import ROOT
+from suite.system.revisions import PACKAGES
 from tasks.task import RequestError
 
 

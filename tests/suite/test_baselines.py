@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from suite import baselines
-from suite.baselines import Baseline, band, baseline_of
-from suite.records import Record
+from suite.records import baseline as baselines
+from suite.records.baseline import Baseline, band, baseline_of
+from suite.records.record import Record
 from tasks.task import RequestError
 from tests.suite.examples import CELL, example_record
 

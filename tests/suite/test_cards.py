@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from suite import cards
-from suite.clock import Clock
-from suite.launch import Ending, Event, Worker
+from suite.session.process import Ending, Event, Worker
+from suite.show import cards as card_line
+from suite.worker import cards
+from suite.worker.clock import Clock
 from tests.suite.examples import CELL, example_record
 from tests.suite.fake_nvml import pynvml
 
@@ -79,14 +80,14 @@ def test_it_is_told_by_a_million_samples(nvml: Any) -> None:
     measured = {"joules": 8.0, "watts": 350.4, "celsius_max": 61, "process_bytes_max": None}
     card = {"name": "H200", "slowed_by": ["power cap"], **measured}
     record = replace(example_record(), worker={"card": card})  # of 400 samples
-    assert cards.line(record) == (
+    assert card_line.line(record) == (
         "numpy:eager seed 3 on H200: 2e+04 J per million samples, 350 W, at most 61 degrees "
         "Celsius, slowed by power cap"
     )
-    assert cards.line(example_record()) is None
-    assert "J per" not in str(cards.line(replace(record, resumed=6)))
+    assert card_line.line(example_record()) is None
+    assert "J per" not in str(card_line.line(replace(record, resumed=6)))
     clocked = replace(record, worker={"card": card, "device_clock": 0.987})
-    assert "its own clock saw 98.7% of the train seconds, slowed" in str(cards.line(clocked))
+    assert "its own clock saw 98.7% of the train seconds, slowed" in str(card_line.line(clocked))
 
 
 def on_a_card(folder: Path, device_seconds: float) -> tuple[Ending, list[Event]]:
@@ -96,11 +97,11 @@ def on_a_card(folder: Path, device_seconds: float) -> tuple[Ending, list[Event]]
 import sys
 from tests.suite.fake_nvml import pynvml
 sys.modules["pynvml"] = pynvml()
-import backends.numpy, backends.numpy.engine, suite.worker
+import backends.numpy, backends.numpy.engine, suite.worker.main
 backends.numpy.configure = lambda *given: None
 backends.numpy.start_device_clock = lambda: lambda: {device_seconds}
 backends.numpy.engine.Program.device = lambda self: "cuda:0"
-suite.worker.main()
+suite.worker.main.main()
 """)
     cell = replace(CELL, device="cuda:2", profile="smoke")
     events: list[Event] = []

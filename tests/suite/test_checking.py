@@ -12,13 +12,14 @@ from xml.etree import ElementTree
 
 import pytest
 
-from suite import checking, records
-from suite.baselines import FALSE_ALARMS
-from suite.checking import Result, judged
-from suite.equivalence import Finding as Compared
-from suite.equivalence import Verdict
-from suite.findings import Finding
-from suite.records import Record
+from suite.records import record as records
+from suite.records.baseline import FALSE_ALARMS
+from suite.records.findings import Finding
+from suite.records.record import Record
+from suite.records.verdict import Finding as Compared
+from suite.records.verdict import Verdict
+from suite.session import check as checking
+from suite.session.check import Result, judged
 from tasks.task import Envelope
 from tests.suite.command import assert_refused, tetragrad
 from tests.suite.examples import example_record

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from backends.numpy import autoencoder, fashion_mlp
-from suite.checkpoints import Checkpoints, discard, path_of
-from suite.clock import Clock
-from suite.training import Training
+from suite.records.checkpoints import Checkpoints, discard, path_of
+from suite.worker.clock import Clock
+from suite.worker.training import Training
 from tasks.optimizers import Adam
 from tasks.task import Task
 from tests.backends.programs import assert_same

@@ -15,8 +15,9 @@ import psutil
 import pytest
 
 import backends
-from suite import records, timings
-from suite.equivalence import verdict_from
+from suite.records import record as records
+from suite.records import timing as timings
+from suite.records.verdict import verdict_from
 from tests.suite.command import assert_refused, start, tetragrad
 from tests.suite.test_records import unwritable
 

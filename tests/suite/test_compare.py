@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from suite import revisions
-from suite.comparison import compare, confirmed, judge, unfinished
-from suite.findings import Finding
-from suite.git import ROOT
-from suite.plan import Plan
-from suite.preparation import Preparation
-from suite.progress import Reporter
-from suite.revisions import HERE, Side
+from suite.records.findings import Finding
+from suite.session.compare import compare, confirmed, judge, unfinished
+from suite.session.plan import Plan
+from suite.session.preparation import Preparation
+from suite.show.progress import Terminal
+from suite.system import revisions
+from suite.system.git import ROOT
+from suite.system.revisions import HERE, Side
 from tasks.task import RequestError
 from tests.suite.command import assert_refused, tetragrad
 from tests.suite.repositories import copied
@@ -51,7 +51,7 @@ def test_only_a_whole_interval_decides(low: float, high: float, verdict: str) ->
 
 @pytest.fixture
 def preparation(tmp_path: Path) -> Preparation:
-    return Preparation(PLAN, tmp_path, Reporter())
+    return Preparation(PLAN, tmp_path, Terminal())
 
 
 def test_a_sleep_in_one_engines_step_is_found(tmp_path: Path, preparation: Preparation) -> None:
@@ -143,7 +143,7 @@ def test_the_head_that_is_named_is_what_is_verified(tmp_path: Path) -> None:
     assert source.count(right) == 1
     layers.write_text(source.replace(right, "return x.T @ dy, -xp.ones"))
     head = Side("head", tree)
-    preparation = Preparation(PLAN, tmp_path, Reporter(), head)
+    preparation = Preparation(PLAN, tmp_path, Terminal(), head)
     (found,) = compare(PLAN, HERE, head, 0.05, preparation, lambda _: None)
     assert (found.verdict, found.passed) == ("not verified", False), found
 
@@ -158,7 +158,7 @@ def test_a_base_that_cannot_be_timed_is_no_alarm(tmp_path: Path, preparation: Pr
 
 def test_a_revision_is_checked_out_as_long_as_it_is_needed() -> None:
     with revisions.checked_out("HEAD") as tree:
-        assert (tree / "suite" / "worker.py").is_file()
+        assert (tree / "suite" / "worker" / "main.py").is_file()
         assert tree != ROOT
     assert not tree.exists()
     with (

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from suite.convergence import Comparison, Spread, band, compare, read_curve, spread
+from suite.records.convergence import Comparison, Spread, band, compare, read_curve, spread
 from tasks.task import Array
 
 EPOCHS = 16

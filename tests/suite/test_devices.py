@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
-from suite import devices, ledger, records
-from suite.environment import worker_environment
-from suite.launch import Ending, Event, launch
+from suite.records import differences
+from suite.records import record as records
+from suite.records.cell import where
+from suite.session.process import Ending, Event, launch
+from suite.system import devices
+from suite.system.environment import worker_environment
 from tasks.task import RequestError
 from tests.suite.command import assert_refused, tetragrad
 from tests.suite.examples import CELL, example_record
@@ -70,20 +73,20 @@ def test_what_was_used_is_what_was_read() -> None:
 
 def test_cells_on_several_devices_say_so() -> None:
     torch = replace(CELL, backend="torch", device="cuda")
-    assert devices.where([CELL, CELL]) == "cpu"
-    assert devices.where([CELL, torch]) == "cpu (numpy:eager), cuda (torch:eager)"
+    assert where([CELL, CELL]) == "cpu"
+    assert where([CELL, torch]) == "cpu (numpy:eager), cuda (torch:eager)"
     found = [
         replace(example_record(), cell=cell, worker={"device": device})
         for cell, device in ((CELL, "cpu"), (torch, "cuda:0"))
     ]
-    (difference,) = ledger.differences(found)
+    (difference,) = differences.differences(found)
     assert str(difference) == "device: cpu (numpy:eager); cuda:0 (torch:eager)"
 
 
 SILENT = """
-import backends.numpy, suite.worker
+import backends.numpy, suite.worker.main
 backends.numpy.configure = lambda *given: None
-suite.worker.main()
+suite.worker.main.main()
 """
 """A backend that computes on the CPU, whatever it is asked for."""
 

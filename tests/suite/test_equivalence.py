@@ -15,8 +15,10 @@ from mlflow import MlflowClient
 import backends
 import tasks
 from backends.numpy import fashion_mlp
-from suite import tracking
-from suite.equivalence import Finding, Verdict, compare, trace
+from suite.records.verdict import Finding, Verdict
+from suite.session.equivalence import compare
+from suite.tracking import tracker as tracking
+from suite.worker.trace import trace
 from tasks import datasets
 from tasks.task import Array, Envelope
 from tests.suite.command import tetragrad

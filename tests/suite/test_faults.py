@@ -24,10 +24,11 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from suite import records, tracking
-from suite.launch import Worker
-from suite.records import Record
-from suite.tracking import COMPLETE_TAG, RECORD_TAG
+from suite.records import record as records
+from suite.records.record import Record
+from suite.session.process import Worker
+from suite.tracking import tracker as tracking
+from suite.tracking.tracker import COMPLETE_TAG, RECORD_TAG
 from tests.suite.command import assert_refused, start, tetragrad
 from tests.suite.examples import CELL
 from tests.suite.test_cli import wait_for

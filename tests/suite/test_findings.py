@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from suite.findings import Finding, Findings
+from suite.records.findings import Finding, Findings
 
 SAME = Finding("a numpy: loss", "same", "0.5 in [0.4, 0.6]")
 ABOVE = Finding("a | jax: <accuracy>", "above its band", "0.9 > 0.8\nby a lot \x00", False)

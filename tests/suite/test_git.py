@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from suite import git as own_git
-from suite import revisions
-from suite.git import ROOT, cleaned
+from suite.system import git as own_git
+from suite.system import revisions
+from suite.system.git import ROOT, cleaned
 from tasks.task import RequestError
 from tests.suite.command import TETRAGRAD
 from tests.suite.repositories import (
@@ -118,7 +118,7 @@ def test_a_commit_holds_the_users_change_alone(how: str, tmp_path: Path) -> None
     git(tree, "init", "--quiet")
     commit(tree, {"mine.txt": "one\n", "theirs.txt": "one\n", ".gitignore": "__pycache__/\n"})
     commit(tree, {"mine.txt": "one\ntwo\n", "theirs.txt": "one\ntwo\n"})
-    code = "from suite import revisions; revisions.checked_out('HEAD~1').__enter__()"
+    code = "from suite.system import revisions; revisions.checked_out('HEAD~1').__enter__()"
     run = (*TETRAGRAD, "compare", "HEAD~1", *COMPARED, "--results", str(tmp_path / "results"))
     command = run if how == "all" else (sys.executable, "-P", "-c", code)
     hook = tree / ".git" / "hooks" / "pre-commit"

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from suite.interrupts import SIGNALS, Interrupts
+from suite.system.interrupts import SIGNALS, Interrupts
 
 
 @pytest.mark.parametrize("number", SIGNALS)

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from suite.launch import Ending, Event, Worker, launch, launch_all
+from suite.session.process import Ending, Event, Worker, launch, launch_all
 from tests.suite.examples import CELL
 
 SCRIPT = """
@@ -175,9 +175,9 @@ def test_memory_that_runs_out_has_its_outcome(tmp_path: Path) -> None:
     body = """
 import resource
 resource.setrlimit(resource.RLIMIT_AS, (220 * 2**20,) * 2)
-import io, suite.worker
+import io, suite.worker.main
 sys.stdin = io.StringIO(json.dumps(job))
-suite.worker.main()
+suite.worker.main.main()
 """
     ending, _ = run(tmp_path, body)
     assert ending.outcome == "out-of-memory", ending
@@ -186,12 +186,12 @@ suite.worker.main()
 def test_a_loss_that_is_no_number_has_its_outcome_and_step(tmp_path: Path) -> None:
     """The real worker, on a task whose learning rate is absurd."""
     body = """
-import dataclasses, io, tasks.fashion_mlp, suite.worker
+import dataclasses, io, tasks.fashion_mlp, suite.worker.main
 profiles = tasks.fashion_mlp.PROFILES
 absurd = dataclasses.replace(profiles["smoke"].optimizer, learning_rate=1e30)
 profiles["quick"] = dataclasses.replace(profiles["smoke"], optimizer=absurd)
 sys.stdin = io.StringIO(json.dumps(job) + "\\ngo" * 9)
-suite.worker.main()
+suite.worker.main.main()
 """
     with worker_that(tmp_path, body) as worker:
         while worker.turn():
@@ -203,7 +203,7 @@ suite.worker.main()
 
 def test_the_peak_of_memory_is_the_workers_own_however_large_its_parent_is(tmp_path: Path) -> None:
     held = np.ones(400_000_000, np.uint8)
-    body = "from suite.worker import peak_memory\nsend(event='peak', bytes=peak_memory())\n"
+    body = "from suite.worker.main import peak_memory\nsend(event='peak', bytes=peak_memory())\n"
     _, events = run(tmp_path, body + OK)
     assert 0 < events[0]["bytes"] < held.nbytes
 

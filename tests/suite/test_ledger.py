@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import backends.numpy
-from suite import ledger, rates
-from suite.launch import WORKER, Event, launch
-from suite.ledger import differences
-from suite.records import Record
+from suite.records.differences import Difference, differences, readings
+from suite.records.record import Record
+from suite.session.process import WORKER, Event, launch
+from suite.worker import probes, rates
 from tasks.task import Array, Precision, State
 from tests.suite.examples import CELL, example_record
 
@@ -97,13 +97,13 @@ class TestProbes:
             found: Array = a.astype("float16") @ b.astype("float16")
             return found.astype(precision)
 
-        assert ledger._denormals(np.matmul, precision) == "kept"
-        assert ledger._denormals(flushing, precision) == "flushed to zero"
-        half = ledger._denormals(lambda a, b: np.triu(a @ b), precision)
+        assert probes._denormals(np.matmul, precision) == "kept"
+        assert probes._denormals(flushing, precision) == "flushed to zero"
+        half = probes._denormals(lambda a, b: np.triu(a @ b), precision)
         assert half == "partly flushed to zero"
-        assert ledger._products(np.matmul, precision) == "all digits"
-        assert ledger._products(flushing, precision) == "all digits"
-        assert ledger._products(rounding, precision) == "rounded to 11 bits"
+        assert probes._products(np.matmul, precision) == "all digits"
+        assert probes._products(flushing, precision) == "all digits"
+        assert probes._products(rounding, precision) == "rounded to 11 bits"
 
     def test_a_library_that_is_there_twice_is_read_twice(
         self, monkeypatch: pytest.MonkeyPatch
@@ -111,17 +111,17 @@ class TestProbes:
         pool = {"user_api": "blas", "internal_api": "openblas"}
         info = [{**pool, "num_threads": count} for count in (1, 2)]
         monkeypatch.setattr("threadpoolctl.threadpool_info", lambda: info)
-        assert ledger._pools() == {"blas:openblas": 1, "blas:openblas#2": 2}
+        assert probes._pools() == {"blas:openblas": 1, "blas:openblas#2": 2}
 
     def test_denormals_that_training_leaves_are_found(self) -> None:
         info = np.finfo(np.float32)
         values = [0, -0.0, 1, info.tiny, info.tiny / 2, -info.smallest_subnormal, np.inf, np.nan]
         leaf = np.array(values, np.float32)
         state = State({"a": leaf, "b": leaf[::2]}, {"v": {"a": leaf}})
-        found = ledger.after_training(state, processor_seconds=3.0, seconds=2.0)
+        found = probes.after_training(state, processor_seconds=3.0, seconds=2.0)
         assert found["denormals_left"] == 5 / 20  # both, the one in every other, both
         assert found["cores_used"] == 1.5
-        assert ledger.after_training(state, 0, 0)["cores_used"] is None
+        assert probes.after_training(state, 0, 0)["cores_used"] is None
 
 
 def write(root: Path, texts: dict[str, str]) -> Path:
@@ -137,7 +137,7 @@ CPU = "sys/devices/system/cpu"
 
 class TestSystem:
     def test_what_cannot_be_read_is_said_to_be_so(self, tmp_path: Path) -> None:
-        found = ledger.system(tmp_path)
+        found = probes.system(tmp_path)
         del found["affinity"]
         assert set(found.values()) == {"not readable"}
 
@@ -147,7 +147,7 @@ class TestSystem:
         for cpu in os.sched_getaffinity(0):
             texts[f"{CPU}/cpu{cpu}/cpufreq/scaling_governor"] = "powersave"
             texts[f"{CPU}/cpu{cpu}/cpufreq/scaling_cur_freq"] = "2600000"
-        found = ledger.system(write(tmp_path, texts))
+        found = probes.system(write(tmp_path, texts))
         assert (found["governor"], found["boost"]) == ("powersave", "off")
         assert found["huge_pages"] == "madvise"
         assert set(found["frequency_khz"]) == {2_600_000}
@@ -163,7 +163,7 @@ class TestSystem:
     def test_boost_by_either_driver(
         self, tmp_path: Path, name: str, text: str, expected: str
     ) -> None:
-        assert ledger.system(write(tmp_path, {f"{CPU}/{name}": text}))["boost"] == expected
+        assert probes.system(write(tmp_path, {f"{CPU}/{name}": text}))["boost"] == expected
 
     @pytest.mark.parametrize(
         ("texts", "expected"),
@@ -180,16 +180,16 @@ class TestSystem:
     ) -> None:
         files = {f"sys/fs/cgroup/{name}": text for name, text in texts.items()}
         root = write(tmp_path, {"proc/self/cgroup": "0::/a/b", **files})
-        assert ledger.system(root)["cpu_quota"] == expected
+        assert probes.system(root)["cpu_quota"] == expected
 
     def test_the_quota_of_the_first_version(self, tmp_path: Path) -> None:
         groups = "5:memory:/x\n4:cpu,cpuacct:/x"
         folder = "sys/fs/cgroup/cpu,cpuacct/x"
         texts = {"proc/self/cgroup": groups, f"{folder}/cpu.cfs_quota_us": "250000"}
         texts[f"{folder}/cpu.cfs_period_us"] = "100000"
-        assert ledger.system(write(tmp_path, texts))["cpu_quota"] == 2.5
+        assert probes.system(write(tmp_path, texts))["cpu_quota"] == 2.5
         write(tmp_path, {f"{folder}/cpu.cfs_quota_us": "-1"})
-        assert ledger.system(tmp_path)["cpu_quota"] == "none"
+        assert probes.system(tmp_path)["cpu_quota"] == "none"
 
 
 class TestDifferences:
@@ -212,7 +212,7 @@ class TestDifferences:
     def test_what_a_worker_did_not_say_is_no_difference(self) -> None:
         workers: list[dict[str, Any]] = [AS_USUAL, {}, {"threads": {"own": 1}}]
         assert differences([record(f"b{n}", worker) for n, worker in enumerate(workers)]) == ()
-        assert not ledger.Difference("a", {"x": "1"}).parts("x", "y")
+        assert not Difference("a", {"x": "1"}).parts("x", "y")
 
     def test_denormals_matter_once_there_are_some(self) -> None:
         flushed = record("jax", {**AS_USUAL, "denormals": "flushed to zero", "denormals_left": 0})
@@ -224,7 +224,7 @@ class TestDifferences:
         assert found.fact == "denormals"
         assert found.parts("jax:eager", "torch:eager")
         assert not found.parts("jax:eager", "numpy:eager")
-        assert ledger.readings(some.worker)["denormals"] == "kept, and met in training"
+        assert readings(some.worker)["denormals"] == "kept, and met in training"
 
     def test_it_is_told_who_parts_from_whom(self) -> None:
         found = [record("numpy", AS_USUAL), record("torch", AS_USUAL)]

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.numpy import fashion_mlp
-from suite.clock import PHASES, Clock
-from suite.curves import draw_curves
-from suite.statistics import median_interval
-from suite.training import Diverged, Training
+from suite.records.statistics import median_interval
+from suite.tracking.curves import draw_curves
+from suite.worker.clock import PHASES, Clock
+from suite.worker.training import Diverged, Training
 from tasks.optimizers import SGD
 from tasks.task import Array, Chunk, Heatmap, State, Tree
 from tests.backends.programs import assert_same

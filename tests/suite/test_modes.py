@@ -10,7 +10,9 @@ import pytest
 from mlflow import MlflowClient
 
 import backends
-from suite import records, timings, tracking
+from suite.records import record as records
+from suite.records import timing as timings
+from suite.tracking import tracker as tracking
 from tests.suite.command import tetragrad
 
 MODES = ("tensorflow:graph", "tensorflow:xla", "torch:compile")

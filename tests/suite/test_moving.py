@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from suite import records, timings
-from suite.moving import bring_home
-from suite.timings import Contestant, Timing
+from suite.records import record as records
+from suite.records import timing as timings
+from suite.records.moving import bring_home
+from suite.records.timing import Contestant, Timing
 from tasks.task import RequestError
 from tests.suite.examples import CELL, example_record
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from suite import noise
-from suite.noise import Watch
-from suite.timings import Contestant
+from suite.records.timing import Contestant
+from suite.session import noise
+from suite.session.noise import Watch
 
 
 class Machine:

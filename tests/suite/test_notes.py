@@ -12,9 +12,11 @@ import pytest
 from markdown_it import MarkdownIt
 from mlflow import MlflowClient
 
-from suite import notes, records, tracking
-from suite.records import Record
-from suite.tracking import Tracker
+from suite.records import record as records
+from suite.records.record import Record
+from suite.report import notes
+from suite.tracking import tracker as tracking
+from suite.tracking.tracker import Tracker
 from tests.suite import reported
 from tests.suite.command import tetragrad
 from tests.suite.reported import HOSTILE, SESSION, failed, record, unverified

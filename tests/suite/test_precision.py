@@ -17,7 +17,8 @@ import pytest
 import backends
 import tasks
 from backends.program import Unavailable
-from suite import ledger, records
+from suite.records import record as records
+from suite.worker import probes
 from tasks import rounding
 from tasks.task import Precision
 from tests.backends import fake_cupy
@@ -90,8 +91,8 @@ def test_tf32_is_off_unless_it_is_asked_for(
 def test_a_setting_without_effect_is_found() -> None:
     exact: Any = SimpleNamespace(product=np.matmul)
     with pytest.raises(Unavailable, match="not of bfloat16 here: all digits"):
-        ledger.require_products(exact, "bfloat16")
-    ledger.require_products(exact, "float32")
+        probes.require_products(exact, "bfloat16")
+    probes.require_products(exact, "float32")
 
 
 class TestBfloat16:

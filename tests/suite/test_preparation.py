@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from suite import preparation
-from suite.launch import Ending
-from suite.plan import Plan
-from suite.progress import Reporter
-from suite.records import Cell
+from suite.records.cell import Cell
+from suite.session import preparation
+from suite.session.plan import Plan
+from suite.session.process import Ending
+from suite.show.progress import Terminal
 from tests.suite.examples import CELL
 
 RATES = {"numpy": 1e9, "torch": 3e9, "tensorflow": 4e9, "jax": 2e9}
@@ -49,7 +49,7 @@ def cells(**facts: str) -> list[Cell]:
 
 def test_in_float32_on_the_cpu_it_is_numpys(measured: Measured, tmp_path: Path) -> None:
     found = cells()
-    prepared = preparation.Preparation(PLAN, tmp_path, Reporter())
+    prepared = preparation.Preparation(PLAN, tmp_path, Terminal())
     for cell in found:
         assert prepared._attainable(cell, found) == {"matmul": 1e9}
     assert [cell.backend for cell in measured.asked] == ["numpy"]
@@ -61,7 +61,7 @@ def test_elsewhere_it_is_the_highest_of_those_compared(
 ) -> None:
     found = cells(**facts)
     others = [replace(CELL, backend="numpy", device="cuda:1")]
-    prepared = preparation.Preparation(PLAN, tmp_path, Reporter())
+    prepared = preparation.Preparation(PLAN, tmp_path, Terminal())
     for cell in found:
         assert prepared._attainable(cell, found + others) == {"matmul": 3e9}
     assert [cell.backend for cell in measured.asked] == ["torch", "jax", "tensorflow"]

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from suite import records
-from suite.records import Cell, Record
+from suite.records import record as records
+from suite.records.cell import Cell
+from suite.records.record import Record
 from tasks.task import RequestError
 from tests.suite.examples import CELL, example_record
 

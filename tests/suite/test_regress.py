@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from suite import revisions
-from suite.git import ROOT
+from suite.system import revisions
+from suite.system.git import ROOT
 from tasks.task import RequestError
 from tests.suite.command import assert_refused, tetragrad
 from tests.suite.repositories import (
@@ -161,4 +161,4 @@ def test_regress_that_has_no_baseline_to_check_is_refused(tmp_path: Path) -> Non
         (baselines / path.name).write_text(json.dumps(document))
     asked = ("--task", "fashion_mlp", "--data", "generated", "--backend", "torch")
     done = tetragrad(tmp_path, "regress", "HEAD", *asked)
-    assert_refused(done, "the baselines have no run of torch:eager")
+    assert_refused(done, "fashion_mlp have no run of torch:eager")

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from suite import records, report, timings
+from suite import report
+from suite.records import record as records
+from suite.records import timing as timings
 from suite.report import content, exports, ledger
 from suite.report.document import Entry, Report
 from suite.report.looks import look

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from suite import report, timings
-from suite.records import Record
+from suite import report
+from suite.records import timing as timings
+from suite.records.record import Record
 from suite.report import Files, words
 from suite.report.charts import by_batch
 from suite.report.content import build

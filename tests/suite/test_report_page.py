@@ -14,9 +14,11 @@ import pytest
 from mlflow import MlflowClient
 
 import backends
-from suite import records, report, tracking
+from suite import report
+from suite.records import record as records
 from suite.report import Files, words
-from suite.tracking import Tracker
+from suite.tracking import tracker as tracking
+from suite.tracking.tracker import Tracker
 from tests.suite import reported
 from tests.suite.command import assert_refused, tetragrad
 from tests.suite.reported import HOSTILE, SESSION, record

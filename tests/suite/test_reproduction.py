@@ -16,12 +16,15 @@ from mlflow import MlflowClient
 
 import backends
 import tasks
-from suite import records, reproduction, tracking
-from suite.records import Cell, Record
-from suite.reproduction import Rerun, require_rerunnable
-from suite.specification import about
-from suite.together import new_record, train_untimed
-from suite.tracking import Tracker
+from suite.records import record as records
+from suite.records.cell import Cell
+from suite.records.record import Record
+from suite.records.specification import about
+from suite.session import reproduce as reproduction
+from suite.session.race import new_record, train_untimed
+from suite.session.reproduce import Rerun, require_rerunnable
+from suite.tracking import tracker as tracking
+from suite.tracking.tracker import Tracker
 from tasks.task import RequestError
 from tests.suite.command import assert_refused, tetragrad
 from tests.suite.examples import CELL, example_record

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from suite import git as own_git
-from suite import revisions
-from suite.git import GitError
+from suite.system import git as own_git
+from suite.system import revisions
+from suite.system.git import GitError
 from tests.suite.repositories import (
     at,
     commit,

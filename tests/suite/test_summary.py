@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from suite import summary
-from suite.records import Record
-from suite.runner import Session
-from suite.timings import Contestant, Timing
+from suite.records.record import Record
+from suite.records.timing import Contestant, Timing
+from suite.session.runner import Session
+from suite.show import summary
 from tests.suite.examples import CELL, example_record
 
 ACCURACY = {"numpy": [0.861, 0.868, 0.872], "torch": [0.862, 0.867, 0.872]}

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from suite import timings
-from suite.launch import Event
-from suite.records import Record
-from suite.together import Together
+from suite.records import timing as timings
+from suite.records.record import Record
+from suite.session.process import Event
+from suite.session.race import Together
 from tests.suite.command import assert_refused, tetragrad
 from tests.suite.examples import CELL, example_record
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suite import records, timings
-from suite.statistics import settled
-from suite.timings import Contestant, Timing
+from suite.records import record as records
+from suite.records import timing as timings
+from suite.records.statistics import settled
+from suite.records.timing import Contestant, Timing
 from tasks.task import RequestError
 
 

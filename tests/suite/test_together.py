@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from suite import together
-from suite.launch import Worker
-from suite.together import Together
+from suite.session import race as together
+from suite.session.process import Worker
+from suite.session.race import Together
 from tests.suite.examples import CELL, example_record
 from tests.suite.test_turns import SCRIPT
 

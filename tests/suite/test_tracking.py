@@ -20,9 +20,10 @@ import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
 
-from suite import records, tracking
-from suite.records import Record
-from suite.tracking import COMPLETE_TAG, Tracker, TrackingError
+from suite.records import record as records
+from suite.records.record import Record
+from suite.tracking import tracker as tracking
+from suite.tracking.tracker import COMPLETE_TAG, Tracker, TrackingError
 from tests.suite.examples import CELL, example_record
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, not ours

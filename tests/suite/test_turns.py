@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from suite.launch import Event, Worker
-from suite.turns import Turns
+from suite.session.process import Event, Worker
+from suite.session.turns import Turns
 from tests.suite.examples import CELL
 
 SCRIPT = """

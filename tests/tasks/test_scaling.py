@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import tasks
-from suite import timings
+from suite.records import timing as timings
 from tasks.task import RequestError
 from tests.suite.command import assert_refused, tetragrad
 

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from suite import tracking
-from suite.records import Record
-from suite.tracking import COMPLETE_TAG, Tracker
+from suite.records.record import Record
+from suite.tracking import tracker as tracking
+from suite.tracking.tracker import COMPLETE_TAG, Tracker
 from tests.suite.reported import record
 
 

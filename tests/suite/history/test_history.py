@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from suite.history import command, page, telling
+from suite.cli import history as command
+from suite.history import page, telling
 from suite.history.series import History, build
-from suite.tracking import Tracker
+from suite.tracking.tracker import Tracker
 from tasks.task import RequestError
 from tests.suite.command import assert_refused, tetragrad
 from tests.suite.history.past import past, send, session

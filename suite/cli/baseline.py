@@ -1,0 +1,87 @@
+"""``tetragrad baseline update``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+import backends
+import tasks
+from suite.cli import options
+from suite.cli.check import SMOKE, cells_in, sources
+from suite.cli.options import (
+    BASELINES,
+    RESULTS,
+    BackendOption,
+    BaselinesOption,
+    Data,
+    DataOption,
+    ModeOption,
+    ProfileOption,
+    ResultsOption,
+    TaskOption,
+    TimeoutOption,
+    interruptible,
+)
+from suite.records import baseline as baselines
+from suite.session import check as checking
+from suite.session.check import Result
+from suite.show.progress import Terminal
+
+app = typer.Typer(help="What runs are held against in `check`.", no_args_is_help=True)
+
+
+@app.command()
+def update(
+    task: TaskOption = [],  # noqa: B006
+    backend: BackendOption = [],  # noqa: B006
+    mode: ModeOption = None,
+    profile: ProfileOption = SMOKE,
+    data: DataOption = Data.auto,
+    seeds: Annotated[
+        int, typer.Option(min=baselines.LEAST_SEEDS, help="How many seeds, of every backend.")
+    ] = baselines.LEAST_SEEDS,
+    first_seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
+    timeout: TimeoutOption = 3600,
+    folder: BaselinesOption = BASELINES,
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Make baselines anew from runs that are verified and end well, or leave them as they are.
+
+    Without --task: every task, in its default variant.
+    """
+    options.chosen([profile], tasks.PROFILES, "profile")
+    choices = tasks.chosen(task or tasks.NAMES)
+    chosen = backends.chosen(backend, mode)
+    range_ = range(first_seed, first_seed + seeds)
+    bad: list[str] = []
+    with Terminal() as reporter, interruptible():
+        used = sources(choices, data, reporter)
+        cells = cells_in(results, timeout, reporter)
+        for choice in choices:
+            wanted = checking.planned(choice, chosen, profile, used[choice[0]], range_)
+            bad += _update(folder, cells.run(wanted), range_)
+    for why in bad:
+        Console(stderr=True).print(escape(f"no baseline: {why}"), style="red", soft_wrap=True)
+    raise typer.Exit(1 if bad else 0)
+
+
+def _update(folder: Path, found: Sequence[Result], seeds: range) -> list[str]:
+    """Writes the baseline that these make, or says why they make none."""
+    if bad := [why for result in found if (why := checking.why_not(result))]:
+        return bad
+    cell = found[0].record.cell
+    names = dict.fromkeys(result.record.cell.backend_label for result in found)
+    command = (
+        f"tetragrad baseline update --task {cell.task_label} --profile {cell.profile} "
+        f"--data {cell.data} --seeds {len(seeds)} --first-seed {seeds.start}"
+        f"{''.join(f' --backend {name}' for name in names)}"
+    )
+    made = baselines.baseline_of([result.record for result in found], command)
+    print(f"{baselines.write(folder, made)}: {len(made.runs)} runs")
+    return []

@@ -1,0 +1,102 @@
+"""``tetragrad check``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import backends
+import tasks
+from suite.cli import options
+from suite.cli.options import (
+    BASELINES,
+    RESULTS,
+    BackendOption,
+    BaselinesOption,
+    Data,
+    DataOption,
+    ModeOption,
+    ProfileOption,
+    ResultsOption,
+    TaskOption,
+    TimeoutOption,
+    interruptible,
+)
+from suite.records import record as records
+from suite.session import check as checking
+from suite.session.check import Cells
+from suite.session.reporter import Reporter
+from suite.session.runner import new_session_id
+from suite.show.console import output
+from suite.show.findings import print_findings
+from suite.show.progress import Terminal
+from tasks import datasets
+from tasks.task import DataSource, RequestError
+
+SMOKE = tasks.PROFILES[0]
+
+
+def check(
+    task: TaskOption = [],  # noqa: B006  (typer copies it)
+    backend: BackendOption = [],  # noqa: B006
+    mode: ModeOption = None,
+    profile: ProfileOption = SMOKE,
+    data: DataOption = Data.auto,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Seed of every backend. Default: the first that it has in the baseline, from "
+            "which losses at fixed steps are compared too.",
+            show_default=False,
+        ),
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="File for the findings as JUnit XML.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="File for the findings as Markdown.")
+    ] = None,
+    timeout: TimeoutOption = 3600,
+    folder: BaselinesOption = BASELINES,
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Verify and train, and hold what comes of it against the baselines, in both directions.
+
+    Without --task: every task, in its default variant. Exit code 1: something is not as it was.
+    """
+    options.chosen([profile], tasks.PROFILES, "profile")
+    choices = tasks.chosen(task or tasks.NAMES)
+    chosen = backends.chosen(backend, mode)
+    with Terminal() as reporter:
+        there = checking.find(folder, choices, profile, sources(choices, data, reporter))
+        found = checking.wanted(there, chosen, seed)
+        cells = cells_in(results, timeout, reporter)
+        with interruptible():
+            findings = checking.check(found, cells, profile)
+    console = output()
+    print_findings([finding for finding in findings.found if not finding.passed], console)
+    counts = f"{len(findings.found)} checked, {len(findings.failed)} not as in the baselines"
+    console.print(counts, highlight=False)
+    findings.write(markdown, junit)
+    raise typer.Exit(findings.exit_code)
+
+
+def sources(
+    choices: Sequence[tasks.Choice], data: Data, reporter: Reporter
+) -> dict[str, DataSource]:
+    """Which data each task has here."""
+    found: dict[str, DataSource] = {}
+    for name in dict.fromkeys(name for name, _ in choices):
+        found[name], notice = datasets.resolve(tasks.DATASETS[name], data.value)
+        if notice:
+            reporter.say(notice)
+    return found
+
+
+def cells_in(results: Path, timeout: float, reporter: Reporter) -> Cells:
+    if timeout <= 0:
+        raise RequestError(f"--timeout {timeout:g} leaves no time; give more than 0 seconds")
+    records.require_writable(results)
+    return Cells(results, new_session_id(), timeout, reporter)

@@ -1,0 +1,124 @@
+"""``tetragrad compare``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import backends
+import tasks
+from suite.cli import options
+from suite.cli.options import (
+    RESULTS,
+    BackendOption,
+    Data,
+    DataOption,
+    DeviceOption,
+    ModeOption,
+    ProfileOption,
+    ResultsOption,
+    TaskOption,
+    ThreadsOption,
+    TimeoutOption,
+)
+from suite.records import record as records
+from suite.records.findings import Findings
+from suite.session import compare as comparison
+from suite.session.compare import THRESHOLD
+from suite.session.plan import Plan
+from suite.session.preparation import Preparation
+from suite.show.console import output
+from suite.show.findings import print_findings
+from suite.show.progress import Terminal
+from suite.system import devices, revisions
+from suite.system.revisions import HERE, Side
+from tasks.task import RequestError
+
+
+def compare(
+    base: Annotated[
+        str | None, typer.Argument(help="Git revision to compare with.", show_default=False)
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Argument(
+            help="Git revision that is new. Default: the source as it is.", show_default=False
+        ),
+    ] = None,
+    base_python: Annotated[
+        Path | None,
+        typer.Option(
+            help="Python of the base's environment; its source is the same if no BASE is named."
+        ),
+    ] = None,
+    task: TaskOption = [],  # noqa: B006  (typer copies it)
+    backend: BackendOption = [],  # noqa: B006
+    mode: ModeOption = None,
+    device: DeviceOption = devices.CPU,
+    profile: ProfileOption = "quick",
+    threads: ThreadsOption = 1,
+    data: DataOption = Data.auto,
+    threshold: Annotated[
+        float,
+        typer.Option(min=0.001, max=0.9, help="By how much a speed may differ and be the same."),
+    ] = THRESHOLD,
+    limit: Annotated[
+        float, typer.Option(min=0, help="Seconds for each task and backend, at most.")
+    ] = 30,
+    timeout: TimeoutOption = 3600,
+    results: ResultsOption = RESULTS,
+    markdown: Annotated[Path | None, typer.Option(help="Write the findings there too.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write them as JUnit XML there.")] = None,
+) -> None:
+    """Time a revision, or another environment, against the source as it is, in turns.
+
+    Exit code 1 if anything is slower: if the whole interval lies beyond the threshold.
+    """
+    options.require_possible(threads, timeout)
+    plan = Plan(
+        choices=tasks.chosen(task or tasks.NAMES),
+        backends=backends.chosen(backend, mode),
+        device=devices.parse(device),
+        profile=options.chosen([profile], tasks.PROFILES, "profile")[0],
+        seeds=range(1),
+        threads=threads,
+        data=data.value,
+        timeout=timeout,
+        timing_limit=limit,
+    )
+    records.require_writable(results)
+    with Terminal() as reporter, _sides(base, head, base_python) as (old, new):
+        preparation = Preparation(plan, results, reporter, new)
+        found = comparison.compare(plan, old, new, threshold, preparation, reporter.busy)
+    findings = Findings(f"{new.name} against {old.name}", tuple(found))
+    print(findings.title)
+    print_findings(findings.found, output())
+    findings.write(markdown, junit)
+    raise typer.Exit(1 if findings.failed else 0)  # nothing decided is no regression
+
+
+@contextmanager
+def _sides(
+    base: str | None, head: str | None, base_python: Path | None
+) -> Iterator[tuple[Side, Side]]:
+    """The two sides, for as long as the block lasts."""
+    if base is None and base_python is None:
+        raise RequestError("nothing to compare with: name a BASE revision or give --base-python")
+    if base_python and not base_python.is_file():
+        raise RequestError(f"--base-python {base_python} is no program")
+    with ExitStack() as stack:
+        new = HERE
+        if head is not None:
+            tree = stack.enter_context(revisions.checked_out(head))
+            new = Side(revisions.short(head), tree)
+        old = Side(f"{new.name} in another environment", new.tree)
+        if base is not None:
+            tree = stack.enter_context(revisions.checked_out(base))
+            old = Side(revisions.short(base), tree)
+        if base_python:
+            old = Side(old.name, old.tree, str(base_python))
+        yield old, new

@@ -1,0 +1,61 @@
+"""The commands ``tetragrad data fetch | verify | path | list``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+import tasks
+from suite.show.console import output, table
+from tasks import datasets
+from tasks.datasets.sources import Source
+
+app = typer.Typer(help="The data sets: fetch, verify, locate, list.", no_args_is_help=True)
+DataSets = Annotated[list[str] | None, typer.Argument(help="Data sets. Default: all.")]
+
+
+@app.command()
+def fetch(names: DataSets = None) -> None:
+    """Download what is missing or damaged."""
+    for source in _sources(names):
+        datasets.fetch(source)
+        print(f"{source.name}: complete in {datasets.data_directory() / source.name}")
+
+
+@app.command()
+def verify(names: DataSets = None) -> None:
+    """Check every file against its SHA-256."""
+    for source in _sources(names):
+        datasets.verify(source)
+        print(f"{source.name}: verified")
+
+
+@app.command()
+def path(names: DataSets = None) -> None:
+    """Print where the data sets lie, or would."""
+    for source in _sources(names):
+        print(datasets.data_directory() / source.name)
+
+
+@app.command(name="list")
+def list_(names: DataSets = None) -> None:
+    """Show what there is: tasks, size, whether it is here, licence, citation, addresses."""
+    shown = table(f"Data sets, in {datasets.data_directory()}")
+    for column in ("data set", "tasks", "MB", "here", "licence", "citation", "addresses"):
+        shown.add_column(column, overflow="fold", justify="right" if column == "MB" else "left")
+    for source in _sources(names):
+        learning = [task for task, name in tasks.DATASETS.items() if name == source.name]
+        cells = (
+            *(source.name, "\n".join(learning), f"{source.size / 1e6:.1f}"),
+            *("no" if datasets.missing(source) else "yes", source.licence, source.citation),
+            "\n".join(source.addresses),
+        )
+        shown.add_row(*map(escape, cells))
+    output().print(shown)
+
+
+def _sources(names: Sequence[str] | None) -> list[Source]:
+    return [datasets.source(name) for name in dict.fromkeys(names or datasets.NAMES)]

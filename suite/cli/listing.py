@@ -1,0 +1,19 @@
+"""``tetragrad list`` and ``tetragrad show``."""
+
+from __future__ import annotations
+
+import tasks
+from suite.cli import options
+from suite.show import listing
+from suite.show import sources as showing
+from suite.show.console import output
+
+
+def list_() -> None:
+    """Show tasks, and backends with versions and devices, or why one is not available."""
+    listing.print_listing(output())
+
+
+def show(task: str) -> None:
+    """Show the four implementations of a task side by side."""
+    showing.show(options.chosen([task], tasks.NAMES, "task")[0], output())

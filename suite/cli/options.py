@@ -1,0 +1,208 @@
+"""Options of the command line: their types, and what is made of what they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import backends
+import tasks
+from suite.session.plan import scaled
+from suite.system import devices, environment
+from tasks.task import RequestError
+
+
+class Data(StrEnum):
+    """Which data to use."""
+
+    auto = "auto"
+    real = "real"
+    generated = "generated"
+
+
+class PrecisionChoice(StrEnum):
+    """Precisions that can be verified."""
+
+    float32 = "float32"
+    float64 = "float64"
+    tf32 = "tf32"
+    bfloat16 = "bfloat16"
+
+
+class TrainingPrecision(StrEnum):
+    """Precisions that are trained and timed in."""
+
+    float32 = "float32"
+    tf32 = "tf32"
+    bfloat16 = "bfloat16"
+
+
+TaskOption = Annotated[
+    list[str],
+    typer.Option(
+        "--task",
+        help="task, task:variant, task:all or all; repeatable.",
+        show_default=False,
+    ),
+]
+BackendOption = Annotated[
+    list[str],
+    typer.Option(
+        "--backend",
+        help="backend, backend:mode, backend:all or all; repeatable. Default: every backend.",
+        show_default=False,
+    ),
+]
+ModeOption = Annotated[
+    str | None, typer.Option(help="Mode of the backends that have it and are named without one.")
+]
+MemoryOption = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Memory of a worker, such as 512M or 4G. Default: no limit."),
+]
+CheckpointOption = Annotated[
+    float,
+    typer.Option(min=0, help="Seconds of training between checkpoints of a cell; 0: none."),
+]
+ResumeOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SESSION", help="Run only what this session has no good record of, as it was asked."
+    ),
+]
+ResultsOption = Annotated[Path, typer.Option(help="Where records and the MLflow store lie.")]
+UriOption = Annotated[
+    str | None,
+    typer.Option(
+        "--tracking",
+        "--tracking-uri",
+        envvar="MLFLOW_TRACKING_URI",
+        help="MLflow store, or none. Default: SQLite in the results folder.",
+    ),
+]
+PatienceOption = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="PATIENCE",
+        help="End after so many epochs without a lower validation metric; keep the best.",
+    ),
+]
+DataOption = Annotated[
+    Data,
+    typer.Option(
+        help="auto: real if present or downloadable, else a generated stand-in, labelled."
+    ),
+]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE",
+        help=f"Where to compute: {devices.KNOWN}, which is cuda for the backends that have it.",
+    ),
+]
+PrecisionOption = Annotated[
+    TrainingPrecision, typer.Option(help="Of the factors of products; all else is float32.")
+]
+ProfileOption = Annotated[
+    str, typer.Option(help=f"How much to train: {', '.join(tasks.PROFILES)}.")
+]
+ThreadsOption = Annotated[int, typer.Option(min=1, help="Threads of every backend.")]
+ConstantsOption = Annotated[
+    list[str],
+    typer.Option("--set", metavar="NAME=VALUE", help="Set an option of a task; repeatable."),
+]
+BatchScalesOption = Annotated[
+    list[int],
+    typer.Option(
+        "--batch-scale",
+        min=1,
+        help="Batches so many times as large: for throughput alone; repeatable. Default: 1.",
+        show_default=False,
+    ),
+]
+TimeoutOption = Annotated[float, typer.Option(help="Seconds that a cell may take.")]
+TimingLimitOption = Annotated[
+    float,
+    typer.Option(min=0, help="Seconds added for a task, at most, to know speed ratios to 2%."),
+]
+BaseOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="BACKEND",
+        help="backend or backend:mode that speeds are a multiple of. Default: NumPy.",
+        show_default=False,
+    ),
+]
+RESULTS = Path("results")
+"""Where they lie unless told."""
+BASELINES = RESULTS / "baselines"
+BaselinesOption = Annotated[Path, typer.Option("--baselines", help="Where baselines lie.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+
+
+def constants(wanted: Sequence[str], choices: Sequence[tasks.Choice]) -> dict[str, str]:
+    found = {}
+    for one in wanted:
+        name, equals, found[name] = one.partition("=")
+        owners = [task for task, _ in choices if name in tasks.OPTIONS.get(task, {})]
+        if not equals or not owners:
+            known = "; ".join(f"{task}: {', '.join(has)}" for task, has in tasks.OPTIONS.items())
+            raise RequestError(f"--set {one} is no option of what is run; options are: {known}")
+        for task in owners:
+            tasks.config(task, tasks.PROFILES[0], options={name: found[name]})
+    return found
+
+
+def batch_scales(
+    wanted: Sequence[int], choices: Sequence[tasks.Choice], profile: str
+) -> tuple[int, ...]:
+    """How many times as large batches are to be, one after the other.
+
+    RequestError where those of a task cannot be.
+    """
+    for scale in wanted:
+        for task, variant in choices:
+            tasks.config(task, profile, variant, scaled(scale))
+    return tuple(dict.fromkeys(wanted)) or (1,)
+
+
+def chosen(wanted: list[str], known: tuple[str, ...], kind: str) -> tuple[str, ...]:
+    for name in wanted:
+        if name not in known:
+            raise RequestError(f"there is no {kind} {name!r}; there are: {', '.join(known)}")
+    return tuple(dict.fromkeys(wanted)) or known
+
+
+def base(wanted: str | None, among: Sequence[backends.Choice]) -> str | None:
+    """The label of the one that ``--base`` names; RequestError if it is not among them."""
+    if wanted is None:
+        return None
+    (found, *_) = backends.choices(wanted)
+    if found not in among:
+        there = ", ".join(dict.fromkeys(":".join(choice) for choice in among))
+        raise RequestError(f"--base {wanted} is not among what is timed; there are: {there}")
+    return ":".join(found)
+
+
+def require_possible(threads: int, timeout: float) -> None:
+    environment.require_cpus(threads)
+    if timeout <= 0:
+        raise RequestError(f"--timeout {timeout:g} leaves no time; give more than 0 seconds")
+
+
+INTERRUPTED = 130
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C ends the command without a traceback."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None

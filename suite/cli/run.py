@@ -1,0 +1,134 @@
+"""``tetragrad run``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import backends
+import tasks
+from suite.cli import options
+from suite.cli.options import (
+    RESULTS,
+    BackendOption,
+    BaseOption,
+    CheckpointOption,
+    ConstantsOption,
+    Data,
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    MemoryOption,
+    ModeOption,
+    PatienceOption,
+    PrecisionOption,
+    ProfileOption,
+    ResultsOption,
+    ResumeOption,
+    TaskOption,
+    ThreadsOption,
+    TimeoutOption,
+    TimingLimitOption,
+    TrainingPrecision,
+    UriOption,
+)
+from suite.cli.report import write
+from suite.records import record as records
+from suite.report import notes
+from suite.session import store as sessions
+from suite.session.plan import Plan
+from suite.session.runner import Runner, Session, exit_code
+from suite.show import summary
+from suite.show.console import output
+from suite.show.progress import Terminal
+from suite.system import devices, memory
+from suite.tracking import tracker as tracking
+from suite.tracking.tracker import Tracker
+
+
+def run(
+    context: typer.Context,
+    task: TaskOption = [],  # noqa: B006  (typer copies it)
+    backend: BackendOption = [],  # noqa: B006
+    mode: ModeOption = None,
+    device: DeviceOption = devices.CPU,
+    precision: PrecisionOption = TrainingPrecision.float32,
+    profile: ProfileOption = "quick",
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds.")] = 1,
+    first_seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
+    threads: ThreadsOption = 1,
+    data: DataOption = Data.auto,
+    early_stopping: PatienceOption = None,
+    option: ConstantsOption = [],  # noqa: B006
+    timeout: TimeoutOption = 3600,
+    timing_limit: TimingLimitOption = 20,
+    base: BaseOption = None,
+    memory_limit: MemoryOption = None,
+    checkpoint_every: CheckpointOption = 60,
+    resume: ResumeOption = None,
+    results: ResultsOption = RESULTS,
+    tracking_uri: UriOption = None,
+    report: Annotated[bool, typer.Option("--report", help="Write the report at the end.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train and time tasks in every backend, after verifying that it is the same model.
+
+    Without --task: every task, in its default variant.
+    """
+    options.require_possible(threads, timeout)
+    limit = memory.parse(memory_limit)
+    if resume:
+        values = (timeout, timing_limit, limit, checkpoint_every)
+        plan = sessions.changed(context, sessions.read_plan(results, resume), values)
+    else:
+        choices = tasks.chosen(task or tasks.NAMES)
+        chosen = backends.chosen(backend, mode)
+        plan = Plan(
+            choices=choices,
+            backends=chosen,
+            device=devices.parse(device),
+            profile=options.chosen([profile], tasks.PROFILES, "profile")[0],
+            seeds=range(first_seed, first_seed + seeds),
+            threads=threads,
+            data=data.value,
+            timeout=timeout,
+            timing_limit=timing_limit,
+            base=options.base(base, chosen),
+            early_stopping=early_stopping,
+            options=options.constants(option, choices),
+            checkpoint_every=checkpoint_every,
+            memory_limit=limit,
+            precision=precision.value,
+        )
+    session = _run(plan, results, tracking_uri, resume)
+    _show(session, as_json)
+    if report and not (session.interrupted or session.not_written):
+        files = write(results, [session.id], None, tracking_uri)
+        print(f"report: {files.html}", file=sys.stderr if as_json else sys.stdout)
+    raise typer.Exit(exit_code(session))
+
+
+def _show(session: Session, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(summary.document(session), indent=1))
+        return
+    summary.print_tables(session, output())
+    print(f"records: {session.results / 'records' / session.id}")
+    print("to see them in MLflow: tetragrad browse")
+
+
+def _run(plan: Plan, results: Path, uri: str | None, resumed: str | None) -> Session:
+    records.require_writable(results)
+    tracker = Tracker(uri or tracking.default_uri(results), results)
+    with Terminal() as reporter:
+        runner = Runner(plan, results, tracker, reporter, resumed)
+        if not resumed:
+            sessions.write_plan(results, runner.session.id, plan)
+        with sessions.lock(results, runner.session.id):
+            session = runner.run()
+        notes.try_write(tracker, results, session.id, reporter.say)
+        return session

@@ -1,0 +1,47 @@
+"""``tetragrad sync``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from suite.cli.options import RESULTS, ResultsOption, UriOption
+from suite.records import moving
+from suite.records import record as records
+from suite.report import notes
+from suite.tracking import tracker as tracking
+from suite.tracking.tracker import Tracker, TrackingError
+from tasks.task import RequestError
+
+
+def sync(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Bring these records home first: a results folder of another machine, or one of "
+            "its sessions' folders of records.",
+            show_default=False,
+        ),
+    ] = None,
+    results: ResultsOption = RESULTS,
+    tracking_uri: UriOption = None,
+) -> None:
+    """Send every record that MLflow does not have yet, once only."""
+    console = Console(stderr=True)
+    if tracking_uri == tracking.NONE:
+        raise RequestError("--tracking none is no store to send to; name one, or leave it out")
+    if folder:
+        records.require_writable(results)
+        print(f"{moving.bring_home(folder, results)} brought to {results}")
+    uri = tracking_uri or tracking.default_uri(results)
+    tracker = Tracker(uri, results)
+    try:
+        sent, there = tracking.sync(results, tracker, console.print)
+        notes.write(tracker, results)
+    except TrackingError as error:
+        console.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    print(f"{sent} sent, {there} already there")

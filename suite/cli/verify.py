@@ -1,0 +1,57 @@
+"""``tetragrad verify``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+import backends
+import tasks
+from suite.cli.options import (
+    BackendOption,
+    Data,
+    DataOption,
+    DeviceOption,
+    ModeOption,
+    PrecisionChoice,
+    TaskOption,
+)
+from suite.records.verdict import PRECISIONS
+from suite.session import verification
+from suite.show import verdicts as verdict_tables
+from suite.show.console import output
+from suite.show.progress import Terminal
+from suite.system import devices
+from tasks.task import Precision
+
+
+def verify(
+    task: TaskOption = [],  # noqa: B006
+    backend: BackendOption = [],  # noqa: B006
+    mode: ModeOption = None,
+    precision: Annotated[
+        list[PrecisionChoice],
+        typer.Option(help="Repeatable. Default: float32 and float64.", show_default=False),
+    ] = [],  # noqa: B006
+    data: DataOption = Data.auto,
+    device: DeviceOption = devices.CPU,
+) -> None:
+    """Prove that every backend computes the same model as NumPy in float64.
+
+    Without --task: every task in every variant.
+    """
+    chosen: Sequence[Precision] = [p.value for p in dict.fromkeys(precision)] or PRECISIONS
+    with Terminal() as reporter:
+        verdicts = verification.verify_all(
+            tasks.chosen(task or [tasks.ALL]),
+            backends.chosen(backend, mode),
+            chosen,
+            data.value,
+            devices.parse(device),
+            reporter,
+        )
+    verdict_tables.print_verdicts(verdicts, output())
+    ran = [v for v in verdicts if v.outcome != "skipped"]
+    raise typer.Exit(0 if ran and all(v.verified for v in ran) else 1)

@@ -1,0 +1,1 @@
+"""Records: what is kept, and what is computed from it alone."""

@@ -1,0 +1,107 @@
+"""Findings: what a check looked at, what it found, and why; for people, for CI and as exit code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+from suite.system.files import write_text
+from tasks.task import RequestError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was checked, such as ``fashion_mlp numpy:eager: test_accuracy``."""
+
+    name: str
+    verdict: str
+    """In a word or two, such as ``same``, ``slower`` or ``above its band``."""
+    reason: str
+    """Why, with the numbers."""
+    passed: bool | None = True
+    """None where nothing could be said: it counts neither way."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that one check found, under its title."""
+
+    title: str
+    found: tuple[Finding, ...]
+
+    @property
+    def failed(self) -> tuple[Finding, ...]:
+        """Those that did not pass."""
+        return tuple(f for f in self.found if f.passed is False)
+
+    @property
+    def exit_code(self) -> int:
+        """0 if something was found and none of it failed, else 1."""
+        return 0 if any(f.passed for f in self.found) and not self.failed else 1
+
+    def markdown(self) -> str:
+        """What failed, each with its reason, then a table of everything."""
+        lines = [f"# {self.title}", "", self._summary(), ""]
+        lines += [f"- **{_plain(f.name)}**: {_plain(f.reason)}" for f in self.failed]
+        lines += [""] if self.failed else []
+        lines += ["| | checked | verdict | reason |", "|---|---|---|---|"]
+        lines += [
+            f"| {_MARKS[f.passed]} | {_plain(f.name)} | {_plain(f.verdict)} | {_plain(f.reason)} |"
+            for f in self.found
+        ]
+        return "\n".join(lines) + "\n"
+
+    def junit(self) -> str:
+        """JUnit XML: a test suite of the title with a test case for every finding."""
+        suite = ElementTree.Element(
+            "testsuite",
+            name=_printable(self.title),
+            tests=str(len(self.found)),
+            failures=str(len(self.failed)),
+            errors="0",
+            skipped=str(sum(f.passed is None for f in self.found)),
+        )
+        for finding in self.found:
+            case = ElementTree.SubElement(
+                suite, "testcase", classname=_printable(self.title), name=_printable(finding.name)
+            )
+            said = _printable(f"{finding.verdict}: {finding.reason}")
+            if finding.passed:
+                ElementTree.SubElement(case, "system-out").text = said
+            else:
+                kind = "skipped" if finding.passed is None else "failure"
+                ElementTree.SubElement(case, kind, message=said)
+        suites = ElementTree.Element("testsuites")
+        suites.append(suite)
+        ElementTree.indent(suites)
+        return ElementTree.tostring(suites, encoding="unicode", xml_declaration=True) + "\n"
+
+    def write(self, markdown: Path | None, junit: Path | None) -> None:
+        """Writes what is asked for. RequestError if it cannot be written."""
+        for path, text in ((markdown, self.markdown()), (junit, self.junit())):
+            try:
+                if path:
+                    write_text(path, text)
+            except OSError as error:
+                raise RequestError(f"{path} cannot be written ({error.strerror})") from None
+
+    def _summary(self) -> str:
+        nothing = sum(f.passed is None for f in self.found)
+        said = f"{len(self.found)} checked, {len(self.failed)} failed"
+        return f"{said}, {nothing} without a verdict." if nothing else f"{said}."
+
+
+_MARKS = {True: "✅", False: "❌", None: "⚪"}
+
+
+def _plain(text: str) -> str:
+    """Text on one line that Markdown takes for text. An underscore within a word is one already."""
+    for special in ("\\", "`", "*", "<", "|"):
+        text = text.replace(special, f"\\{special}")
+    return " ".join(text.split())
+
+
+def _printable(text: str) -> str:
+    """Without the characters that XML cannot have."""
+    return "".join(c for c in text if c in "\t\n" or c >= " ")

@@ -1,0 +1,211 @@
+"""Records: what is kept of a cell, as one JSON file, written before all else."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from suite.records.cell import Cell
+from suite.records.convergence import Reading, read_curve
+from suite.records.statistics import median_interval
+from suite.system.files import write_text
+from tasks.task import RequestError
+
+SCHEMA_VERSION = 1
+OUTCOMES = (*("ok", "diverged", "timeout", "crashed", "out-of-memory", "skipped", "interrupted"),)
+
+
+@dataclass
+class Record:
+    """A cell and all that came of it. Times in seconds, memory in bytes."""
+
+    session: str
+    cell: Cell
+    created: str
+    """When the cell began, UTC, ISO 8601."""
+    outcome: str = "ok"
+    reason: str | None = None
+    verified: bool = False
+    equivalence: dict[str, Any] | None = None
+    """How the backend was verified: the findings, or why it was not."""
+    specification: dict[str, Any] = field(default_factory=dict)
+    """Every constant of the task."""
+    unit: str = "samples/s"
+    targets: list[dict[str, Any]] = field(default_factory=list)
+    margin: float | None = None
+    """By how much the first target's metric may differ between backends without it mattering; None
+    in records of before there was a comparison."""
+    validation: str | None = None
+    """The metric by which the learning curve is read, besides ``train_loss``; None in records of
+    before there was a reading."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """The data set: name, real or generated, digest."""
+    packages: dict[str, str] = field(default_factory=dict)
+    git: dict[str, Any] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=dict)
+    attainable: dict[str, float] = field(default_factory=dict)
+    """What the machine attained in this session: ``matmul`` [operations/s], ``copy`` [bytes/s]."""
+    worker: dict[str, Any] = field(default_factory=dict)
+    """The ledger: what the worker's speed depends on besides its program, as it saw it itself."""
+    phases: dict[str, float] = field(default_factory=dict)
+    chunks: list[dict[str, Any]] = field(default_factory=list)
+    """By training chunk: epoch, samples, operations, seconds of train, the loss of every step."""
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    """By epoch: metrics and the train seconds until then."""
+    stopped: dict[str, int] | None = None
+    """With early stopping, the ``epoch`` that was the last and the ``best``, which it went back to.
+    """
+    resumed: int | None = None
+    """After how many steps another process went on with the training, from a checkpoint."""
+    texts: dict[str, str] = field(default_factory=dict)
+    """What a model of language wrote after training, by the way in which it was drawn."""
+    heatmaps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Matrices to draw, by name: ``values``, and what its ``rows`` and ``columns`` are."""
+    compilations: dict[str, int] = field(default_factory=dict)
+    """Programs compiled: ``first`` before training, ``again`` during it, which should be 0."""
+    memory: dict[str, int] = field(default_factory=dict)
+    """Peak resident memory after the import and at the end."""
+    stderr: str = ""
+    """The end of what the worker printed, unless the cell went well."""
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Of the trained model: those of the last epoch, or of the best with early stopping."""
+        last = self.stopped["best"] if self.stopped else len(self.epochs)
+        return dict(self.epochs[last - 1]["metrics"]) if self.epochs else {}
+
+    @property
+    def rates(self) -> list[float]:
+        """Samples (or tokens) per second of train, chunk by chunk."""
+        return [chunk["samples"] / chunk["seconds"] for chunk in self.chunks]
+
+    @property
+    def throughput(self) -> dict[str, Any]:
+        """Unit, median and 95% interval over the chunks; None where nothing was trained."""
+        middle, low, high = median_interval(self.rates) if self.chunks else (None, None, None)
+        return {"unit": self.unit, "median": middle, "low": low, "high": high}
+
+    @property
+    def efficiency(self) -> float | None:
+        """The median fraction of the machine's rate of matrix products; None where not known."""
+        rates = [c["operations"] / c["seconds"] for c in self.chunks if "operations" in c]
+        if not (rates and "matmul" in self.attainable):
+            return None
+        return float(statistics.median(rates) / self.attainable["matmul"])
+
+    @property
+    def time_to_target(self) -> float | None:
+        """Train seconds until the first target was met at the end of an epoch."""
+        epoch = self.epochs_to_target
+        return None if epoch is None else float(self.epochs[epoch - 1]["train_seconds"])
+
+    @property
+    def epochs_to_target(self) -> int | None:
+        """The first epoch (from 1) at whose end the first target was met."""
+        if not self.targets or not self.judged:
+            return None
+        met = (n for n, e in enumerate(self.epochs, 1) if _met(self.targets[0], e["metrics"]))
+        return next(met, None)
+
+    @property
+    def reading(self) -> Reading | None:
+        """What the learning curve says of the run; None before the end of its first epoch."""
+        if self.outcome == "diverged":
+            return Reading("diverging", len(self.epochs) + 1, self.reason or "")
+        if not self.epochs or self.validation is None:
+            return None
+        metrics = [epoch["metrics"] for epoch in self.epochs]
+        return read_curve([m["train_loss"] for m in metrics], [m[self.validation] for m in metrics])
+
+    @property
+    def judged(self) -> bool:
+        """Whether targets say anything here: never on generated data."""
+        return self.cell.data == "real"
+
+    @property
+    def missed_targets(self) -> list[dict[str, Any]]:
+        """Targets that a full run on real data did not reach.
+
+        They are those of the task's own number of epochs: early stopping is another task.
+        """
+        full = self.cell.profile == "full" and self.cell.early_stopping is None
+        if not (self.judged and full and self.outcome == "ok"):
+            return []
+        return [t for t in self.targets if not _met(t, self.metrics)]
+
+    @property
+    def missed(self) -> list[str]:
+        """These targets in words."""
+        return [
+            f"{t['metric']} {self.metrics[t['metric']]:.4f} is not in [{t['low']}, {t['high']}]"
+            for t in self.missed_targets
+        ]
+
+
+def _met(target: dict[str, Any], metrics: dict[str, float]) -> bool:
+    value = metrics[target["metric"]]
+    return (target["low"] is None or value >= target["low"]) and (
+        target["high"] is None or value <= target["high"]
+    )
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Writes a file whole or not at all. OSError, or ValueError for a number that is not finite."""
+    write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+
+def path_of(results: Path, record: Record) -> Path:
+    """Where a record lies: ``results/records/<session>/<cell>.json``."""
+    return results / "records" / record.session / f"{record.cell.label}.json"
+
+
+class NotWritten(Exception):
+    """Results cannot be written any more: the disk is full, or has become read-only."""
+
+
+def write(results: Path, record: Record) -> Path:
+    """Writes a record and returns its path. Raises NotWritten."""
+    path = path_of(results, record)
+    try:
+        write_json(path, asdict(record))
+    except OSError as error:
+        raise NotWritten(f"the record of {record.cell.label}: {error.strerror}") from None
+    return path
+
+
+def read(path: Path) -> Record:
+    """The record at ``path``; RequestError if it is none, or of another schema version."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        version = document["schema_version"]
+        if version != SCHEMA_VERSION:
+            raise RequestError(
+                f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}"
+            )
+        return Record(**{**document, "cell": Cell(**document["cell"])})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RequestError(f"{path} is not a record ({error}); move it away") from None
+
+
+def all_paths(results: Path) -> Iterator[Path]:
+    """Every record under ``results``, oldest session first."""
+    yield from sorted((results / "records").glob("*/*.json"))
+
+
+def require_writable(results: Path) -> None:
+    """RequestError, before any work is done, if ``results`` cannot be written."""
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=results):
+            pass
+    except OSError as error:
+        raise RequestError(
+            f"the results folder {results.resolve()} cannot be written ({error.strerror}); "
+            "mend its permissions or give another with --results"
+        ) from None

@@ -1,0 +1,250 @@
+"""Timings of backends that took turns: rates, ratios round by round, and when they suffice.
+
+One JSON file for each task of a session, ``results/timings/<session>/<task>.json``, and for each
+scale of batches that it was timed at besides: ``<task>-x4.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from math import hypot
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+
+from suite.records import record as records
+from suite.records.cell import Cell
+from suite.records.statistics import median_interval, settled
+from tasks.task import RequestError
+
+SCHEMA_VERSION = 1
+LEAST_ROUNDS = 8
+SURE = 0.98
+"""Confidence at which rounds end: more than what is told, for one looks after every round."""
+PROCESS = 0.005
+"""Standard deviation of the ratio of two processes of one build, however long they are timed: where
+their memory happens to lie. On the safe side: ``tests.clock.processes`` found 0.2% for fashion_mlp
+in NumPy, and for PyTorch nothing beyond chance."""
+PRECISE = 0.02
+"""Half the width of a ratio's interval, relative, at which it is known well enough."""
+
+Interval = tuple[float, float, float]
+"""Median, low and high end of its 95% interval."""
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """One backend in one mode, and the seconds of its turns, round by round."""
+
+    name: str
+    """``backend:mode``, with ``#2`` behind for the second of the same."""
+    backend: str
+    mode: str
+    verified: bool
+    seconds: tuple[float, ...]
+    idle_load: float
+    """Processor seconds per second used while others worked."""
+
+    @property
+    def first(self) -> bool:
+        """Whether it is not the second of the same, or a later one."""
+        return "#" not in self.name
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What contestants did in turns with the same chunks, ``samples`` (rounds,) of ``unit``.
+
+    ``operations`` (rounds,) are the floating-point operations that a turn needs.
+    """
+
+    session: str
+    task: str
+    variant: str | None
+    profile: str
+    data: str
+    device: str
+    precision: str
+    threads: int
+    created: str
+    unit: str
+    samples: tuple[int, ...]
+    contestants: tuple[Contestant, ...]
+    operations: tuple[float, ...] = ()
+    machine: dict[str, float] = field(default_factory=dict)
+    """What the machine attains: ``matmul`` [operations/s], ``copy`` [bytes/s]; or nothing."""
+    warm_up_rounds: int = 0
+    """Rounds left out because someone was still warming up."""
+    wanted_base: str | None = None
+    """The contestant to which ratios are to be formed; None: NumPy, or the first there is."""
+    stopped: str = ""
+    """``interval``: every ratio is known well enough; ``limit``: the time was over."""
+    warnings: tuple[str, ...] = ()
+    batch_scale: int = 1
+    """How many times as large batches were as those of the task, which was verified without."""
+    batch: int | None = None
+    """Samples (of a text: streams) in a batch; None in timings of before it was kept."""
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def label(self) -> str:
+        """The task as it is asked for: ``task`` or ``task:variant``."""
+        return f"{self.task}:{self.variant}" if self.variant else self.task
+
+    @property
+    def title(self) -> str:
+        """What it is called among the timings of a session."""
+        return titled(self.label, self.batch_scale)
+
+    def contestant(self, name: str) -> Contestant:
+        """The contestant of that name; RequestError if there is none."""
+        for found in self.contestants:
+            if found.name == name:
+                return found
+        there = ", ".join(c.name for c in self.contestants)
+        raise RequestError(f"{name!r} was not timed; there are: {there}")
+
+    def throughput(self, name: str) -> Interval:
+        """Samples (or tokens) per second."""
+        return median_interval(np.divide(self.samples, self.contestant(name).seconds).tolist())
+
+    def efficiency(self, name: str) -> Interval | None:
+        """The fraction of the attainable rate of matrix products; None where that is not known."""
+        if not (self.operations and "matmul" in self.machine):
+            return None
+        rates = np.divide(self.operations, self.contestant(name).seconds)
+        return median_interval((rates / self.machine["matmul"]).tolist())
+
+    def ratio(self, name: str, base: str, confidence: float = 0.95) -> Interval:
+        """How many times as fast as ``base`` it is, from ratios within rounds.
+
+        The interval is that of the median, widened by what processes of one build differ by.
+        """
+        if name == base:
+            return 1.0, 1.0, 1.0
+        own, other = (self.contestant(n).seconds for n in (name, base))
+        middle, low, high = median_interval(np.divide(other, own).tolist(), confidence)
+        process = NormalDist().inv_cdf((1 + confidence) / 2) * PROCESS * middle
+        return middle, middle - hypot(middle - low, process), middle + hypot(high - middle, process)
+
+    @property
+    def base(self) -> str:
+        """What ratios are formed to unless another is named."""
+        names = [c.name for c in self.contestants]
+        if self.wanted_base in names:
+            return str(self.wanted_base)
+        return next((c.name for c in self.contestants if c.backend == "numpy"), names[0])
+
+    def precise(self, confidence: float = SURE) -> bool:
+        """Whether there are enough rounds, and all ratios to the base are known well enough."""
+        if len(self.samples) < LEAST_ROUNDS:
+            return False
+        others = [c.name for c in self.contestants if c.name != self.base]
+        ratios = [self.ratio(name, self.base, confidence) for name in others]
+        return all((high - low) / 2 <= PRECISE * middle for middle, low, high in ratios)
+
+
+def titled(label: str, batch_scale: int) -> str:
+    """A task's label as it is, but ``fashion_mlp x4`` for batches four times as large."""
+    return label if batch_scale == 1 else f"{label} x{batch_scale}"
+
+
+def conditions(run: Timing | Cell) -> tuple[Any, ...]:
+    """What must be equal for numbers to be compared or taken together."""
+    return (*conditions_but_batch(run), run.batch_scale)
+
+
+def conditions_but_batch(run: Timing | Cell) -> tuple[Any, ...]:
+    """What must be equal for speeds to be shown against the size of batches."""
+    label = run.label if isinstance(run, Timing) else run.task_label
+    return (label, run.profile, run.data, run.device, run.precision, run.threads)
+
+
+def path_of(results: Path, timing: Timing) -> Path:
+    """Where a timing lies."""
+    name = timing.title.replace(":", "-").replace(" ", "-")
+    return results / "timings" / timing.session / f"{name}.json"
+
+
+def write(results: Path, timing: Timing) -> Path:
+    """Keeps a timing; its path. Raises NotWritten."""
+    path = path_of(results, timing)
+    try:
+        records.write_json(path, asdict(timing))
+    except OSError as error:
+        raise records.NotWritten(f"the timing of {timing.title}: {error.strerror}") from None
+    return path
+
+
+def read(path: Path) -> Timing:
+    """The timing at ``path``; RequestError if it is none, or of another schema version."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["schema_version"] != SCHEMA_VERSION:
+            version = document["schema_version"]
+            raise RequestError(
+                f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}"
+            )
+        contestants = tuple(_frozen(Contestant, c) for c in document.pop("contestants"))
+        found: Timing = _frozen(Timing, {**document, "contestants": contestants})
+        return found
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RequestError(f"{path} is not a timing ({error}); move it away") from None
+
+
+def of_session(results: Path, session: str) -> dict[str, Timing]:
+    """The timings of a session by their titles: by task, where batches are the task's own."""
+    found = (read(path) for path in sorted((results / "timings" / session).glob("*.json")))
+    return {timing.title: timing for timing in found}
+
+
+def sessions(results: Path) -> set[str]:
+    """The sessions that have timings."""
+    return {path.parent.name for path in (results / "timings").glob("*/*.json")}
+
+
+def trimmed(timing: Timing) -> Timing:
+    """Without the rounds at its beginning in which someone was still warming up."""
+    rates = [np.divide(c.seconds, timing.samples) for c in timing.contestants]
+    start = max((settled(np.log(rate).tolist()) for rate in rates), default=0)
+    return replace(
+        timing,
+        samples=timing.samples[start:],
+        operations=timing.operations[start:],
+        contestants=tuple(replace(c, seconds=c.seconds[start:]) for c in timing.contestants),
+        warm_up_rounds=timing.warm_up_rounds + start,
+    )
+
+
+def joined(first: Timing, second: Timing) -> Timing:
+    """The rounds of both, of the same contestants, one after the other."""
+    contestants = (
+        replace(one, seconds=one.seconds + other.seconds)
+        for one, other in zip(first.contestants, second.contestants, strict=True)
+    )
+    return replace(
+        second,
+        samples=first.samples + second.samples,
+        operations=first.operations + second.operations,
+        contestants=tuple(contestants),
+        warm_up_rounds=first.warm_up_rounds + second.warm_up_rounds,
+        warnings=tuple(dict.fromkeys(first.warnings + second.warnings)),
+    )
+
+
+def _frozen(kind: Any, document: dict[str, Any]) -> Any:
+    """A dataclass of a JSON document, whose lists become tuples."""
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in document.items()})
+
+
+def names(labels: Sequence[str]) -> list[str]:
+    """Labels made unique: ``torch:eager`` again is ``torch:eager#2``."""
+    found: list[str] = []
+    for label in labels:
+        count = sum(name.partition("#")[0] == label for name in found)
+        found.append(f"{label}#{count + 1}" if count else label)
+    return found

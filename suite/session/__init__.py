@@ -1,0 +1,1 @@
+"""Sessions: plans, workers that take turns, verification, and what is judged of them."""

@@ -1,0 +1,152 @@
+"""``tetragrad compare``: whether a revision, or an environment, made anything slower or faster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from suite.records import timing as timings
+from suite.records.findings import Finding
+from suite.records.record import Record
+from suite.records.timing import Timing
+from suite.session.plan import Plan, cells
+from suite.session.preparation import Preparation
+from suite.session.race import Together, new_record
+from suite.system.revisions import Side
+
+THRESHOLD = 0.05
+"""By how much a speed may differ and count as the same."""
+RISK = 0.05
+"""That anything at all is called slower or faster which is not, of all that is compared."""
+
+AT_WORK = 0.25
+"""Of one processor: who uses more while it is to wait has not done its work."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What decides: the threshold, the seconds for a pair, the confidence of an interval."""
+
+    threshold: float
+    seconds: float
+    confidence: float
+
+
+def judge(interval: timings.Interval, threshold: float) -> str:
+    """The verdict on the ratio of the speed to the base's: only a whole interval decides."""
+    _, low, high = interval
+    if high < 1 - threshold:
+        return "slower"
+    if low > 1 + threshold:
+        return "faster"
+    if low >= 1 - threshold and high <= 1 + threshold:
+        return "same"
+    return "undecided"
+
+
+def compare(
+    plan: Plan,
+    base: Side,
+    head: Side,
+    threshold: float,
+    preparation: Preparation,
+    busy: Callable[[str], None],
+) -> list[Finding]:
+    """A finding for every task, backend and mode of ``plan``: the head must have been verified.
+
+    The two are timed in turns, ``plan.timing_limit`` seconds at most or until their ratio is known
+    to 2%. Its interval is so wide that all of them hold at once with 95% (Bonferroni). Only one
+    that is slower, twice, fails. KeyboardInterrupt if the user interrupts.
+    """
+    pairs = len(plan.choices) * len(plan.backends)
+    limits = Limits(threshold, plan.timing_limit, 1 - RISK / pairs)
+    found = []
+    for choice in plan.choices:
+        source = preparation.source(choice[0])
+        own = cells(plan, choice, plan.seeds.start, source)
+        records = [new_record("compared", cell) for cell in own]
+        ready = preparation.ready(records)
+        for record in records:
+            name = f"{record.cell.task_label} in {record.cell.backend_label}"
+            if record not in ready:
+                found.append(Finding(name, record.outcome, str(record.reason), None))
+            elif not record.verified:
+                found.append(Finding(name, "not verified", "no speed counts of it", False))
+            else:
+                busy(f"comparing {name}")
+                once = partial(_compare, name, record, base, head, limits, plan.timeout)
+                found.append(confirmed(once))
+    return found
+
+
+def confirmed(once: Callable[[], Finding]) -> Finding:
+    """What comparing once finds; but who is slower must be so in other processes too.
+
+    On a busy machine one process may have had the worse processor all along.
+    """
+    first = once()
+    if first.verdict != "slower":
+        return first
+    again = once()
+    if again.verdict == "slower":
+        return again
+    reason = (
+        f"not confirmed in other processes: {first.reason}; then {again.verdict}, {again.reason}"
+    )
+    return replace(first, verdict="undecided", reason=reason, passed=None)
+
+
+def unfinished(timing: Timing, name: str) -> str | None:
+    """Why a contestant's seconds cannot be those of its work; None if they can.
+
+    That is how a synchronisation that was dropped shows where work is dispatched asynchronously.
+    """
+    efficiency, idle_load = timing.efficiency(name), timing.contestant(name).idle_load
+    if efficiency and efficiency[1] > 1:
+        return f"it would attain {efficiency[0]:.0%} of what the machine attains"
+    if idle_load > AT_WORK:
+        return f"it used {idle_load:.0%} of a processor while the other was to work alone"
+    return None
+
+
+def _compare(
+    name: str, record: Record, base: Side, head: Side, limits: Limits, timeout: float
+) -> Finding:
+    sides = (base, head)
+    records = [replace(record), replace(record)]
+
+    def job(one: Record) -> dict[str, Any]:
+        (side,) = (s for s, r in zip(sides, records, strict=True) if r is one)
+        return {"command": side.command}
+
+    together = Together(
+        records, timeout, limits.seconds, lambda *_: None, job, confidence=limits.confidence
+    )
+    together.time()
+    for side, one in zip(sides, records, strict=True):
+        if one.outcome != "ok":
+            reason = f"{side.name} {one.outcome}: {one.reason}"
+            return Finding(name, "undecided", reason, None if side is base else False)
+    assert together.timing
+    return _finding(name, together.timing, limits)
+
+
+def _finding(name: str, timing: Timing, limits: Limits) -> Finding:
+    first, second = (c.name for c in timing.contestants)
+    if why := unfinished(timing, second):
+        reason = f"{why}: its train must return only when all work is done"
+        return Finding(name, "not waited for", reason, False)
+    interval = timing.ratio(second, first, limits.confidence)
+    verdict = judge(interval, limits.threshold)
+    middle, low, high = interval
+    reason = (
+        f"{middle:.3f} times as fast ({limits.confidence:.2%} interval {low:.3f} to {high:.3f}, "
+        f"{len(timing.samples)} rounds)"
+    )
+    if verdict == "undecided":
+        reason += "; more time may decide: --limit"
+    reason = "; ".join((reason, *(f"noisy: {warning}" for warning in timing.warnings)))
+    passed = {"slower": False, "undecided": None}.get(verdict, True)
+    return Finding(name, verdict, reason, passed)

@@ -1,0 +1,130 @@
+"""What is done before cells are trained or timed: verifying them, measuring the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import backends
+import tasks
+from suite.records.cell import Cell
+from suite.records.record import Record
+from suite.records.verdict import ORACLE, Verdict
+from suite.session.plan import Plan
+from suite.session.process import Event, launch
+from suite.session.reporter import Reporter
+from suite.session.verifier import Verifier
+from suite.system.devices import CPU
+from suite.system.revisions import HERE, Side
+from tasks import datasets
+from tasks.task import DataSource
+
+
+class Preparation:
+    """Of the cells of a plan: each task in each backend of ``side`` is verified once, the machine
+    measured."""
+
+    def __init__(self, plan: Plan, results: Path, reporter: Reporter, side: Side = HERE):
+        self._plan, self._results, self._reporter, self._side = plan, results, reporter, side
+        self._verifiers: dict[tuple[str, str], Verifier] = {}
+        """By the task's label and the device."""
+        self._verdicts: dict[tuple[str, str], Verdict] = {}
+        """By the labels of the task and of the backend with its mode."""
+        self._attained: dict[tuple[str, str, str], dict[str, float]] = {}
+        """What products come to, by backend, device and precision."""
+
+    def source(self, task: str) -> DataSource:
+        """Which data a task is to use; says why, if that is not what one would expect."""
+        source, notice = datasets.resolve(tasks.DATASETS[task], self._plan.data)
+        if notice:
+            self._reporter.say(notice)
+        return source
+
+    def ready(self, records: Sequence[Record]) -> list[Record]:
+        """Those whose backend is there, verified or found wanting, with what the machine attains.
+
+        KeyboardInterrupt if the user interrupts.
+        """
+        for record in records:
+            record.reason = "stopped by the user"
+            if reason := backends.load(record.cell.backend).available(record.cell.mode):
+                record.outcome, record.reason = "skipped", reason
+        cells = [record.cell for record in records if record.outcome != "skipped"]
+        for device in dict.fromkeys(cell.device for cell in cells):
+            self._verify([cell for cell in cells if cell.device == device])
+        found = [record for record in records if self._is_there(record)]
+        for record in found:
+            record.attainable = self._attainable(record.cell, [r.cell for r in found])
+        return found
+
+    def _is_there(self, record: Record) -> bool:
+        """Once it is verified, if it can be."""
+        if record.outcome == "skipped":
+            return False
+        cell = record.cell
+        verdict = self._verdicts[cell.task_label, cell.backend_label]
+        record.verified, record.equivalence = verdict.verified, asdict(verdict)
+        if verdict.outcome == "skipped":  # for want of a device
+            record.outcome, record.reason = verdict.outcome, verdict.reason
+            return False
+        record.reason = "not begun"
+        return True
+
+    def _attainable(self, cell: Cell, cells: Sequence[Cell]) -> dict[str, float]:
+        """What a cell's device attains in its precision, as ``rates`` says; nothing if unknown."""
+        where = cell.device, cell.precision
+        if where == (CPU, "float32"):
+            names = [ORACLE]
+        else:
+            rivals = (c.backend for c in cells if (c.device, c.precision) == where)
+            names = list(dict.fromkeys(rivals))
+        found: dict[str, float] = {}
+        for name in names:
+            for what, rate in self._rates(name, cell).items():
+                found[what] = max(rate, found.get(what, 0.0))
+        return found
+
+    def _rates(self, name: str, cell: Cell) -> dict[str, float]:
+        """Those of one backend, measured once: nothing else is at work now."""
+        key = name, cell.device, cell.precision
+        if key not in self._attained:
+            self._reporter.busy(f"measuring what {name} attains on {cell.device}")
+            found = self._attained[key] = {}
+            ((_, mode),) = backends.choices(name)
+
+            def on_event(event: Event) -> None:
+                found.update(event.get("attainable", {}))
+
+            asked = replace(cell, backend=name, mode=mode)
+            ending = launch(asked, "machine", on_event, self._plan.timeout)
+            if ending.outcome == "interrupted":
+                raise KeyboardInterrupt
+            if ending.outcome != "ok":
+                self._reporter.say(f"no efficiency by {name}: measuring {ending.reason}")
+        return self._attained[key]
+
+    def _verify(self, cells: Sequence[Cell]) -> None:
+        """Those of one task and device, of which there is no verdict yet."""
+        fresh = [c for c in cells if (c.task_label, c.backend_label) not in self._verdicts]
+        if not fresh:
+            return
+        label, first = fresh[0].task_label, fresh[0]
+        self._reporter.busy(f"verifying {label} in {', '.join(c.backend_label for c in fresh)}")
+        key = label, first.device
+        if key not in self._verifiers:
+            task = tasks.load(first.task, "full", first.data, first.variant)
+            self._verifiers[key] = Verifier(
+                task,
+                first.device,
+                first.threads,
+                timeout=self._plan.timeout,
+                cache_folder=self._results / "verified",
+                memory_limit=self._plan.memory_limit,
+                side=self._side,
+            )
+        wanted = [((cell.backend, cell.mode), cell.precision) for cell in fresh]
+        for cell, verdict in zip(fresh, self._verifiers[key].verify(wanted), strict=True):
+            self._verdicts[label, cell.backend_label] = verdict
+            if not verdict.verified and verdict.outcome != "skipped":
+                self._reporter.say(f"{label} in {cell.backend_label}: {verdict.explanation}")

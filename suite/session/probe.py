@@ -1,0 +1,35 @@
+"""Devices as backends see them: found by asking a worker."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import backends
+from suite.records.cell import Cell
+from suite.session.process import Ending, Event, launch
+from suite.system.devices import AUTO, CPU, CUDA
+
+
+def chosen(backend: str, asked: str) -> str:
+    """Where a backend is to run: as ``asked``; of ``auto``, ``cuda`` if it has that."""
+    if asked != AUTO:
+        return asked
+    return CUDA if _has_cuda(backend) else CPU
+
+
+@functools.cache
+def _has_cuda(backend: str) -> bool:
+    return backends.load(backend).available() is None and probe(backend, CUDA)[0].outcome == "ok"
+
+
+def probe(backend: str, device: str) -> tuple[Ending, dict[str, Any]]:
+    """How a worker ended that only set a backend up for a device, and what it then read."""
+    seen: dict[str, Any] = {}
+
+    def on_event(event: Event) -> None:
+        seen.update(event.get("worker", {}))
+
+    mode = backends.load(backend).MODES[0]
+    cell = Cell("", None, backend, mode, device, "float32", 0, "", "generated", 1)
+    return launch(cell, "describe", on_event), seen

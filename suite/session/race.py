@@ -1,0 +1,244 @@
+"""Cells that are compared, trained in turns by workers that live side by side, then timed further.
+
+The same rounds train and time: in each, every worker trains the same chunk.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from suite.records import timing as timings
+from suite.records.cell import Cell, where
+from suite.records.record import Record
+from suite.records.timing import Contestant, Timing
+from suite.session.noise import Watch
+from suite.session.process import Ending, Event, Worker, launch_all
+from suite.session.turns import Turns
+from suite.system import environment
+from tasks.scaling import batch_of
+
+
+class Together:
+    """The cells of one task and seed, of which each record is filled in as its worker reports.
+
+    ``timeout`` [s] bounds the work of each cell, ``limit`` [s] what is added to the training to
+    know the ratios of the speeds to ``base`` well enough, with that ``confidence``. ``job`` gives
+    what else a cell's worker is told, and its ``command``.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        timeout: float,
+        limit: float,
+        on_event: Callable[[Record, Event], None],
+        job: Callable[[Record], dict[str, Any]] = lambda record: {},
+        base: str | None = None,
+        confidence: float = timings.SURE,
+    ):
+        self.timing: Timing | None = None
+        self._records, self._on_event = records, on_event
+        self._timeout, self._limit, self._job = timeout, limit, job
+        self._base, self._confidence = base, confidence
+        self._finished: set[str] = set()
+        self._turns: list[list[Event]] = [[] for _ in records]
+        """What each cell said of its turns: samples, operations and seconds."""
+        self._workers: list[Worker] = []
+        """One for each record."""
+
+    def run(self, keep: Callable[[Record], None]) -> None:
+        """Trains all, hands every record to ``keep`` once it is complete, and times on.
+
+        KeyboardInterrupt if the user interrupts; what was not complete then was not kept.
+        """
+        with self._begun("train") as (turns, watch):
+            self._catch_up(turns)
+            while training := [w for w in turns.alive if w.cell.label not in self._finished]:
+                turns.round(training)
+            self._end()
+            for record in self._records:
+                keep(record)
+            self._go_on(turns, watch)
+            turns.dismiss()
+
+    def time(self) -> None:
+        """Times alone: nothing is trained to its end. KeyboardInterrupt as above."""
+        with self._begun("time") as (turns, watch):
+            self._go_on(turns, watch)
+            self._end()
+            turns.dismiss()
+
+    @contextmanager
+    def _begun(self, kind: str) -> Iterator[tuple[Turns, Watch]]:
+        """Workers of that kind of job, alive, that have had their first turn."""
+        with ExitStack() as stack:
+            self._workers = [
+                stack.enter_context(self._worker(n, kind)) for n in range(len(self._records))
+            ]
+            turns = Turns(self._workers, seed=self._records[0].cell.seed)
+            watch = Watch([worker.pid for worker in self._workers])
+            own = environment.at_once(max(record.cell.threads for record in self._records))
+            turns.begin(own if kind == "time" else 1)
+            yield turns, watch
+
+    def _end(self) -> None:
+        """Says in the records how their workers ended, or that those that live did well."""
+        for record, worker in zip(self._records, self._workers, strict=True):
+            _end(record, worker.ending or Ending("ok", None))
+
+    def _catch_up(self, turns: Turns) -> None:
+        """Brings those that went on from earlier checkpoints level with the furthest one.
+
+        Until then their chunks are different ones: these turns are no rounds to compare.
+        """
+        furthest = max(len(record.chunks) for record in self._records)
+        while behind := [
+            worker
+            for worker, record in zip(self._workers, self._records, strict=True)
+            if worker.ending is None and len(record.chunks) < furthest
+        ]:
+            turns.round(behind)
+        self._turns = [[] for _ in self._records]
+
+    def _worker(self, number: int, kind: str) -> Worker:
+        record = self._records[number]
+        record.created = datetime.now(UTC).isoformat(timespec="milliseconds")
+        record.outcome, record.reason = "interrupted", "stopped by the user"
+
+        def on_event(event: Event) -> None:
+            if event["event"] in ("chunk", "further"):
+                self._turns[number].append(event)
+            absorb(record, event)
+            if event["event"] == "finished":
+                self._finished.add(record.cell.label)
+            self._on_event(record, event)
+
+        return Worker(record.cell, kind, on_event, self._timeout, **self._job(record))
+
+    def _go_on(self, turns: Turns, watch: Watch) -> None:
+        """Rounds until the ratios of all that are still there are known well enough."""
+        deadline = time.monotonic() + self._limit
+        while turns.alive:
+            timing = self._measured(turns, watch)
+            over = time.monotonic() > deadline and len(timing.samples) >= timings.LEAST_ROUNDS
+            precise = timing.precise(self._confidence)
+            if over or precise:
+                stopped = "interval" if precise else "limit"
+                self.timing = dataclasses.replace(timing, stopped=stopped)
+                return
+            turns.round(turns.alive)
+
+    def _measured(self, turns: Turns, watch: Watch) -> Timing:
+        """What is known now of those that are still there, less the warm-up."""
+        found = [
+            (worker, record, own)
+            for worker, record, own in zip(self._workers, self._records, self._turns, strict=True)
+            if worker.ending is None
+        ]
+        rounds = min(len(own) for _, _, own in found)
+        names = timings.names([record.cell.backend_label for _, record, _ in found])
+        contestants = tuple(
+            Contestant(
+                name=name,
+                backend=record.cell.backend,
+                mode=record.cell.mode,
+                verified=record.verified,
+                seconds=tuple(turn["seconds"] for turn in own[:rounds]),
+                idle_load=turns.idle_load(worker),
+            )
+            for name, (worker, record, own) in zip(names, found, strict=True)
+        )
+        _, record, own = found[0]
+        cell, place = record.cell, where(record.cell for _, record, _ in found)
+        return timings.trimmed(
+            Timing(
+                record.session,
+                *(cell.task, cell.variant, cell.profile, cell.data, place, cell.precision),
+                threads=cell.threads,
+                created=record.created,
+                unit=record.unit,
+                samples=tuple(turn["samples"] for turn in own[:rounds]),
+                operations=tuple(turn["operations"] for turn in own[:rounds]),
+                machine=record.attainable if place == cell.device else {},
+                contestants=contestants,
+                wanted_base=self._base,
+                warnings=watch.warnings(contestants),
+                batch_scale=cell.batch_scale,
+                batch=batch_of(record.specification),
+            )
+        )
+
+
+def new_record(session: str, cell: Cell) -> Record:
+    """A record that begins now, of what is installed here."""
+    return Record(
+        session=session,
+        cell=cell,
+        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        packages=dict(environment.package_versions()),
+        git=dict(environment.git_revision()),
+        machine=dict(environment.machine()),
+    )
+
+
+def train_untimed(
+    records: Sequence[Record],
+    on_event: Callable[[Record, Event], None],
+    timeout: float | None = None,
+) -> None:
+    """Trains the records' cells, as many at once as there are CPUs, and fills the records in.
+
+    What they come to is what it always is; their seconds are not to be compared with anything.
+    KeyboardInterrupt if the user interrupts.
+    """
+    finished: set[str] = set()
+
+    def worker_of(record: Record) -> Worker:
+        def heard(event: Event) -> None:
+            absorb(record, event)
+            on_event(record, event)
+            if event["event"] == "finished":
+                finished.add(record.cell.label)
+
+        return Worker(record.cell, "train", heard, timeout)
+
+    def work(worker: Worker) -> None:
+        while worker.turn() and worker.cell.label not in finished:
+            pass
+        if worker.ending is None:
+            worker.turn("stop")
+
+    threads = max(record.cell.threads for record in records)
+    workers = [worker_of(record) for record in records]
+    for record, ending in zip(
+        records, launch_all(workers, environment.at_once(threads), work), strict=True
+    ):
+        _end(record, ending)
+
+
+def _end(record: Record, ending: Ending) -> None:
+    record.outcome, record.reason = ending.outcome, ending.reason
+    if ending.outcome != "ok":
+        record.stderr = ending.stderr
+
+
+def absorb(record: Record, event: Event) -> None:
+    """Takes over what a worker reports, as it comes: a worker that dies leaves what it had done."""
+    fields: dict[str, Any] = {k: v for k, v in event.items() if k != "event"}
+    match event["event"]:
+        case "started" | "stopped" | "shown" | "finished":
+            known = {f.name for f in dataclasses.fields(Record)}
+            for name in known & fields.keys():
+                setattr(record, name, fields[name])
+        case "resumed":
+            record.resumed = fields["step"]
+            record.chunks, record.epochs = fields["chunks"], fields["epochs"]
+        case "chunk":
+            record.chunks.append(fields)
+        case "epoch":
+            record.epochs.append(fields)

@@ -1,0 +1,25 @@
+"""The side of a session that tells people what goes on, whoever shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from suite.records.cell import Cell
+from suite.records.record import Record
+
+
+class Reporter(Protocol):
+    """Hears what a session does. ``suite.progress`` shows it on a terminal."""
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+
+    def busy(self, text: str) -> None:
+        """The work that begins now."""
+
+    def cell_event(self, cell: Cell, event: Mapping[str, Any], epochs: int) -> None:
+        """An event of the worker that trains ``cell``, for so many ``epochs``."""
+
+    def cell_finished(self, record: Record) -> None:
+        """A cell has come to its end."""

@@ -1,0 +1,85 @@
+"""``tetragrad time``: how fast backends are, timed in turns without training to the end.
+
+One of them may be asked for twice: what the two then differ by is what the clock cannot see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from suite.records import timing as timings
+from suite.records.record import Record
+from suite.records.timing import Timing, titled
+from suite.session.plan import Plan, cells, scaled
+from suite.session.preparation import Preparation
+from suite.session.race import Together, new_record
+from suite.session.reporter import Reporter
+from suite.session.runner import new_session_id
+
+
+class Stopwatch:
+    """Times the cells of a plan, verified before, and keeps the timings in ``results``.
+
+    Each task at each of ``batch_scales``, one after the other.
+    """
+
+    def __init__(self, plan: Plan, results: Path, reporter: Reporter, batch_scales: Sequence[int]):
+        self.session = new_session_id()
+        self.records: list[Record] = []
+        """Of every contestant: how it ended; they are not written."""
+        self.timings: dict[str, Timing] = {}
+        """By title."""
+        self.interrupted = False
+        self.not_written = False
+        self._plan, self._results, self._reporter = plan, results, reporter
+        self._scales = batch_scales
+        self._preparation = Preparation(plan, results, reporter)
+
+    def run(self) -> None:
+        """KeyboardInterrupt if the user interrupts, NotWritten if a timing cannot be kept."""
+        for choice in self._plan.choices:
+            source = self._preparation.source(choice[0])
+            seed = self._plan.seeds.start
+            for scale in self._scales:
+                plan = replace(self._plan, options=self._plan.options | scaled(scale))
+                found = [new_record(self.session, c) for c in cells(plan, choice, seed, source)]
+                self.records += found
+                todo = self._preparation.ready(found)
+                if todo:
+                    self._time(todo)
+
+    def of(self, title: str) -> list[Record]:
+        """The records of the timing of that title that went well."""
+        return [r for r in self.records if title_of(r) == title and r.outcome == "ok"]
+
+    def _time(self, todo: Sequence[Record]) -> None:
+        plan, title = self._plan, title_of(todo[0])
+        self._reporter.busy(f"timing {title}")
+        together = Together(
+            todo,
+            plan.timeout,
+            plan.timing_limit,
+            lambda record, event: None,
+            lambda record: {"memory_limit": plan.memory_limit},
+            plan.base,
+        )
+        together.time()
+        if together.timing:
+            self.timings[title] = together.timing
+            timings.write(self._results, together.timing)
+
+    @property
+    def exit_code(self) -> int:
+        """0: everyone was verified and timed, and it was kept; 1: not so; 130: interrupted."""
+        if self.interrupted:
+            return 130
+        ran = [r for r in self.records if r.outcome != "skipped"]
+        well = all(r.outcome == "ok" and r.verified for r in ran)
+        return 0 if ran and well and not self.not_written else 1
+
+
+def title_of(record: Record) -> str:
+    """What the timing is called that the record is of."""
+    return titled(record.cell.task_label, record.cell.batch_scale)

@@ -1,0 +1,98 @@
+"""Sessions on disk: what was planned, and that one process at a time runs them.
+
+The plan lies in ``results/sessions/<session>.json`` from the beginning of the session; beside it a
+lock that its process holds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import typer
+from filelock import FileLock, Timeout
+
+from suite.records import record as records
+from suite.session.plan import Plan
+from tasks.task import RequestError
+
+SCHEMA_VERSION = 2
+CHANGEABLE = ("timeout", "timing_limit", "memory_limit", "checkpoint_every")
+"""What may differ when a session is resumed; the rest of its plan may not."""
+BESIDES = ("resume", "results", "tracking_uri", "report", "as_json")
+"""What is no part of a plan."""
+
+
+def write_plan(results: Path, session: str, plan: Plan) -> None:
+    """Keeps the plan of a session that begins. RequestError if it cannot be written."""
+    seeds = [plan.seeds.start, plan.seeds.stop]
+    document = {"schema_version": SCHEMA_VERSION, "plan": {**asdict(plan), "seeds": seeds}}
+    try:
+        records.write_json(_path(results, session), document)
+    except OSError as error:
+        raise RequestError(
+            f"{_path(results, session)} cannot be written ({error.strerror}); make room, or give "
+            "another folder with --results"
+        ) from None
+
+
+def read_plan(results: Path, session: str) -> Plan:
+    """The plan of a session; RequestError if it has none, or another program wrote it."""
+    path = _path(results, session)
+    known = sorted(p.stem for p in path.parent.glob("*.json"))
+    if session not in known:
+        latest = ", ".join(known[-5:]) or "none"
+        raise RequestError(
+            f"there is no session {session!r} to resume in {results.resolve()}; the latest are: "
+            f"{latest}"
+        )
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["schema_version"] != SCHEMA_VERSION:
+            raise ValueError(f"schema version {document['schema_version']}")
+        plan = document["plan"]
+        return Plan(**{**_tuples(plan), "seeds": range(*plan["seeds"])})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RequestError(f"{path} is not the plan of a session ({error})") from None
+
+
+def _tuples(document: Any) -> Any:
+    """A JSON document whose lists are tuples."""
+    if isinstance(document, dict):
+        return {name: _tuples(value) for name, value in document.items()}
+    return tuple(map(_tuples, document)) if isinstance(document, list) else document
+
+
+def changed(context: typer.Context, plan: Plan, values: Sequence[Any]) -> Plan:
+    """The plan with those ``values`` of ``CHANGEABLE`` that the command line gives.
+
+    RequestError if it gives what cannot be changed.
+    """
+    names = {p.name: p.opts[0] for p in context.command.params if p.name}
+    given = [
+        name
+        for name in names
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    ]
+    fixed = [names[name] for name in given if name not in (*BESIDES, *CHANGEABLE)]
+    if fixed:
+        raise RequestError(f"--resume takes {', '.join(fixed)} from the session; leave it out")
+    pairs = zip(CHANGEABLE, values, strict=True)
+    return replace(plan, **{name: value for name, value in pairs if name in given})
+
+
+def lock(results: Path, session: str) -> FileLock:
+    """Held by the process that runs a session; RequestError if another one does."""
+    held = FileLock(_path(results, session).with_suffix(".lock"), timeout=0)
+    try:
+        held.acquire()
+    except Timeout:
+        raise RequestError(f"session {session} is still running in another process") from None
+    return held
+
+
+def _path(results: Path, session: str) -> Path:
+    return results / "sessions" / f"{session}.json"

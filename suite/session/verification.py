@@ -1,0 +1,54 @@
+"""``tetragrad verify``: every backend against the oracle, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import backends
+import tasks
+from suite.records.verdict import Verdict
+from suite.session import probe
+from suite.session.reporter import Reporter
+from suite.session.verifier import Verifier, Wanted
+from tasks import datasets
+from tasks.rounding import envelope
+from tasks.task import Precision, Task
+
+
+def verify_all(
+    choices: Sequence[tasks.Choice],
+    chosen: Sequence[backends.Choice],
+    precisions: Sequence[Precision],
+    data: str,
+    device: str,
+    reporter: Reporter,
+) -> list[Verdict]:
+    """A fresh verdict for every combination; nothing is taken from the cache."""
+    verdicts = []
+    places = {one: probe.chosen(one[0], device) for one in chosen}
+    for name, variant in choices:
+        source, notice = datasets.resolve(tasks.DATASETS[name], data)
+        if notice:
+            reporter.say(notice)
+        task = tasks.load(name, "full", source, variant)
+        there = {one: backends.load(one[0]).available(one[1]) for one in chosen}
+        wanted = [(one, precision) for one in chosen for precision in precisions]
+        reporter.busy(f"verifying {task.label}")
+        found: dict[Wanted, Verdict] = {}
+        for place in dict.fromkeys(places.values()):
+            able = [w for w in wanted if there[w[0]] is None and places[w[0]] == place]
+            made = Verifier(task, place, threads=1).verify(able)
+            found |= dict(zip(able, made, strict=True))
+        verdicts += [
+            found.get((one, precision)) or _skipped(task, one, precision, there[one], places[one])
+            for one, precision in wanted
+        ]
+    return verdicts
+
+
+def _skipped(
+    task: Task, choice: backends.Choice, precision: Precision, reason: str | None, device: str
+) -> Verdict:
+    backend, mode = choice
+    steps = envelope(task, precision).steps
+    return Verdict(task.label, backend, precision, steps, (), "skipped", reason, mode, device)

@@ -1,0 +1,253 @@
+"""What a session came to: the comparison table for people, the JSON document for programs."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from suite.records import differences
+from suite.records import record as records
+from suite.records.cell import computed, where
+from suite.records.convergence import Comparison, compare, spread
+from suite.records.differences import Difference
+from suite.records.record import Record
+from suite.records.timing import Timing
+from suite.records.verdict import verdict_from
+from suite.session.runner import Session
+from suite.show import cards as card_line
+from suite.show import speeds
+from suite.show.console import table as new_table
+
+JSON_PHASES = ("import", "build", "compile", "transfer", "train", "evaluate")
+
+
+def document(session: Session) -> dict[str, Any]:
+    """The session as ``run --json`` prints it."""
+    return {
+        "session": session.id,
+        "cells": [_cell(session, r) for r in session.records],
+        "timings": {
+            label: speeds.document(timing, _timed(session, label))
+            for label, timing in session.timings.items()
+        },
+        "comparisons": [
+            {
+                "task": record.cell.task,
+                "variant": record.cell.variant,
+                "backend": record.cell.backend,
+                "mode": record.cell.mode,
+                "metric": record.targets[0]["metric"],
+                "margin": record.margin,
+                **asdict(comparison),
+            }
+            for found in _by_task(session.records)
+            for record, comparison in comparisons(found)
+        ],
+    }
+
+
+def _timed(session: Session, label: str) -> list[Record]:
+    """The records of a task that went well."""
+    return [r for r in session.records if r.cell.task_label == label and r.outcome == "ok"]
+
+
+def _cell(session: Session, record: Record) -> dict[str, Any]:
+    return {
+        **asdict(record.cell),
+        "outcome": record.outcome,
+        "reason": record.reason,
+        "verified": record.verified,
+        "metrics": record.metrics,
+        "time_to_target": record.time_to_target,
+        "epochs_to_target": record.epochs_to_target,
+        "reading": asdict(record.reading) if record.reading else None,
+        "stopped": record.stopped,
+        "throughput": record.throughput,
+        "phases": {name: record.phases.get(name) for name in JSON_PHASES},
+        "record": str(records.path_of(session.results, record)),
+        "mlflow_run": session.mlflow_runs.get(record.cell.label),
+    }
+
+
+def print_tables(session: Session, console: Console) -> None:
+    """A comparison table for every task of the session, seeds taken together."""
+    for found in _by_task(session.records):
+        timing = session.timings.get(found[0].cell.task_label)
+        differing = differences.differences([r for r in found if r.outcome == "ok"])
+        table = _table(found, timing, differing)
+        console.print(table, width=_fitted(table, console), crop=False)
+        for difference in differing:
+            console.print(escape(speeds.caution(difference)), style="yellow", soft_wrap=True)
+        for warning in timing.warnings if timing else ():
+            console.print(escape(f"noisy: {warning}"), style="yellow", soft_wrap=True)
+        drawn = filter(None, map(card_line.line, found))
+        for line in (*_readings(found), *_to_target(found), *_compared(found), *drawn):
+            console.print(escape(line), highlight=False, soft_wrap=True)
+        for record in found:
+            for miss in record.missed:
+                text = f"{record.cell.label} misses its target: {miss}"
+                console.print(escape(text), style="red", soft_wrap=True)
+            if record.outcome != "ok":
+                text = f"{record.cell.label} {record.outcome}: {record.reason}"
+                console.print(escape(text), style="yellow", soft_wrap=True)
+        _print_unverified(found, console)
+
+
+def _by_task(found: Sequence[Record]) -> list[list[Record]]:
+    """The records of every task and variant."""
+    groups: dict[str, list[Record]] = {}
+    for record in found:
+        groups.setdefault(record.cell.task_label, []).append(record)
+    return list(groups.values())
+
+
+def _by_backend(found: Sequence[Record]) -> dict[str, list[Record]]:
+    """The records by ``backend:mode``."""
+    groups: dict[str, list[Record]] = {}
+    for record in found:
+        groups.setdefault(record.cell.backend_label, []).append(record)
+    return groups
+
+
+def comparisons(found: Sequence[Record]) -> Iterator[tuple[Record, Comparison]]:
+    """Every backend's first target's metric against NumPy's, over the seeds that both have.
+
+    ``found`` is of one task. With each comes a record of the backend. One seed is no comparison.
+    """
+    good = [r for r in found if r.outcome == "ok" and r.targets and r.margin is not None]
+    groups = _by_backend(good)
+    numpy = _by_seed(next((g for g in groups.values() if g[0].cell.backend == "numpy"), []))
+    for group in groups.values():
+        values = _by_seed(group)
+        shared = [seed for seed in values if seed in numpy]
+        if group[0].cell.backend != "numpy" and len(shared) > 1:
+            own, base = ([v[seed] for seed in shared] for v in (values, numpy))
+            yield group[0], compare(own, base, group[0].margin or 0.0)
+
+
+def _by_seed(group: Sequence[Record]) -> dict[int, float]:
+    """The first target's metric."""
+    return {r.cell.seed: r.metrics[r.targets[0]["metric"]] for r in group}
+
+
+def _readings(found: Sequence[Record]) -> Iterator[str]:
+    for record in found:
+        if record.reading:
+            cell, stopped = record.cell, record.stopped
+            text = f"{cell.backend_label} seed {cell.seed}: {record.reading}: "
+            text += record.reading.reason
+            if stopped:
+                text += f"; ended at epoch {stopped['epoch']}, back to epoch {stopped['best']}"
+            yield text
+
+
+def _to_target(found: Sequence[Record]) -> Iterator[str]:
+    """For several seeds, what it took to meet the first target."""
+    for label, group in _by_backend([r for r in found if r.outcome == "ok" and r.judged]).items():
+        epochs = spread([r.epochs_to_target for r in group if r.epochs_to_target is not None])
+        seconds = spread([r.time_to_target for r in group if r.time_to_target is not None])
+        if len(group) > 1 and epochs and seconds:
+            reached = sum(r.epochs_to_target is not None for r in group)
+            yield (
+                f"{label} to its target of {group[0].targets[0]['metric']}: {reached} of "
+                f"{len(group)} seeds, median {epochs.median:g} epochs ({epochs.low:g} to "
+                f"{epochs.high:g}), {seconds.median:.2f} s ({seconds.low:.2f} to "
+                f"{seconds.high:.2f})"
+            )
+
+
+def _compared(found: Sequence[Record]) -> Iterator[str]:
+    for record, c in comparisons(found):
+        yield (
+            f"{record.cell.backend_label} against NumPy: {c.verdict}: "
+            f"{record.targets[0]['metric']} differs by {c.difference:+.4f} (90% {c.low:+.4f} to "
+            f"{c.high:+.4f}), margin {record.margin:g}, {c.pairs} seeds"
+        )
+
+
+def _print_unverified(found: Sequence[Record], console: Console) -> None:
+    for label, record in {r.cell.backend_label: r for r in found if r.outcome == "ok"}.items():
+        if not record.verified and record.equivalence:
+            why = verdict_from(record.equivalence).explanation
+            text = f"{label} is NOT VERIFIED, its speed does not count: {why}"
+            console.print(escape(text), style="red", soft_wrap=True)
+
+
+def _table(
+    found: Sequence[Record], timing: Timing | None, differing: Sequence[Difference]
+) -> Table:
+    cell = found[0].cell
+    data = "real data" if cell.data == "real" else "GENERATED DATA, not the real data set"
+    threads = "1 thread" if cell.threads == 1 else f"{cell.threads} threads"
+    count = len({r.cell.seed for r in found})
+    seeds = f"seed {cell.seed}" if count == 1 else f"{count} seeds"
+    device = computed(where(record.cell for record in found), cell.precision)
+    title = f"{cell.task_label} · {cell.profile} · {device} · {threads} · {seeds} · {data}"
+    table = new_table(title)
+    metrics = next((r.metrics for r in found if r.metrics), {})
+    names = [name for name in metrics if not name.endswith("_ci95")]  # there is no room for more
+    table.add_column("backend", no_wrap=True)
+    headings = (*(name.replace("_", " ") for name in names), "s to target")
+    for heading in (*headings, found[0].unit.replace("/", " /"), "95%", speeds.heading(timing)):
+        table.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
+    table.add_column("of matmul peak", justify="right")
+    table.add_column("same model", justify="right")
+    if timing:
+        table.caption = f"speeds from {len(timing.samples)} rounds, in which backends took turns"
+        if "matmul" in timing.machine:
+            peak = f"{timing.machine['matmul'] / 1e9:.0f} GFLOP/s in matrix products"
+            table.caption += f"; the peak: {peak}"
+    for label, group in _by_backend(found).items():
+        table.add_row(label, *_row(group, names, label, timing, differing))
+    return table
+
+
+def _fitted(table: Table, console: Console) -> int:
+    """The width to print it with: the console's, or more if it does not fit with narrow columns.
+
+    Columns become no wider than their longest word if the table is too wide for the console.
+    """
+    anything = console.options.update(width=1_000)
+    if console.measure(table, options=anything).maximum <= console.width:
+        return console.width
+    for column in table.columns:
+        column.header = str(column.header).replace(":", ": ")
+        texts = " ".join(map(str, (column.header, *column.cells)))
+        column.min_width = column.max_width = max(map(len, texts.split()))
+    return max(console.width, console.measure(table, options=anything).maximum)
+
+
+def _row(
+    group: Sequence[Record],
+    names: Sequence[str],
+    label: str,
+    timing: Timing | None,
+    differing: Sequence[Difference],
+) -> list[str]:
+    good = [r for r in group if r.outcome == "ok"]
+    if not good:
+        outcomes = ", ".join(dict.fromkeys(r.outcome for r in group))
+        return [*["-"] * (len(names) + 5), outcomes]
+    verified = all(r.verified for r in good)
+    speed, error, ratio = speeds.speed(label, timing, verified)
+    if timing and ratio != "-":
+        ratio += speeds.mark(label, timing, differing)
+    reached = [r.time_to_target for r in good if r.time_to_target is not None]
+    return [
+        *(_spread([r.metrics[name] for r in good], 4) for name in names),
+        _spread(reached, 2) if len(reached) == len(good) else "-",
+        *(speed, error, ratio, speeds.efficiency(label, timing, verified)),
+        "yes" if verified else "NO",
+    ]
+
+
+def _spread(values: Sequence[float], digits: int) -> str:
+    """The mean, with the standard deviation where there are several values."""
+    text = f"{statistics.fmean(values):.{digits}f}"
+    return text if len(values) < 2 else f"{text} ± {statistics.stdev(values):.{digits}f}"

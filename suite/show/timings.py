@@ -1,0 +1,80 @@
+"""Timings of ``tetragrad time``, as tables for people and a document for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from suite.records import differences
+from suite.records.cell import computed
+from suite.records.timing import Timing
+from suite.session.stopwatch import Stopwatch, title_of
+from suite.show import speeds
+from suite.show.console import table as new_table
+
+
+def document(watch: Stopwatch) -> dict[str, Any]:
+    """What ``time --json`` prints."""
+    return {
+        "session": watch.session,
+        "timings": {
+            title: speeds.document(timing, watch.of(title))
+            for title, timing in watch.timings.items()
+        },
+        "failures": [
+            {"task": title_of(r), "backend": r.cell.backend, "mode": r.cell.mode}
+            | {"outcome": r.outcome, "reason": r.reason}
+            for r in watch.records
+            if r.outcome != "ok"
+        ],
+    }
+
+
+def print_timings(watch: Stopwatch, console: Console) -> None:
+    """A table for every task, fastest first, and what to bear in mind."""
+    for title, timing in watch.timings.items():
+        differing = differences.differences(watch.of(title))
+        console.print(_table(timing, differing))
+        notes = [
+            f"{speeds.MARK} not the same for all, so compare with care: {d}" for d in differing
+        ]
+        notes += [f"noisy: {warning}" for warning in timing.warnings]
+        if timing.stopped == "limit":
+            notes.append("the time was over before every ratio was known to 2%: see --limit")
+        for note in notes:
+            console.print(escape(note), style="yellow", soft_wrap=True)
+    for record in watch.records:
+        if record.outcome != "ok":
+            cell = record.cell
+            text = f"{title_of(record)} in {cell.backend_label} {record.outcome}: {record.reason}"
+            console.print(escape(text), style="yellow", soft_wrap=True)
+
+
+def _table(timing: Timing, differing: Sequence[differences.Difference]) -> Table:
+    data = "real data" if timing.data == "real" else "GENERATED DATA, not the real data set"
+    threads = "1 thread" if timing.threads == 1 else f"{timing.threads} threads"
+    scaled = f" · batch x {timing.batch_scale}, throughput alone" if timing.batch_scale > 1 else ""
+    device = computed(timing.device, timing.precision)
+    title = f"{timing.label} · {timing.profile} · {device} · {threads} · {data}"
+    table = new_table(title + scaled)
+    table.add_column("backend", no_wrap=True)
+    for column in (timing.unit, "95%", speeds.heading(timing), "95% interval"):
+        table.add_column(column, justify="right")
+    table.add_column("of matmul peak", justify="right")
+    table.add_column("same model", justify="right")
+    rounds = len(timing.samples)
+    table.caption = f"{rounds} rounds, after {timing.warm_up_rounds} to warm up"
+    fastest_first = sorted(timing.contestants, key=lambda c: -timing.throughput(c.name)[0])
+    for one in fastest_first:
+        rate, error, ratio = speeds.speed(one.name, timing, one.verified)
+        _, low, high = timing.ratio(one.name, timing.base)
+        interval = "-" if ratio in ("-", "1") else f"{low:.3f} to {high:.3f}"
+        marked = ratio if ratio == "-" else ratio + speeds.mark(one.name, timing, differing)
+        peak = speeds.efficiency(one.name, timing, one.verified)
+        same = "yes" if one.verified else "NO"
+        table.add_row(one.name, rate, error, marked, interval, peak, same)
+    return table

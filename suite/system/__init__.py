@@ -1,0 +1,1 @@
+"""The machine, the file system, git and the process: nothing of models."""

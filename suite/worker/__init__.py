@@ -1,0 +1,1 @@
+"""What runs inside a worker: one process, one framework, one job."""

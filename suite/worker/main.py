@@ -1,0 +1,241 @@
+"""The worker: one process, one framework, one job. ``python -m suite.worker EVENTS_FD < job.json``.
+
+Events go out as JSON lines on a channel of their own, so that what a framework prints cannot
+corrupt them. The environment (threads, devices) was set by the parent before this process began.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import os
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import backends
+import tasks
+from backends.program import Backend, Program, Unavailable
+from suite.records.cell import Cell
+from suite.records.checkpoints import Checkpoints
+from suite.records.specification import about
+from suite.system import devices, memory
+from suite.worker import cards, probes, rates
+from suite.worker.clock import Clock
+from suite.worker.trace import trace
+from suite.worker.training import Diverged, Send, Training
+from tasks.task import RequestError, State, Task, dtype_of
+
+Job = Mapping[str, Any]
+
+
+def main() -> None:
+    """Reads the job from standard input, does it, and reports how it ended."""
+    channel = os.fdopen(int(sys.argv[1]), "w", buffering=1)
+
+    def send(event: str, **fields: Any) -> None:
+        channel.write(json.dumps({"event": event, **fields}, allow_nan=False) + "\n")
+
+    job = json.loads(sys.stdin.readline())
+    cell = Cell(**job["cell"])
+    memory.limit(job.get("memory_limit"))
+    try:
+        JOBS[job["kind"]](cell, send, job)
+        send("ended", outcome="ok", reason=None)
+    except BrokenPipeError:
+        raise SystemExit(1) from None  # the parent is gone: there is no one to work for
+    except Unavailable as error:
+        send("ended", outcome="skipped", reason=str(error))
+    except Diverged as error:
+        send("ended", outcome="diverged", reason=str(error))
+    except Exception as error:  # noqa: BLE001  (whatever it was, the parent must hear of it)
+        memory.lift()
+        traceback.print_exc()
+        outcome = "out-of-memory" if memory.ran_out(repr(error)) else "crashed"
+        message = str(error).splitlines()
+        name = "" if isinstance(error, RequestError) else f"{type(error).__name__}: "
+        send("ended", outcome=outcome, reason=name + (message[0] if message else ""))
+
+
+def _clock(cell: Cell) -> tuple[Clock, dict[str, Any]]:
+    """The clock of training, and what the ledger says of the card it runs on."""
+    backend = backends.load(cell.backend)
+    return cards.clock_for(devices.kind(cell.device), backend.start_device_clock)
+
+
+def _configure(cell: Cell, clock: Clock) -> Any:
+    """Imports the framework, set up for the cell, and the task's module in that backend."""
+    backend = backends.load(cell.backend)
+    clock.seconds["import"] += time.process_time()  # Python itself, and what is imported above
+    with clock.phase("import"):
+        _set_up(cell, backend)
+        importlib.import_module(f"tasks.{cell.task}")
+        return importlib.import_module(f"backends.{cell.backend}.{cell.task}")
+
+
+def _set_up(cell: Cell, backend: Backend) -> None:
+    """Raises Unavailable if the device is not there, or does not compute in the precision."""
+    backend.configure(devices.kind(cell.device), cell.threads, cell.precision, cell.mode)
+    probes.require_products(backend, cell.precision)
+
+
+def peak_memory() -> int:
+    """Peak resident memory of this process [bytes]."""
+    status = Path("/proc/self/status")
+    if status.is_file():  # Linux, whose ru_maxrss begins at the size of the process that forked
+        (line,) = (t for t in status.read_text().splitlines() if t.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _describe(cell: Cell) -> dict[str, Any]:
+    return probes.facts(backends.load(cell.backend), dtype_of(cell.precision))
+
+
+def _load(cell: Cell) -> Task:
+    return tasks.load(cell.task, cell.profile, cell.data, cell.variant, cell.options)
+
+
+def train(cell: Cell, send: Send, job: Job) -> None:
+    """Trains a cell, clocked by phase; an event after every chunk and every epoch."""
+    clock, card = _clock(cell)
+    module = _configure(cell, clock)
+    peaks = {"after_import": peak_memory()}
+    task, initial, program = _built(cell, module, clock)
+    described = _describe(cell) | card
+    send("started", **about(task), worker=described)
+    checkpoints = _checkpoints(cell, task, job)
+    training = Training(
+        *(task, program, cell.seed, clock, send, partial(_turn, cell, program, send)),
+        *(cell.early_stopping, checkpoints),
+    )
+    training.run(initial)
+    peaks["peak"] = peak_memory()
+    described |= _after_training(cell, program, clock, card)
+    send(
+        "finished",
+        phases=clock.seconds,
+        memory=peaks,
+        compilations=training.compilations,
+        worker=described,
+    )
+    training.go_on()
+
+
+def _built(cell: Cell, module: Any, clock: Clock) -> tuple[Task, State, Program]:
+    with clock.phase("data"):
+        task = _load(cell)
+        initial = task.initial(cell.seed).astype(dtype_of(cell.precision))
+    with clock.phase("build"):
+        return task, initial, module.build(task, initial, cell.seed)
+
+
+def time_alone(cell: Cell, send: Send, job: Job) -> None:
+    """Trains as long as there are turns, an event after each; evaluates nothing."""
+    clock, card = _clock(cell)
+    task, initial, program = _built(cell, _configure(cell, clock), clock)
+    described = _describe(cell) | card
+    send("started", **about(task), worker=described)
+    turn = partial(_turn, cell, program, send)
+    training = Training(task, program, cell.seed, clock, send, turn)
+    training.time(initial)
+    described |= _after_training(cell, program, clock, card)
+    send("finished", worker=described, compilations=training.compilations)
+
+
+def _after_training(
+    cell: Cell, program: Program, clock: Clock, card: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the ledger holds only now."""
+    seconds = clock.processor_seconds["train"], clock.seconds["train"]
+    device = devices.used(cell.device, program.device())
+    found = {"device": device, **probes.after_training(program.state(), *seconds)}
+    if clock.device_share is not None:
+        found["device_clock"] = clock.device_share
+    if isinstance(clock, cards.MeteredClock):
+        found["card"] = {**card["card"], **clock.measured()}
+    return found
+
+
+def _checkpoints(cell: Cell, task: Task, job: Job) -> Checkpoints | None:
+    """Where ``job["checkpoint"]`` says: its ``path``, ``every`` [s], and the ``versions`` used."""
+    if "checkpoint" not in job:
+        return None
+    asked = job["checkpoint"]
+    facts = {"cell": dataclasses.asdict(cell), **about(task), "versions": asked["versions"]}
+    return Checkpoints(Path(asked["path"]), asked["every"], facts)
+
+
+def _turn(cell: Cell, program: Program, send: Send) -> bool:
+    """Waits, idle, until the parent gives the next turn; False if it says that there is none.
+
+    Raises WrongDevice if what was done until now was done elsewhere than it should.
+    """
+    devices.used(cell.device, program.device())
+    send("waiting")
+    line = sys.stdin.readline()
+    if not line:
+        raise BrokenPipeError  # the parent is gone
+    return line.strip() == "go"
+
+
+def trace_job(cell: Cell, send: Send, job: Job) -> None:
+    """Writes the equivalence trace of ``job["steps"]`` steps to the file ``job["output"]``."""
+    module = _configure(cell, Clock())
+    task = _load(cell)
+    initial = task.initial(cell.seed).astype(dtype_of(cell.precision))
+    # no seed, no dropout: its random numbers are each framework's own
+    program = module.build(task, initial, None)
+    found = trace(task, program, cell.seed, job["steps"])
+    devices.used(cell.device, program.device())
+    np.savez(job["output"], allow_pickle=False, **found)
+
+
+def gradient_check(cell: Cell, send: Send, job: Job) -> None:
+    """Writes how far NumPy's gradients, by leaf, part from central differences."""
+    from backends.numpy.central_differences import of_loss, relative_errors
+
+    module = _configure(cell, Clock())
+    task = _load(cell).narrow()
+    state = task.initial(cell.seed).astype("float64")
+    program = module.build(task, state, None)
+    chunk = next(task.verification_chunks(cell.seed))
+    batch = task.excerpt(program.place({name: a[:1] for name, a in chunk.items()})[0])
+    loss = of_loss(program.loss, state.buffers)
+    errors = relative_errors(loss, state.params, batch, cell.seed)
+    np.savez(job["output"], allow_pickle=False, **{k: np.array(e) for k, e in errors.items()})
+
+
+def describe(cell: Cell, send: Send, job: Job) -> None:
+    """Reports what is in force for a backend: its devices, its threads and all else."""
+    backend = backends.load(cell.backend)
+    _set_up(cell, backend)
+    send("described", worker=_describe(cell))
+
+
+def machine(cell: Cell, send: Send, job: Job) -> None:
+    """Measures what the backend's products attain on the cell's device, in its precision."""
+    backend = backends.load(cell.backend)
+    _set_up(cell, backend)
+    device, dtype = devices.kind(cell.device), dtype_of(cell.precision)
+    found = rates.attainable(backend.multiplier, device, dtype, cell.threads)
+    send("measured", attainable=found)
+
+
+JOBS = {
+    "train": train,
+    "time": time_alone,
+    "trace": trace_job,
+    "gradient_check": gradient_check,
+    "describe": describe,
+    "machine": machine,
+}
