@@ -26,6 +26,7 @@ from suite.cli.options import (
     TimeoutOption,
 )
 from suite.records import record as records
+from suite.records.cell import Conditions
 from suite.records.findings import Findings
 from suite.session import compare as comparison
 from suite.session.compare import THRESHOLD
@@ -82,10 +83,12 @@ def compare(
     plan = Plan(
         choices=tasks.chosen(task or tasks.NAMES),
         backends=backends.chosen(backend, mode),
-        device=devices.parse(device),
-        profile=options.chosen([profile], tasks.PROFILES, "profile")[0],
+        conditions=Conditions(
+            device=devices.parse(device),
+            profile=options.chosen([profile], tasks.PROFILES, "profile")[0],
+            threads=threads,
+        ),
         seeds=range(1),
-        threads=threads,
         data=data.value,
         timeout=timeout,
         timing_limit=limit,

@@ -12,7 +12,7 @@ import typer
 
 import backends
 import tasks
-from suite.session.plan import scaled
+from suite.records.cell import Conditions
 from suite.system import devices, environment
 from tasks.task import RequestError
 
@@ -168,7 +168,7 @@ def batch_scales(
     """
     for scale in wanted:
         for task, variant in choices:
-            tasks.config(task, profile, variant, scaled(scale))
+            tasks.config(task, profile, variant, Conditions().at_batch_scale(scale).options)
     return tuple(dict.fromkeys(wanted)) or (1,)
 
 

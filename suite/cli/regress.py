@@ -27,6 +27,7 @@ from suite.cli.options import (
     interruptible,
 )
 from suite.records import record as records
+from suite.records.cell import Conditions
 from suite.records.findings import Finding, Findings
 from suite.session import check as checking
 from suite.session import compare as comparison
@@ -80,10 +81,8 @@ def regress(
     plan = Plan(
         choices=choices,
         backends=backends.chosen(backend),
-        device="cpu",
-        profile=options.chosen([profile], tasks.PROFILES, "profile")[0],
+        conditions=Conditions(profile=options.chosen([profile], tasks.PROFILES, "profile")[0]),
         seeds=range(1),
-        threads=1,
         data=data.value,
         timeout=timeout,
         timing_limit=limit,

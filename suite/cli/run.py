@@ -38,6 +38,7 @@ from suite.cli.options import (
 )
 from suite.cli.report import write
 from suite.records import record as records
+from suite.records.cell import Conditions
 from suite.report import notes
 from suite.session import store as sessions
 from suite.session.plan import Plan
@@ -90,19 +91,21 @@ def run(
         plan = Plan(
             choices=choices,
             backends=chosen,
-            device=devices.parse(device),
-            profile=options.chosen([profile], tasks.PROFILES, "profile")[0],
+            conditions=Conditions(
+                device=devices.parse(device),
+                precision=precision.value,
+                profile=options.chosen([profile], tasks.PROFILES, "profile")[0],
+                threads=threads,
+                early_stopping=early_stopping,
+                options=options.constants(option, choices),
+            ),
             seeds=range(first_seed, first_seed + seeds),
-            threads=threads,
             data=data.value,
             timeout=timeout,
             timing_limit=timing_limit,
             base=options.base(base, chosen),
-            early_stopping=early_stopping,
-            options=options.constants(option, choices),
             checkpoint_every=checkpoint_every,
             memory_limit=limit,
-            precision=precision.value,
         )
     session = _run(plan, results, tracking_uri, resume)
     _show(session, as_json)

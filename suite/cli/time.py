@@ -31,6 +31,7 @@ from suite.cli.options import (
     TrainingPrecision,
 )
 from suite.records import record as records
+from suite.records.cell import Conditions
 from suite.session.plan import Plan
 from suite.session.stopwatch import Stopwatch
 from suite.show.console import output
@@ -70,19 +71,21 @@ def time(
     plan = Plan(
         choices=choices,
         backends=chosen,
-        device=devices.parse(device),
-        profile=options.chosen([profile], tasks.PROFILES, "profile")[0],
+        conditions=Conditions(
+            device=devices.parse(device),
+            precision=precision.value,
+            profile=options.chosen([profile], tasks.PROFILES, "profile")[0],
+            threads=threads,
+            options=options.constants(option, choices),
+        ),
         seeds=range(seed, seed + 1),
-        threads=threads,
         data=data.value,
         timeout=timeout,
         timing_limit=limit,
         base=options.base(base, chosen),
-        options=options.constants(option, choices),
-        precision=precision.value,
         memory_limit=memory.parse(memory_limit),
     )
-    scales = options.batch_scales(batch_scale, choices, plan.profile)
+    scales = options.batch_scales(batch_scale, choices, plan.conditions.profile)
     records.require_writable(results)
     with Terminal() as reporter:
         watch = Stopwatch(plan, results, reporter, scales)

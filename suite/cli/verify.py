@@ -18,6 +18,7 @@ from suite.cli.options import (
     PrecisionChoice,
     TaskOption,
 )
+from suite.records.events import Outcome
 from suite.records.verdict import PRECISIONS
 from suite.session import verification
 from suite.show import verdicts as verdict_tables
@@ -53,5 +54,5 @@ def verify(
             reporter,
         )
     verdict_tables.print_verdicts(verdicts, output())
-    ran = [v for v in verdicts if v.outcome != "skipped"]
+    ran = [v for v in verdicts if v.outcome is not Outcome.SKIPPED]
     raise typer.Exit(0 if ran and all(v.verified for v in ran) else 1)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import pandas as pd
 
 import tasks
+from suite.records.cell import Conditions
 from suite.report import words
 from suite.tracking.tracker import COMPLETE_TAG, SESSION_TAG, Tracker, TrackingError
 from tasks.task import RequestError
@@ -18,38 +19,45 @@ METRIC = "metrics."
 PER_SECOND = "_per_second"
 """What ends the names of rates; a task has one of its own."""
 _OF_TIME = (PER_SECOND, f"{PER_SECOND}_low", f"{PER_SECOND}_high", "_seconds", "efficiency")
-_DEFAULTS = {"early_stopping": "None", "options": "{}"}
-"""What cells had of before there was a choice."""
 
 
 @dataclass(frozen=True)
-class Conditions:
-    """What must be equal for the numbers of two sessions to make one series."""
+class Comparable:
+    """The conditions, the data and the processor that sessions share which make one series."""
 
-    profile: str
-    data: str
+    conditions: Conditions
+    """Without a backend."""
     digest: str
     """Of the data, SHA-256."""
-    device: str
-    precision: str
-    threads: int
-    early_stopping: int | None
-    """Epochs of patience."""
-    options: str
-    """Constants that were chosen: ``beam=4, sentence=Ein Hund rennt.``"""
     cpu: str
 
+    def __hash__(self) -> int:
+        return hash((self.conditions.key, self.digest, self.cpu))
+
+    @property
+    def profile(self) -> str:
+        """How much was trained."""
+        return self.conditions.profile
+
+    @property
+    def options(self) -> str:
+        """Constants that were chosen: ``beam=4, sentence=Ein Hund rennt.``"""
+        return ", ".join(f"{name}={value}" for name, value in self.conditions.options.items())
+
+    def document(self) -> dict[str, Any]:
+        """All of it, flat, for JSON."""
+        own = asdict(self.conditions) | {"options": self.options}
+        return {**own, "digest": self.digest, "cpu": self.cpu}
+
     def __str__(self) -> str:
-        data = "real data" if self.data == "real" else "GENERATED DATA, not the real data set"
-        chosen = (
-            f"early stopping after {self.early_stopping}" if self.early_stopping else "",
-            self.options,
-        )
+        own = self.conditions
+        data = "real data" if own.data == "real" else "GENERATED DATA, not the real data set"
+        chosen = (f"early stopping after {own.early_stopping}" if own.early_stopping else "",)
         said = (
-            self.profile,
+            own.profile,
             f"{data} ({self.digest[:8] or 'of unknown digest'})",
-            *(self.device, self.precision, words.count(self.threads, "thread")),
-            *chosen,
+            *(own.device, own.precision, words.count(own.threads, "thread")),
+            *(*chosen, self.options),
             self.cpu,
         )
         return " · ".join(filter(None, said))
@@ -108,7 +116,7 @@ def _tidied(found: pd.DataFrame) -> pd.DataFrame:
             **params,
             "seed": found["params.seed"].astype(int),
             "verified": found["tags.verified"] == "true",
-            "conditions": [_conditions(row) for row in found.to_dict("records")],
+            "conditions": [_comparable(row) for row in found.to_dict("records")],
             "versions": [
                 {name.removeprefix("tags.version."): row[name] for name in versions}
                 for row in found.to_dict("records")
@@ -122,21 +130,12 @@ def _tidied(found: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([tidied, metrics], axis="columns")
 
 
-def _conditions(row: dict[str, Any]) -> Conditions:
-    def param(name: str) -> str:
-        value = row.get(f"params.{name}")
-        return value if isinstance(value, str) else _DEFAULTS[name]  # NaN where it was not said
-
-    patience = param("early_stopping")
-    options: dict[str, str] = ast.literal_eval(param("options"))
-    return Conditions(
-        profile=param("profile"),
-        data=param("data"),
-        digest=row["tags.data.digest"],
-        device=param("device"),
-        precision=param("precision"),
-        threads=int(param("threads")),
-        early_stopping=None if patience == "None" else int(patience),
-        options=", ".join(f"{name}={value}" for name, value in sorted(options.items())),
-        cpu=row["tags.cpu"],
-    )
+def _comparable(row: dict[str, Any]) -> Comparable:
+    """What a run's parameters say; fields that it is too old to have are as nobody asked."""
+    said = {f.name: row.get(f"params.{f.name}") for f in fields(Conditions)}
+    own: dict[str, Any] = {n: v for n, v in said.items() if isinstance(v, str)}  # NaN: not said
+    for name in own.keys() & {"threads", "early_stopping", "options"}:
+        own[name] = ast.literal_eval(own[name])  # MLflow keeps texts
+    own["variant"] = None if own.get("variant") == "None" else own.get("variant")
+    own["options"] = dict(sorted(own.get("options", {}).items()))
+    return Comparable(Conditions(**own).shared, row["tags.data.digest"], row["tags.cpu"])

@@ -12,7 +12,7 @@ import pandas as pd
 import backends
 import tasks
 from suite.history import cells
-from suite.history.cells import METRIC, PER_SECOND, Conditions
+from suite.history.cells import METRIC, PER_SECOND, Comparable
 from suite.history.steps import Level, find_levels
 from suite.report import words
 from suite.tracking.tracker import Tracker
@@ -20,7 +20,7 @@ from tasks.task import RequestError
 
 
 @dataclass(frozen=True)
-class Session:
+class PastSession:
     """When a session began, on which commit, with which versions."""
 
     id: str
@@ -43,10 +43,10 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Point:
+class SessionValue:
     """A metric in one session: the median over its seeds, the lowest and the highest."""
 
-    session: Session
+    session: PastSession
     seeds: int
     value: float
     low: float
@@ -57,7 +57,7 @@ class Point:
 class Step:
     """A change of level: the first session after it, the levels, the versions that changed."""
 
-    at: Session
+    at: PastSession
     before: float
     after: float
     changed: tuple[str, ...]
@@ -74,7 +74,7 @@ class Series:
 
     backend: str
     mode: str
-    points: tuple[Point, ...]
+    points: tuple[SessionValue, ...]
     steps: tuple[Step, ...] = ()
     levels: tuple[Level, ...] = ()
 
@@ -90,11 +90,11 @@ class History:
 
     label: str
     metric: str
-    conditions: Conditions
-    sessions: tuple[Session, ...]
+    conditions: Comparable
+    sessions: tuple[PastSession, ...]
     """Oldest first."""
     series: tuple[Series, ...]
-    others: dict[Conditions, int]
+    others: dict[Comparable, int]
     """The conditions of further sessions, which are not shown, and how many there are."""
     unverified: dict[str, tuple[str, ...]]
     """By ``backend:mode`` the sessions that do not count, as a cell was not verified."""
@@ -160,13 +160,13 @@ def _of_backends(table: pd.DataFrame, wanted: Sequence[backends.Choice]) -> pd.D
     return table[chosen] if wanted else table
 
 
-def _latest_conditions(table: pd.DataFrame, profile: str | None) -> Conditions:
+def _latest_conditions(table: pd.DataFrame, profile: str | None) -> Comparable:
     there = table["conditions"].tolist()
     own = [c for c in there if profile in (None, c.profile)]
     if not own:
         known = ", ".join(dict.fromkeys(c.profile for c in there))
         raise RequestError(f"MLflow has nothing of profile {profile!r}; it has: {known}")
-    latest: Conditions = own[-1]
+    latest: Comparable = own[-1]
     return latest
 
 
@@ -180,9 +180,9 @@ def _counted(table: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, dict[str, 
     return table[table["verified"]], {name: tuple(sessions) for name, sessions in left.items()}
 
 
-def _session(name: str, own: pd.DataFrame) -> Session:
+def _session(name: str, own: pd.DataFrame) -> PastSession:
     last = own.iloc[-1]
-    return Session(
+    return PastSession(
         id=name,
         created=own["created"].iloc[0].isoformat(timespec="seconds"),
         commit=str(last["commit"]),
@@ -191,14 +191,16 @@ def _session(name: str, own: pd.DataFrame) -> Session:
     )
 
 
-def _points(group: pd.DataFrame, metric: str, sessions: Mapping[str, Session]) -> Iterator[Point]:
+def _points(
+    group: pd.DataFrame, metric: str, sessions: Mapping[str, PastSession]
+) -> Iterator[SessionValue]:
     """A backend's points in the order of the sessions."""
     by_session = {str(name): own[METRIC + metric] for name, own in group.groupby("session")}
     for session in sorted(sessions.values(), key=lambda session: session.created):
         if session.id in by_session:
             values = by_session[session.id]
             ends = float(values.min()), float(values.max())
-            yield Point(session, len(values), float(values.median()), *ends)
+            yield SessionValue(session, len(values), float(values.median()), *ends)
 
 
 def _place(series: Series) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from suite.history import steps
 from suite.history.cells import PER_SECOND
-from suite.history.series import History, Series, Session, Step
+from suite.history.series import History, PastSession, Series, Step
 from suite.report import words
 from suite.show.console import table as new_table
 
@@ -24,7 +24,7 @@ def figure(metric: str, value: float) -> str:
     return words.rate(value) if metric.endswith(PER_SECOND) else f"{value:,.4g}"
 
 
-def shown(history: History, series: Series, session: Session) -> str:
+def shown(history: History, series: Series, session: PastSession) -> str:
     """What stands in a table for a session: the median, and over how many seeds if several."""
     if session.id in history.unverified.get(series.name, ()):
         return "NOT verified"
@@ -112,12 +112,12 @@ def document(history: History, page: str) -> dict[str, Any]:
     return {
         "task": history.label,
         "metric": history.metric,
-        "conditions": asdict(history.conditions),
+        "conditions": history.conditions.document(),
         "sessions": [asdict(session) for session in history.sessions],
         "series": [_series_document(history, series) for series in history.series],
         "unverified": {name: list(sessions) for name, sessions in history.unverified.items()},
         "other_conditions": [
-            {**asdict(other), "sessions": sessions} for other, sessions in history.others.items()
+            {**other.document(), "sessions": sessions} for other, sessions in history.others.items()
         ],
         "page": page,
     }

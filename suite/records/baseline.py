@@ -10,17 +10,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from suite.records import record as records
+from suite.records.cell import Conditions, conditions_from
 from suite.records.record import Record
-from tasks.task import DataSource, Precision, RequestError
+from tasks.task import RequestError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Of version 1, which had the conditions among its own fields, baselines are read too."""
 LEAST_SEEDS = 5
 FALSE_ALARMS = 0.0025
 """The chance that a check of unchanged code raises an alarm: one of twenty checks does in 5%."""
@@ -65,13 +67,8 @@ class Band:
 class Baseline:
     """The runs of one task, and what they were made with."""
 
-    task: str
-    variant: str | None
-    profile: str
-    data: DataSource
-    device: str
-    precision: Precision
-    threads: int
+    conditions: Conditions
+    """Those of all runs: without a backend."""
     made: dict[str, Any]
     """When, in which session, by which command."""
     specification: dict[str, Any]
@@ -86,7 +83,7 @@ class Baseline:
     @property
     def label(self) -> str:
         """The task as it is asked for: ``task`` or ``task:variant``."""
-        return f"{self.task}:{self.variant}" if self.variant else self.task
+        return self.conditions.task_label
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -151,10 +148,8 @@ def quantities(record: Record) -> dict[str, float]:
 def baseline_of(found: Sequence[Record], command: str) -> Baseline:
     """The baseline that good records of one task make, at least LEAST_SEEDS of each backend."""
     first = found[0]
-    cell = first.cell
     return Baseline(
-        *(cell.task, cell.variant, cell.profile, cell.data, cell.device, cell.precision),
-        threads=cell.threads,
+        conditions=first.cell.shared,
         made={"created": first.created, "session": first.session, "command": command},
         specification=first.specification,
         provenance=first.provenance,
@@ -170,14 +165,15 @@ def computing(packages: Mapping[str, str]) -> dict[str, str]:
     return {name: packages[name] for name in COMPUTING if name in packages}
 
 
-def path_of(folder: Path, label: str, profile: str, data: str) -> Path:
-    """Where the baseline of a task lies."""
-    return folder / f"{label.replace(':', '-')}-{profile}-{data}.json"
+def path_of(folder: Path, conditions: Conditions) -> Path:
+    """Where the baseline of a task, profile and kind of data lies."""
+    label = conditions.task_label.replace(":", "-")
+    return folder / f"{label}-{conditions.profile}-{conditions.data}.json"
 
 
 def write(folder: Path, baseline: Baseline) -> Path:
     """Writes a baseline and returns its path. RequestError if it cannot be written."""
-    path = path_of(folder, baseline.label, baseline.profile, baseline.data)
+    path = path_of(folder, baseline.conditions)
     summary = {
         name: {"mean": found.mean, "spread": found.spread, "runs": found.runs}
         for name in baseline.names
@@ -198,18 +194,16 @@ def read(path: Path) -> Baseline:
     """The baseline at ``path``; RequestError if it is none, or of another schema version."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        if (version := document["schema_version"]) != SCHEMA_VERSION:
-            raise RequestError(
-                f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}; "
-                "make it anew with `tetragrad baseline update`"
-            )
-        del document["summary"]
-        runs = tuple(Run(**run) for run in document.pop("runs"))
-        found = Baseline(**document, runs=runs)
+        records.require_readable(path, document["schema_version"], SCHEMA_VERSION)
+        own = {f.name: document[f.name] for f in fields(Baseline) if f.name in document}
+        own["conditions"] = conditions_from(document.get("conditions", document))
+        runs = tuple(Run(**run) for run in own.pop("runs"))
+        found = Baseline(**{**own, "runs": runs, "schema_version": SCHEMA_VERSION})
         if not runs or not found.names:
             raise ValueError("it has no runs")
-        if found.provenance["source"] != found.data:
-            raise ValueError(f"its data are {found.provenance['source']}, not {found.data}")
+        source, data = found.provenance["source"], found.conditions.data
+        if source != data:
+            raise ValueError(f"its data are {source}, not {data}")
         return found
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RequestError(

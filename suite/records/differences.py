@@ -18,7 +18,7 @@ FEW = 1e-3
 """Fewer denormals than this fraction cannot matter: at 100 cycles each, where other numbers take
 about one, they make an update a tenth longer, and updates are a small part of training."""
 
-Worker = Mapping[str, Any]
+WorkerFacts = Mapping[str, Any]
 """A record's ``worker``."""
 
 
@@ -59,28 +59,28 @@ def differences(found: Sequence[Record]) -> tuple[Difference, ...]:
     )
 
 
-def _threads(worker: Worker, asked: int) -> str | None:
+def _threads(worker: WorkerFacts, asked: int) -> str | None:
     """The number that all pools have, or which have another than was asked for."""
     pools: Mapping[str, int] = worker.get("threads", {})
     others = [f"{name} {count}" for name, count in pools.items() if count != asked]
     return ", ".join(others) or (str(asked) if pools else None)
 
 
-def _cores(worker: Worker, asked: int) -> str | None:
+def _cores(worker: WorkerFacts, asked: int) -> str | None:
     cores = worker.get("cores_used")
     if cores is None:
         return None
     return f"{cores:.1f}, {asked} asked for" if cores > OVER * asked else "as asked for"
 
 
-def _denormals_met(worker: Worker, asked: int) -> str | None:
+def _denormals_met(worker: WorkerFacts, asked: int) -> str | None:
     """As long as hardly any comes up, it does not matter what would become of it."""
     if worker.get("denormals") == "kept":
         return "kept, and met in training" if worker.get("denormals_left", 0) > FEW else None
     return worker.get("denormals")
 
 
-def readings(worker: Worker) -> dict[str, str]:
+def readings(worker: WorkerFacts) -> dict[str, str]:
     """What the worker read, besides threads, devices and numbers that vary, as texts by name."""
     said = {name: words(worker[key]) for name, key in _READ.items() if key in worker}
     if worker.get("denormals_left", 0) > FEW:
@@ -88,8 +88,8 @@ def readings(worker: Worker) -> dict[str, str]:
     return {**{f"precision, {k}": str(v) for k, v in worker.get("precision", {}).items()}, **said}
 
 
-def _said(name: str) -> Callable[[Worker, int], str | None]:
-    def said(worker: Worker, asked: int) -> str | None:
+def _said(name: str) -> Callable[[WorkerFacts, int], str | None]:
+    def said(worker: WorkerFacts, asked: int) -> str | None:
         value = worker.get(name)
         return None if value is None else words(value)
 
@@ -115,7 +115,7 @@ _READ = {
 }
 """Facts by the names that people read, with those in a record."""
 
-_COMPARED: Mapping[str, Callable[[Worker, int], str | None]] = {
+_COMPARED: Mapping[str, Callable[[WorkerFacts, int], str | None]] = {
     **{name: _said(key) for name, key in _READ.items()},
     "allocator": _said("allocator"),
     "threads": _threads,

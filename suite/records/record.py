@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import statistics
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from suite.records.cell import Cell
 from suite.records.convergence import Reading, read_curve
+from suite.records.events import Outcome
 from suite.records.statistics import median_interval
 from suite.system.files import write_text
 from tasks.task import RequestError
 
-SCHEMA_VERSION = 1
-OUTCOMES = (*("ok", "diverged", "timeout", "crashed", "out-of-memory", "skipped", "interrupted"),)
+SCHEMA_VERSION = 2
+"""Version 1, in which cells that were not begun were called interrupted, is read too."""
 
 
 @dataclass
@@ -28,7 +29,7 @@ class Record:
     cell: Cell
     created: str
     """When the cell began, UTC, ISO 8601."""
-    outcome: str = "ok"
+    outcome: Outcome = Outcome.OK
     reason: str | None = None
     verified: bool = False
     equivalence: dict[str, Any] | None = None
@@ -116,7 +117,7 @@ class Record:
     @property
     def reading(self) -> Reading | None:
         """What the learning curve says of the run; None before the end of its first epoch."""
-        if self.outcome == "diverged":
+        if self.outcome is Outcome.DIVERGED:
             return Reading("diverging", len(self.epochs) + 1, self.reason or "")
         if not self.epochs or self.validation is None:
             return None
@@ -135,7 +136,7 @@ class Record:
         They are those of the task's own number of epochs: early stopping is another task.
         """
         full = self.cell.profile == "full" and self.cell.early_stopping is None
-        if not (self.judged and full and self.outcome == "ok"):
+        if not (self.judged and full and self.outcome is Outcome.OK):
             return []
         return [t for t in self.targets if not _met(t, self.metrics)]
 
@@ -183,14 +184,31 @@ def read(path: Path) -> Record:
     """The record at ``path``; RequestError if it is none, or of another schema version."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        version = document["schema_version"]
-        if version != SCHEMA_VERSION:
-            raise RequestError(
-                f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}"
-            )
-        return Record(**{**document, "cell": Cell(**document["cell"])})
+        require_readable(path, document["schema_version"], SCHEMA_VERSION)
+        own = {
+            "cell": Cell(**document["cell"]),
+            "outcome": _outcome(document),
+            "schema_version": SCHEMA_VERSION,
+        }
+        return Record(**{**document, **own})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{path} is not a record ({error}); move it away") from None
+
+
+def require_readable(path: Path, version: int, newest: int) -> None:
+    """RequestError if a document is of a later schema than this program writes."""
+    if not 1 <= version <= newest:
+        raise RequestError(
+            f"{path} has schema version {version}, this program reads 1 to {newest}; read it with "
+            "the program that wrote it, or with a newer one"
+        )
+
+
+def _outcome(document: Mapping[str, Any]) -> Outcome:
+    """The outcome in a document; version 1 told by the reason what was not begun."""
+    if document["schema_version"] == 1 and document.get("reason") == "not begun":
+        return Outcome.NOT_BEGUN
+    return Outcome(document["outcome"])
 
 
 def all_paths(results: Path) -> Iterator[Path]:

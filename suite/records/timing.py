@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from math import hypot
 from pathlib import Path
 from statistics import NormalDist
@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from suite.records import record as records
-from suite.records.cell import Cell
+from suite.records.cell import Conditions, conditions_from
 from suite.records.statistics import median_interval, settled
 from tasks.task import RequestError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Of version 1, which had the conditions among its own fields, timings are read too."""
 LEAST_ROUNDS = 8
 SURE = 0.98
 """Confidence at which rounds end: more than what is told, for one looks after every round."""
@@ -32,7 +33,7 @@ in NumPy, and for PyTorch nothing beyond chance."""
 PRECISE = 0.02
 """Half the width of a ratio's interval, relative, at which it is known well enough."""
 
-Interval = tuple[float, float, float]
+MedianInterval = tuple[float, float, float]
 """Median, low and high end of its 95% interval."""
 
 
@@ -63,13 +64,9 @@ class Timing:
     """
 
     session: str
-    task: str
-    variant: str | None
-    profile: str
-    data: str
-    device: str
-    precision: str
-    threads: int
+    conditions: Conditions
+    """Those of all contestants: without a backend. Batches that are ``batch_scale`` times as large
+    as the task's are timed alone: the task was verified without."""
     created: str
     unit: str
     samples: tuple[int, ...]
@@ -84,8 +81,6 @@ class Timing:
     stopped: str = ""
     """``interval``: every ratio is known well enough; ``limit``: the time was over."""
     warnings: tuple[str, ...] = ()
-    batch_scale: int = 1
-    """How many times as large batches were as those of the task, which was verified without."""
     batch: int | None = None
     """Samples (of a text: streams) in a batch; None in timings of before it was kept."""
     schema_version: int = SCHEMA_VERSION
@@ -93,12 +88,12 @@ class Timing:
     @property
     def label(self) -> str:
         """The task as it is asked for: ``task`` or ``task:variant``."""
-        return f"{self.task}:{self.variant}" if self.variant else self.task
+        return self.conditions.task_label
 
     @property
     def title(self) -> str:
-        """What it is called among the timings of a session."""
-        return titled(self.label, self.batch_scale)
+        """Its name among the timings of a session."""
+        return titled(self.conditions)
 
     def contestant(self, name: str) -> Contestant:
         """The contestant of that name; RequestError if there is none."""
@@ -108,18 +103,18 @@ class Timing:
         there = ", ".join(c.name for c in self.contestants)
         raise RequestError(f"{name!r} was not timed; there are: {there}")
 
-    def throughput(self, name: str) -> Interval:
+    def throughput(self, name: str) -> MedianInterval:
         """Samples (or tokens) per second."""
         return median_interval(np.divide(self.samples, self.contestant(name).seconds).tolist())
 
-    def efficiency(self, name: str) -> Interval | None:
+    def efficiency(self, name: str) -> MedianInterval | None:
         """The fraction of the attainable rate of matrix products; None where that is not known."""
         if not (self.operations and "matmul" in self.machine):
             return None
         rates = np.divide(self.operations, self.contestant(name).seconds)
         return median_interval((rates / self.machine["matmul"]).tolist())
 
-    def ratio(self, name: str, base: str, confidence: float = 0.95) -> Interval:
+    def ratio(self, name: str, base: str, confidence: float = 0.95) -> MedianInterval:
         """How many times as fast as ``base`` it is, from ratios within rounds.
 
         The interval is that of the median, widened by what processes of one build differ by.
@@ -148,20 +143,20 @@ class Timing:
         return all((high - low) / 2 <= PRECISE * middle for middle, low, high in ratios)
 
 
-def titled(label: str, batch_scale: int) -> str:
-    """A task's label as it is, but ``fashion_mlp x4`` for batches four times as large."""
-    return label if batch_scale == 1 else f"{label} x{batch_scale}"
+def titled(conditions: Conditions) -> str:
+    """The task's label, but ``fashion_mlp x4`` for batches four times as large."""
+    scale = conditions.batch_scale
+    return conditions.task_label if scale == 1 else f"{conditions.task_label} x{scale}"
 
 
-def conditions(run: Timing | Cell) -> tuple[Any, ...]:
-    """What must be equal for numbers to be compared or taken together."""
-    return (*conditions_but_batch(run), run.batch_scale)
+def of_speed(conditions: Conditions) -> Conditions:
+    """The conditions on which speeds rest: when training stops is none of them."""
+    return conditions.without("backend", "mode", "early_stopping")
 
 
-def conditions_but_batch(run: Timing | Cell) -> tuple[Any, ...]:
-    """What must be equal for speeds to be shown against the size of batches."""
-    label = run.label if isinstance(run, Timing) else run.task_label
-    return (label, run.profile, run.data, run.device, run.precision, run.threads)
+def of_speed_at_any_batch(conditions: Conditions) -> Conditions:
+    """The same, but for the size of batches, against which speeds are shown."""
+    return of_speed(conditions).at_batch_scale(1)
 
 
 def path_of(results: Path, timing: Timing) -> Path:
@@ -184,14 +179,14 @@ def read(path: Path) -> Timing:
     """The timing at ``path``; RequestError if it is none, or of another schema version."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        if document["schema_version"] != SCHEMA_VERSION:
-            version = document["schema_version"]
-            raise RequestError(
-                f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}"
-            )
+        records.require_readable(path, document["schema_version"], SCHEMA_VERSION)
         contestants = tuple(_frozen(Contestant, c) for c in document.pop("contestants"))
-        found: Timing = _frozen(Timing, {**document, "contestants": contestants})
-        return found
+        own = {f.name: document[f.name] for f in fields(Timing) if f.name in document}
+        own["conditions"] = conditions_from(document.get("conditions", document))
+        timing: Timing = _frozen(
+            Timing, {**own, "contestants": contestants, "schema_version": SCHEMA_VERSION}
+        )
+        return timing
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{path} is not a timing ({error}); move it away") from None
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from suite.records.events import Outcome
 from tasks.task import Precision
 
 ORACLE = "numpy"
@@ -15,7 +16,7 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "float64")
 
 
 @dataclass(frozen=True)
-class Finding:
+class Deviation:
     """One quantity compared: its largest error, what was allowed, and where it first parted."""
 
     quantity: str
@@ -35,8 +36,8 @@ class Verdict:
     backend: str
     precision: Precision
     steps: int
-    findings: tuple[Finding, ...]
-    outcome: str = "ok"
+    findings: tuple[Deviation, ...]
+    outcome: Outcome = Outcome.OK
     """Of the worker; findings exist only if "ok"."""
     reason: str | None = None
     mode: str = ""
@@ -51,12 +52,12 @@ class Verdict:
     @property
     def verified(self) -> bool:
         """Whether the backend computes the same model."""
-        return self.outcome == "ok" and all(f.passed for f in self.findings)
+        return self.outcome is Outcome.OK and all(f.passed for f in self.findings)
 
     @property
     def explanation(self) -> str | None:
         """Why it is not verified, naming the first leaf or step that parts; None if it is."""
-        if self.outcome != "ok":
+        if self.outcome is not Outcome.OK:
             return f"{self.outcome}: {self.reason}"
         failed = [
             f"{f.quantity} parts at {f.where}: error {f.error:.1e}, allowed {f.tolerance:.0e}"
@@ -70,5 +71,5 @@ class Verdict:
 
 def verdict_from(document: Mapping[str, Any]) -> Verdict:
     """The verdict that ``asdict`` made a document of."""
-    findings = tuple(Finding(**f) for f in document["findings"])
+    findings = tuple(Deviation(**f) for f in document["findings"])
     return Verdict(**{**document, "findings": findings})

@@ -92,15 +92,14 @@ def write(
 
 def _require_related(timed: Sequence[Timing], found: Sequence[Record]) -> None:
     """RequestError if a session has no records, and no timing that belongs to those of others."""
-    own = {timings.conditions_but_batch(record.cell) for record in found}
+    own = {timings.of_speed_at_any_batch(record.cell).key for record in found}
     there = {record.session for record in found}
-    there |= {t.session for t in timed if timings.conditions_but_batch(t) in own}
+    there |= {t.session for t in timed if timings.of_speed_at_any_batch(t.conditions).key in own}
     for one in timed:
         if one.session not in there:
             raise RequestError(
-                f"session {one.session} timed {one.title} under other conditions than those of the "
-                f"records ({one.profile}, {one.data}, {one.device}, {one.precision}, threads "
-                f"{one.threads}); name a session of `tetragrad run` that has the same"
+                f"session {one.session} timed {one.title} under other conditions than the records "
+                f"({one.conditions.arguments()}); name a session of `tetragrad run` with the same"
             )
 
 

@@ -35,12 +35,12 @@ def batch_lines(
     Of two of the same backend at the same batch the later one counts. ``parted`` are those
     (backend, mode) that the records have as another model. Nothing, unless there are two sizes.
     """
-    own = next((t.batch // t.batch_scale for t in timings if t.batch), None)
+    own = next((t.batch // t.conditions.batch_scale for t in timings if t.batch), None)
     if own is None:
         return ()
     found: dict[tuple[str, str], dict[int, AtBatch]] = {}
     for timing in timings:
-        scale = timing.batch_scale
+        scale = timing.conditions.batch_scale
         for one in timing.contestants:
             key = one.backend, one.mode
             if one.verified and one.first and one.seconds and key not in parted:

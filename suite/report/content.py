@@ -7,9 +7,11 @@ from typing import Any, get_args
 
 import backends
 import tasks
+from suite.records.cell import Conditions
 from suite.records.differences import differences
+from suite.records.events import Outcome
 from suite.records.record import Record
-from suite.records.timing import Timing, conditions, conditions_but_batch
+from suite.records.timing import Timing, of_speed, of_speed_at_any_batch
 from suite.records.verdict import verdict_from
 from suite.report import batches, exhibits, ledger, measures, sentences, words
 from suite.report.document import Curve, Entry, Report, Section
@@ -23,20 +25,25 @@ def build(found: Sequence[Record], timings: Sequence[Timing] = ()) -> Report:
 
     ``timings`` may be of further sessions, which have no records.
     """
-    groups: dict[tuple[Any, ...], list[Record]] = {}
+    groups: dict[Any, list[Record]] = {}
     found = sorted(found, key=_order)
     for record in found:
-        groups.setdefault(conditions(record.cell), []).append(record)
+        groups.setdefault(record.cell.shared.key, []).append(record)
     ran = {r.session for r in found}
     alone, beside_records = (
         [t for t in timings if (t.session in ran) is with_records] for with_records in (False, True)
     )
-    by_conditions = {conditions(t): t for t in (*alone, *beside_records)}
+    by_conditions = {of_speed(t.conditions).key: t for t in (*alone, *beside_records)}
+    everyone = [group[0].cell.shared for group in groups.values()]
     sections = tuple(
         _section(
-            number, group, by_conditions.get(key), _at_any_batch((*beside_records, *alone), group)
+            number,
+            _title(group[0].cell.shared, everyone),
+            group,
+            by_conditions.get(of_speed(group[0].cell).key),
+            _at_any_batch((*beside_records, *alone), group),
         )
-        for number, (key, group) in enumerate(groups.items(), 1)
+        for number, group in enumerate(groups.values(), 1)
     )
     columns = dict.fromkeys((e.backend, e.mode) for s in sections for e in s.entries)
     labels = list(dict.fromkeys(section.label for section in sections))
@@ -50,6 +57,29 @@ def build(found: Sequence[Record], timings: Sequence[Timing] = ()) -> Report:
         sections=sections,
         ledger=ledger.build(found),
     )
+
+
+def _title(own: Conditions, everyone: Sequence[Conditions]) -> str:
+    """The task's label; where others have it too, with what tells their conditions apart."""
+    rivals = [dict(other.key) for other in everyone if other.task_label == own.task_label]
+    differing = {name for other in rivals for name, value in own.key if other[name] != value}
+    said = [_said(name, value) for name, value in own.key if name in differing]
+    return ", ".join((own.task_label, *filter(None, said)))
+
+
+def _said(name: str, value: Any) -> str:
+    """A condition in words, such as ``early stopping 5`` or ``full``."""
+    match name:
+        case "options":
+            return ", ".join(f"{option}={chosen}" for option, chosen in value)
+        case "threads":
+            return words.count(value, "thread")
+        case "early_stopping":
+            return f"early stopping {value}" if value else "no early stopping"
+        case "data":
+            return f"{value} data"
+        case _:
+            return str(value)
 
 
 def _place(name: str | None, known: Sequence[str | None]) -> int:
@@ -75,15 +105,19 @@ def _order(record: Record) -> tuple[Any, ...]:
 
 def _at_any_batch(timings: Sequence[Timing], group: Sequence[Record]) -> list[Timing]:
     """Those of the same conditions as the records, but for the size of batches."""
-    wanted = conditions_but_batch(group[0].cell)
-    return [t for t in timings if conditions_but_batch(t) == wanted]
+    wanted = of_speed_at_any_batch(group[0].cell)
+    return [t for t in timings if of_speed_at_any_batch(t.conditions) == wanted]
 
 
 def _section(
-    number: int, group: Sequence[Record], timing: Timing | None, at_any_batch: Sequence[Timing]
+    number: int,
+    title: str,
+    group: Sequence[Record],
+    timing: Timing | None,
+    at_any_batch: Sequence[Timing],
 ) -> Section:
     cell = group[0].cell
-    good = [r for r in group if r.outcome == "ok"]
+    good = [r for r in group if r.outcome is Outcome.OK]
     by_backend: dict[tuple[str, str], list[Record]] = {}
     for record in group:
         by_backend.setdefault((record.cell.backend, record.cell.mode), []).append(record)
@@ -95,13 +129,8 @@ def _section(
     entries = tuple(_entry(records, metric, speeds, by_backend) for records in by_backend.values())
     return Section(
         anchor=f"task-{number}",
-        task=cell.task,
-        label=cell.task_label,
-        data=cell.data,
-        profile=cell.profile,
-        device=cell.device,
-        precision=cell.precision,
-        threads=cell.threads,
+        title=title,
+        conditions=cell.shared,
         seeds=tuple(sorted({r.cell.seed for r in group})),
         unit=next((r.unit for r in good), group[0].unit),
         metric=metric,
@@ -137,7 +166,7 @@ def _metric_names(good: Sequence[Record]) -> list[str]:
 def _speeds(
     by_backend: Mapping[tuple[str, str], Sequence[Record]], timing: Timing | None
 ) -> tuple[Speed, ...]:
-    good = {key: [r for r in rs if r.outcome == "ok"] for key, rs in by_backend.items()}
+    good = {key: [r for r in rs if r.outcome is Outcome.OK] for key, rs in by_backend.items()}
     if timing is None:
         return measures.speeds_of_chunks(good)
     trusted = {key: bool(rs) and all(r.verified for r in rs) for key, rs in good.items()}
@@ -150,7 +179,7 @@ def _entry(
     speeds: Sequence[Speed],
     groups: Mapping[tuple[str, str], Sequence[Record]],
 ) -> Entry:
-    cell, good = records[0].cell, [r for r in records if r.outcome == "ok"]
+    cell, good = records[0].cell, [r for r in records if r.outcome is Outcome.OK]
     verified = bool(good) and all(r.verified for r in good)
     last = next((r.equivalence for r in reversed(records) if r.equivalence), None)
     verdict = verdict_from(last) if last else None
@@ -196,7 +225,7 @@ def _curves(
     found = []
     for metric in metrics:
         for entry in entries:
-            good = [r for r in groups[entry.backend, entry.mode] if r.outcome == "ok"]
+            good = [r for r in groups[entry.backend, entry.mode] if r.outcome is Outcome.OK]
             loss = metric == "train_loss"
             points = measures.by_chunk(good) if loss else measures.by_epoch(good, metric)
             if points:

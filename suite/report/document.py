@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from suite.records.cell import Cell
+from suite.records.cell import Cell, Conditions
 from suite.records.convergence import Comparison, Reading
 from suite.records.differences import Difference
-from suite.records.verdict import Finding
+from suite.records.verdict import Deviation
 from suite.report.batches import BatchLine
 from suite.report.exhibits import Attention, Texts
 from suite.report.ledger import Ledger
@@ -50,7 +50,7 @@ class Entry:
     metrics: dict[str, Interval]
     phases: dict[str, float]
     memory: dict[str, float]
-    findings: tuple[Finding, ...]
+    findings: tuple[Deviation, ...]
     steps: int | None
     """How many steps were compared."""
     compilations: dict[str, int]
@@ -61,13 +61,10 @@ class Section:
     """One task under one set of conditions."""
 
     anchor: str
-    task: str
-    label: str
-    data: str
-    profile: str
-    device: str
-    precision: str
-    threads: int
+    title: str
+    """The task's label, and what of the conditions tells it from other sections of that label."""
+    conditions: Conditions
+    """Those of all entries: without a backend."""
     seeds: tuple[int, ...]
     unit: str
     metric: str
@@ -95,9 +92,14 @@ class Section:
     """Of the backends but NumPy, whether they end where it does, seed by seed."""
 
     @property
+    def label(self) -> str:
+        """The task as it is asked for: ``task`` or ``task:variant``."""
+        return self.conditions.task_label
+
+    @property
     def generated(self) -> bool:
         """Whether it was trained on a generated stand-in."""
-        return self.data != "real"
+        return self.conditions.data != "real"
 
 
 @dataclass(frozen=True)

@@ -5,22 +5,28 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from html import escape
 from typing import Any
 
+from suite.records.cell import OPTION, Conditions
 from suite.report import sentences, words
 from suite.report.batches import AtBatch, BatchLine, sizes
 from suite.report.document import Entry, Report, Section
 from suite.report.measures import Interval
 
 SCHEMA_VERSION = 1
-CONDITIONS = ("task", "profile", "data", "device", "precision", "threads")
+CONDITIONS = tuple(f.name for f in fields(Conditions) if OPTION in f.metadata)
 
 
 def as_json(report: Report) -> dict[str, Any]:
     """All that the page says, numbers in full."""
-    return {"schema_version": SCHEMA_VERSION, **asdict(report)}
+    document = {"schema_version": SCHEMA_VERSION, **asdict(report)}
+    document["sections"] = [
+        {"label": section.label, **asdict(section.conditions), **asdict(section)}
+        for section in report.sections
+    ]
+    return document
 
 
 def as_csv(report: Report) -> str:
@@ -80,7 +86,9 @@ def _batch_row(section: Section, line: BatchLine, point: AtBatch) -> dict[str, A
 
 
 def _conditions(section: Section) -> dict[str, Any]:
-    return {"task": section.label, **{name: getattr(section, name) for name in CONDITIONS[1:]}}
+    own = {name: getattr(section.conditions, name) for name in CONDITIONS}
+    own["options"] = " ".join(f"{name}={value}" for name, value in own["options"].items())
+    return {"task": section.label, **own}
 
 
 def _ends(name: str, interval: Interval | None) -> dict[str, float | None]:
@@ -103,14 +111,15 @@ def _markdown(report: Report) -> Iterator[str]:
 
 def in_markdown(section: Section) -> Iterator[str]:
     """What a report's Markdown says of one task, line by line."""
-    yield from (f"## {plain(section.label)}", "")
+    yield from (f"## {plain(section.title)}", "")
     if section.generated:
         yield from ("**GENERATED DATA, not the real data set.**", "")
     yield from (plain(section.lead), "")
     how = "interleaved" if section.interleaved else "not interleaved"
+    own = section.conditions
     yield (
-        f"Profile {plain(section.profile)}, {words.count(section.threads, 'thread')}, "
-        f"{plain(section.device)}, {plain(section.precision)}, "
+        f"Profile {plain(own.profile)}, {words.count(own.threads, 'thread')}, "
+        f"{plain(own.device)}, {plain(own.precision)}, "
         f"seeds {words.ranges(section.seeds)}; timings {how}."
     )
     yield ""

@@ -21,7 +21,7 @@ ABSENT = "absent"
 
 
 @dataclass(frozen=True)
-class Difference:
+class VaryingFact:
     """A fact that is not the same in all cells: every value with the cells that have it."""
 
     name: str
@@ -29,7 +29,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Reading:
+class FactByBackend:
     """What workers read of one fact, by backend."""
 
     name: str
@@ -39,7 +39,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Data:
+class UsedData:
     """A data set that was used."""
 
     name: str
@@ -54,12 +54,12 @@ class Ledger:
     cells: int
     facts: dict[str, str]
     """What is the same in all cells."""
-    differences: tuple[Difference, ...]
-    readings: tuple[Reading, ...]
+    differences: tuple[VaryingFact, ...]
+    readings: tuple[FactByBackend, ...]
     packages: dict[str, str]
     """All that are the same in all cells, the main ones excepted."""
     commands: tuple[str, ...]
-    data: tuple[Data, ...]
+    data: tuple[UsedData, ...]
     commits: tuple[str, ...]
     """With a note where the source was changed since."""
 
@@ -102,7 +102,7 @@ def _other_packages(record: Record) -> Mapping[str, str]:
 
 def _split(
     found: Sequence[Record], facts: Sequence[Mapping[str, str]]
-) -> tuple[dict[str, str], tuple[Difference, ...]]:
+) -> tuple[dict[str, str], tuple[VaryingFact, ...]]:
     """What is equal in all that say it, and what is not. Workers that never began say little."""
     same: dict[str, str] = {}
     different = []
@@ -115,7 +115,7 @@ def _split(
             same[name] = next(iter(cells))
         else:
             values = tuple((value, _cells_words(records)) for value, records in cells.items())
-            different.append(Difference(name, values))
+            different.append(VaryingFact(name, values))
     return same, tuple(different)
 
 
@@ -129,7 +129,7 @@ def _cells_words(records: Sequence[Record]) -> str:
     )
 
 
-def _pools(found: Sequence[Record]) -> tuple[Reading, ...]:
+def _pools(found: Sequence[Record]) -> tuple[FactByBackend, ...]:
     seen: dict[str, dict[str, dict[str, None]]] = {"devices": {}}
     surprising: dict[str, dict[str, None]] = {}
     for record in found:
@@ -141,7 +141,7 @@ def _pools(found: Sequence[Record]) -> tuple[Reading, ...]:
             if threads != record.cell.threads:
                 surprising.setdefault(pool, {})[name] = None
     return tuple(
-        Reading(
+        FactByBackend(
             name if name == "devices" else f"threads, {name}",
             {backend: " / ".join(values) for backend, values in by_backend.items()},
             tuple(surprising.get(name, {})),
@@ -150,7 +150,7 @@ def _pools(found: Sequence[Record]) -> tuple[Reading, ...]:
     )
 
 
-def _further(found: Sequence[Record]) -> tuple[Reading, ...]:
+def _further(found: Sequence[Record]) -> tuple[FactByBackend, ...]:
     """What workers read besides devices and pools; marked where cells of a task differ in it."""
     seen: dict[str, dict[str, dict[str, None]]] = {}
     numbers: dict[str, dict[str, list[float]]] = {}
@@ -165,10 +165,10 @@ def _further(found: Sequence[Record]) -> tuple[Reading, ...]:
             own += [khz / 1000 for khz in frequencies]
     differing = {difference.fact for difference in differences.differences(found)}
     return tuple(
-        Reading(fact, {b: _range(values) for b, values in by_backend.items()}, ())
+        FactByBackend(fact, {b: _range(values) for b, values in by_backend.items()}, ())
         for fact, by_backend in numbers.items()
     ) + tuple(
-        Reading(
+        FactByBackend(
             fact,
             {backend: " / ".join(texts) for backend, texts in by_backend.items()},
             tuple(by_backend) if fact in differing else (),
@@ -182,11 +182,11 @@ def _range(values: Sequence[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _data(found: Sequence[Record]) -> tuple[Data, ...]:
+def _data(found: Sequence[Record]) -> tuple[UsedData, ...]:
     keys = ("dataset", "source", "digest")
     known = (r.provenance for r in found if r.provenance)
     sets = dict.fromkeys(tuple(str(p.get(key, ABSENT)) for key in keys) for p in known)
-    return tuple(Data(*one) for one in sets)
+    return tuple(UsedData(*one) for one in sets)
 
 
 def _commits(found: Sequence[Record]) -> tuple[str, ...]:
@@ -199,28 +199,27 @@ def _commits(found: Sequence[Record]) -> tuple[str, ...]:
 
 def commands(found: Sequence[Record]) -> tuple[str, ...]:
     """The fewest ``tetragrad run`` that make these cells: one for each set of equal conditions."""
-    wanted: dict[tuple[Any, ...], dict[str, set[tuple[str, int]]]] = {}
+    wanted: dict[Any, dict[str, set[tuple[str, int]]]] = {}
+    asked: dict[Any, str] = {}
     for record in found:
         cell = record.cell
-        key = (record.session, cell.profile, cell.data, cell.device, cell.threads)
+        surroundings = cell.shared.without("backend", "mode", "task", "variant")
+        key = (record.session, surroundings.key)
+        asked[key] = surroundings.arguments()
         cells = wanted.setdefault(key, {})
         cells.setdefault(cell.task_label, set()).add((_asked(cell), cell.seed))
     lines: dict[str, None] = {}
-    for (_, *conditions), by_task in wanted.items():
+    for key, by_task in wanted.items():
         together: dict[frozenset[tuple[str, int]], list[str]] = {}
         for label, pairs in by_task.items():
             together.setdefault(frozenset(pairs), []).append(label)
         for shared, labels in together.items():
-            for line in _lines(labels, shared, conditions):
-                lines[line] = None
+            lines |= dict.fromkeys(_lines(labels, shared, asked[key]))
     return tuple(lines)
 
 
-def _lines(
-    labels: Sequence[str], pairs: frozenset[tuple[str, int]], conditions: Sequence[Any]
-) -> list[str]:
+def _lines(labels: Sequence[str], pairs: frozenset[tuple[str, int]], arguments: str) -> list[str]:
     """Commands for (backend, seed) pairs: backends that have the same seeds go together."""
-    profile, data, device, threads = conditions
     by_seeds: dict[tuple[int, ...], list[str]] = {}
     for name in sorted({backend for backend, _ in pairs}, key=_place):
         seeds = tuple(sorted(seed for backend, seed in pairs if backend == name))
@@ -233,8 +232,7 @@ def _lines(
 
     return [
         f"tetragrad run {asked} {chosen(names)}"
-        f"--profile {profile} --first-seed {first} --seeds {last - first + 1} "
-        f"--threads {threads} --device {device} --data {data}"
+        f"--first-seed {first} --seeds {last - first + 1} {arguments}"
         for seeds, names in by_seeds.items()
         for first, last in words.runs(seeds)
     ]

@@ -86,8 +86,9 @@ def answer(section: Section, session: str) -> str:
         *([f"without a result: {words.listed(failed)}"] if failed else []),
     ]
     data = "GENERATED DATA" if section.generated else "real data"
-    threads = words.count(section.threads, "thread")
-    how = f"{section.profile}, {section.device}, {threads}, {data}, session {session}"
+    own = section.conditions
+    threads = words.count(own.threads, "thread")
+    how = f"{own.profile}, {own.device}, {threads}, {data}, session {session}"
     # the answer first: of a long description the page of runs shows but the beginning
     return f"**{exports.plain(section.label)}**: " + exports.plain(f"{'; '.join(said)} ({how}).")
 

@@ -131,7 +131,7 @@ def precisions_of(report: Report) -> list[Precisions]:
     """Those tasks that the report has under several precisions, all else being equal."""
     groups: dict[tuple[Any, ...], list[Section]] = {}
     for section in report.sections:
-        key = (section.label, section.profile, section.data, section.device, section.threads)
+        key = section.conditions.without("precision").key
         groups.setdefault(key, []).append(section)
     known = get_args(Precision)
     found = []
@@ -141,7 +141,7 @@ def precisions_of(report: Report) -> list[Precisions]:
         pairs.sort(
             key=lambda p: (
                 report.columns.index((p[1].backend, p[1].mode)),
-                known.index(p[0].precision),
+                known.index(p[0].conditions.precision),
             )
         )
         rows = [(words.name(e.backend, e.mode, keys), section, e) for section, e in pairs]
@@ -157,7 +157,7 @@ def name_of(section: Section, cell: Cell) -> str:
 
 
 def missing_of(section: Section, sources: Sequence[Any]) -> list[str]:
-    """What a section has not because the records have it not."""
+    """Parts of a section that the records cannot fill."""
     there = {
         "interleaved timings": section.interleaved,
         "texts": section.texts,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from suite.records.differences import Difference
+from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.report import measures, words
 from suite.report.document import Entry
@@ -19,7 +20,7 @@ def failures(records: Sequence[Record]) -> tuple[str, ...]:
     """Every way in which cells did not go well, with the seeds it took."""
     found: dict[tuple[str, str | None], list[int]] = {}
     for record in records:
-        if record.outcome != "ok":
+        if record.outcome is not Outcome.OK:
             found.setdefault((record.outcome, record.reason), []).append(record.cell.seed)
     return tuple(
         f"{outcome} (seed {words.ranges(seeds)})" + (f": {reason}" if reason else "")

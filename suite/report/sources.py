@@ -15,7 +15,7 @@ from suite.report import words
 
 
 @dataclass(frozen=True)
-class Source:
+class Implementation:
     """A file and its text as HTML that is safe to insert."""
 
     name: str
@@ -24,7 +24,7 @@ class Source:
     html: Markup
 
 
-def implementations(task: str) -> list[Source]:
+def implementations(task: str) -> list[Implementation]:
     """What there is of ``backends/<backend>/<task>.py``, in the house's order."""
     root = Path(backends.__file__).parent
     found = []
@@ -34,5 +34,5 @@ def implementations(task: str) -> list[Source]:
             text = file.read_text(encoding="utf-8")
             html = Markup(highlight(text, PythonLexer(), HtmlFormatter(nowrap=True)))
             path = f"backends/{backend}/{task}.py"
-            found.append(Source(words.backend(backend), path, len(text.splitlines()), html))
+            found.append(Implementation(words.backend(backend), path, len(text.splitlines()), html))
     return found

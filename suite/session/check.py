@@ -9,15 +9,16 @@ from pathlib import Path
 import backends
 import tasks
 from suite.records import baseline as baselines
+from suite.records import builder
 from suite.records import record as records
 from suite.records.baseline import FALSE_ALARMS, Baseline, Run
-from suite.records.cell import Cell
+from suite.records.cell import Cell, Conditions
+from suite.records.events import Outcome
 from suite.records.findings import Finding, Findings
 from suite.records.record import Record
 from suite.records.specification import differing
 from suite.records.verdict import Verdict
-from suite.session.plan import PRECISION
-from suite.session.race import new_record, train_untimed
+from suite.session.race import train_untimed
 from suite.session.reporter import Reporter
 from suite.session.verifier import Verifier
 from tasks.task import DataSource, Envelope, RequestError, Task
@@ -49,11 +50,11 @@ class Cells:
 
         A backend is verified once for all its seeds.
         """
-        found = [new_record(self._session, cell) for cell in cells]
+        found = [builder.begin(self._session, cell) for cell in cells]
         for record in found:
             if reason := backends.load(record.cell.backend).available(record.cell.mode):
-                record.outcome, record.reason = "skipped", reason
-        there = [record for record in found if record.outcome != "skipped"]
+                builder.end(record, Outcome.SKIPPED, reason)
+        there = [record for record in found if record.outcome is not Outcome.SKIPPED]
         first = cells[0]
         task = tasks.load(first.task, "full", first.data, first.variant)
         verdicts = self._verified(task, [record.cell for record in there])
@@ -110,11 +111,13 @@ def planned(
     """
     return [
         Cell(
-            *(*choice, backend, mode, "cpu", PRECISION),
-            seed=seeds.start + len(seeds) * number + own,
+            task=choice[0],
+            variant=choice[1],
+            backend=backend,
+            mode=mode,
             profile=profile,
             data=data,
-            threads=1,
+            seed=seeds.start + len(seeds) * number + own,
         )
         for number, (backend, mode) in enumerate(chosen)
         for own in range(len(seeds))
@@ -124,7 +127,7 @@ def planned(
 def why_not(result: Result) -> str | None:
     """Why a result is no part of a baseline; None if it may be."""
     record, verdict = result.record, result.verdict
-    if record.outcome != "ok":
+    if record.outcome is not Outcome.OK:
         return f"{record.cell.label}: {record.outcome}, {record.reason}"
     if not (verdict and verdict.verified):
         return f"{record.cell.label} is not verified: {verdict and verdict.explanation}"
@@ -140,12 +143,8 @@ def cells_of(baseline: Baseline, chosen: Sequence[backends.Choice], seed: int | 
     for backend, mode in chosen:
         if runs := baseline.runs_of(f"{backend}:{mode}"):
             own = runs[0].seed if seed is None else seed
-            found.append(
-                Cell(
-                    *(baseline.task, baseline.variant, backend, mode, baseline.device),
-                    *(baseline.precision, own, baseline.profile, baseline.data, baseline.threads),
-                )
-            )
+            shared = asdict(baseline.conditions)
+            found.append(Cell(**{**shared, "backend": backend, "mode": mode}, seed=own))
     return found
 
 
@@ -187,7 +186,7 @@ def judged(baseline: Baseline, result: Result, false_alarms: float) -> list[Find
         return found
     same = [_constants(baseline, record, place), _data(baseline, record, place)]
     found += same
-    if record.outcome != "ok" or not all(finding.passed for finding in same):
+    if record.outcome is not Outcome.OK or not all(finding.passed for finding in same):
         return found
     return [
         *found,
@@ -198,7 +197,7 @@ def judged(baseline: Baseline, result: Result, false_alarms: float) -> list[Find
 
 def _outcome(record: Record, place: str) -> Finding:
     name = f"{place}: outcome"
-    if record.outcome == "ok":
+    if record.outcome is Outcome.OK:
         return Finding(name, "ok", f"seed {record.cell.seed}")
     reason = f"the baseline's runs were ok, this one: {record.reason}"
     return Finding(name, record.outcome, reason, False)
@@ -225,7 +224,7 @@ def _data(baseline: Baseline, record: Record, place: str) -> Finding:
     name = f"{place}: data"
     then, now = baseline.provenance["digest"], record.provenance["digest"]
     if then == now:
-        return Finding(name, "same", f"{baseline.data}, digest {now[:12]}")
+        return Finding(name, "same", f"{baseline.conditions.data}, digest {now[:12]}")
     reason = f"the digest was {then} and is {now}: what comes of them cannot be compared"
     return Finding(name, "changed", reason, False)
 
@@ -293,7 +292,7 @@ def _quantities(
 
 
 def find(
-    folder: Path, wanted: Sequence[tasks.Choice], profile: str, sources: Mapping[str, str]
+    folder: Path, wanted: Sequence[tasks.Choice], profile: str, sources: Mapping[str, DataSource]
 ) -> list[Baseline]:
     """The baselines of the ``wanted`` tasks on the data that each has here.
 
@@ -302,7 +301,9 @@ def find(
     found = []
     for name, variant in wanted:
         label = f"{name}:{variant}" if variant else name
-        path = baselines.path_of(folder, label, profile, sources[name])
+        source = sources[name]
+        wanted_of = Conditions(task=name, variant=variant, profile=profile, data=source)
+        path = baselines.path_of(folder, wanted_of)
         if not path.exists():
             raise RequestError(
                 f"{label} has no baseline of the {profile} profile on {sources[name]} data "

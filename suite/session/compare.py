@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from suite.records import builder
 from suite.records import timing as timings
+from suite.records.events import Outcome
 from suite.records.findings import Finding
 from suite.records.record import Record
 from suite.records.timing import Timing
 from suite.session.plan import Plan, cells
 from suite.session.preparation import Preparation
-from suite.session.race import Together, new_record
+from suite.session.race import Race
 from suite.system.revisions import Side
 
 THRESHOLD = 0.05
@@ -34,7 +36,7 @@ class Limits:
     confidence: float
 
 
-def judge(interval: timings.Interval, threshold: float) -> str:
+def judge(interval: timings.MedianInterval, threshold: float) -> str:
     """The verdict on the ratio of the speed to the base's: only a whole interval decides."""
     _, low, high = interval
     if high < 1 - threshold:
@@ -66,7 +68,7 @@ def compare(
     for choice in plan.choices:
         source = preparation.source(choice[0])
         own = cells(plan, choice, plan.seeds.start, source)
-        records = [new_record("compared", cell) for cell in own]
+        records = [builder.begin("compared", cell) for cell in own]
         ready = preparation.ready(records)
         for record in records:
             name = f"{record.cell.task_label} in {record.cell.backend_label}"
@@ -121,16 +123,16 @@ def _compare(
         (side,) = (s for s, r in zip(sides, records, strict=True) if r is one)
         return {"command": side.command}
 
-    together = Together(
+    race = Race(
         records, timeout, limits.seconds, lambda *_: None, job, confidence=limits.confidence
     )
-    together.time()
+    race.time()
     for side, one in zip(sides, records, strict=True):
-        if one.outcome != "ok":
+        if one.outcome is not Outcome.OK:
             reason = f"{side.name} {one.outcome}: {one.reason}"
             return Finding(name, "undecided", reason, None if side is base else False)
-    assert together.timing
-    return _finding(name, together.timing, limits)
+    assert race.timing
+    return _finding(name, race.timing, limits)
 
 
 def _finding(name: str, timing: Timing, limits: Limits) -> Finding:

@@ -11,14 +11,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from suite.records.verdict import Finding
+from suite.records.verdict import Deviation
 from tasks.task import Array, Envelope, Tree
 
 CENTRAL_DIFFERENCES = 1e-6
 """A thousand times the cancellation error of a difference with the step that is used."""
 
 
-def compare(found: Tree, oracle: Tree, envelope: Envelope) -> tuple[Finding, ...]:
+def compare(found: Tree, oracle: Tree, envelope: Envelope) -> tuple[Deviation, ...]:
     """Holds a trace against the oracle's."""
     tolerances = envelope.loss_tolerances()
     return (
@@ -29,12 +29,12 @@ def compare(found: Tree, oracle: Tree, envelope: Envelope) -> tuple[Finding, ...
     )
 
 
-def _compare_series(quantity: str, found: Tree, oracle: Tree, tolerances: Array) -> Finding:
+def _compare_series(quantity: str, found: Tree, oracle: Tree, tolerances: Array) -> Deviation:
     """Relative, entry by entry, each with its tolerance; entries are named as steps, from 1."""
     a, b = found[quantity].astype(np.float64), oracle[quantity]
     if a.shape != b.shape:
         last = float(tolerances[-1])
-        return Finding(quantity, None, last, f"{a.size} values, not {b.size}", False)
+        return Deviation(quantity, None, last, f"{a.size} values, not {b.size}", False)
     with np.errstate(divide="ignore", invalid="ignore"):
         errors = np.where(a == b, 0, np.abs(a - b) / np.abs(b))  # a loss may be 0
     errors = np.where(np.isfinite(errors), errors, np.inf)
@@ -43,7 +43,7 @@ def _compare_series(quantity: str, found: Tree, oracle: Tree, tolerances: Array)
     return _finding(quantity, float(errors[at]), float(tolerances[at]), f"step {at + 1}")
 
 
-def _compare_leaves(quantity: str, found: Tree, oracle: Tree, tolerance: float) -> Finding:
+def _compare_leaves(quantity: str, found: Tree, oracle: Tree, tolerance: float) -> Deviation:
     """Relative to the largest entry of each leaf."""
     errors: dict[str, float] = {}
     for key, b in oracle.items():
@@ -52,21 +52,21 @@ def _compare_leaves(quantity: str, found: Tree, oracle: Tree, tolerance: float) 
         leaf = key.removeprefix(f"{quantity}/")
         if key not in found or found[key].shape != b.shape:
             shape = found[key].shape if key in found else "missing"
-            return Finding(quantity, None, tolerance, f"{leaf} is {shape}, not {b.shape}", False)
+            return Deviation(quantity, None, tolerance, f"{leaf} is {shape}, not {b.shape}", False)
         scale = float(np.abs(b).max()) or 1.0
         error = float(np.abs(found[key].astype(np.float64) - b).max()) / scale
         errors[leaf] = error if np.isfinite(error) else np.inf
     return worst_leaf(quantity, errors, tolerance)
 
 
-def worst_leaf(quantity: str, errors: Mapping[str, float], tolerance: float) -> Finding:
+def worst_leaf(quantity: str, errors: Mapping[str, float], tolerance: float) -> Deviation:
     """Names the first leaf that is out of tolerance, or else the one with the largest error."""
     outside = [leaf for leaf, error in errors.items() if error > tolerance]
     at = outside[0] if outside else max(errors, key=errors.__getitem__)
     return _finding(quantity, errors[at], tolerance, at)
 
 
-def _finding(quantity: str, error: float, tolerance: float, where: str) -> Finding:
+def _finding(quantity: str, error: float, tolerance: float, where: str) -> Deviation:
     if not np.isfinite(error):
-        return Finding(quantity, None, tolerance, f"not finite at {where}", False)
-    return Finding(quantity, error, tolerance, where, error <= tolerance)
+        return Deviation(quantity, None, tolerance, f"not finite at {where}", False)
+    return Deviation(quantity, error, tolerance, where, error <= tolerance)

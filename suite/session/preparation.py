@@ -8,11 +8,13 @@ from pathlib import Path
 
 import backends
 import tasks
+from suite.records import builder
 from suite.records.cell import Cell
+from suite.records.events import Event, Measured, Outcome
 from suite.records.record import Record
 from suite.records.verdict import ORACLE, Verdict
 from suite.session.plan import Plan
-from suite.session.process import Event, launch
+from suite.session.process import launch
 from suite.session.reporter import Reporter
 from suite.session.verifier import Verifier
 from suite.system.devices import CPU
@@ -47,10 +49,9 @@ class Preparation:
         KeyboardInterrupt if the user interrupts.
         """
         for record in records:
-            record.reason = "stopped by the user"
             if reason := backends.load(record.cell.backend).available(record.cell.mode):
-                record.outcome, record.reason = "skipped", reason
-        cells = [record.cell for record in records if record.outcome != "skipped"]
+                builder.end(record, Outcome.SKIPPED, reason)
+        cells = [record.cell for record in records if record.outcome is not Outcome.SKIPPED]
         for device in dict.fromkeys(cell.device for cell in cells):
             self._verify([cell for cell in cells if cell.device == device])
         found = [record for record in records if self._is_there(record)]
@@ -60,15 +61,14 @@ class Preparation:
 
     def _is_there(self, record: Record) -> bool:
         """Once it is verified, if it can be."""
-        if record.outcome == "skipped":
+        if record.outcome is Outcome.SKIPPED:
             return False
         cell = record.cell
         verdict = self._verdicts[cell.task_label, cell.backend_label]
         record.verified, record.equivalence = verdict.verified, asdict(verdict)
-        if verdict.outcome == "skipped":  # for want of a device
-            record.outcome, record.reason = verdict.outcome, verdict.reason
+        if verdict.outcome is Outcome.SKIPPED:  # for want of a device
+            builder.end(record, verdict.outcome, verdict.reason)
             return False
-        record.reason = "not begun"
         return True
 
     def _attainable(self, cell: Cell, cells: Sequence[Cell]) -> dict[str, float]:
@@ -94,13 +94,14 @@ class Preparation:
             ((_, mode),) = backends.choices(name)
 
             def on_event(event: Event) -> None:
-                found.update(event.get("attainable", {}))
+                if isinstance(event, Measured):
+                    found.update(event.attainable)
 
             asked = replace(cell, backend=name, mode=mode)
             ending = launch(asked, "machine", on_event, self._plan.timeout)
-            if ending.outcome == "interrupted":
+            if ending.outcome is Outcome.INTERRUPTED:
                 raise KeyboardInterrupt
-            if ending.outcome != "ok":
+            if ending.outcome is not Outcome.OK:
                 self._reporter.say(f"no efficiency by {name}: measuring {ending.reason}")
         return self._attained[key]
 
@@ -126,5 +127,5 @@ class Preparation:
         wanted = [((cell.backend, cell.mode), cell.precision) for cell in fresh]
         for cell, verdict in zip(fresh, self._verifiers[key].verify(wanted), strict=True):
             self._verdicts[label, cell.backend_label] = verdict
-            if not verdict.verified and verdict.outcome != "skipped":
+            if not verdict.verified and verdict.outcome is not Outcome.SKIPPED:
                 self._reporter.say(f"{label} in {cell.backend_label}: {verdict.explanation}")

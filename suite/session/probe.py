@@ -7,7 +7,8 @@ from typing import Any
 
 import backends
 from suite.records.cell import Cell
-from suite.session.process import Ending, Event, launch
+from suite.records.events import Described, Event, Outcome
+from suite.session.process import Ending, launch
 from suite.system.devices import AUTO, CPU, CUDA
 
 
@@ -20,7 +21,9 @@ def chosen(backend: str, asked: str) -> str:
 
 @functools.cache
 def _has_cuda(backend: str) -> bool:
-    return backends.load(backend).available() is None and probe(backend, CUDA)[0].outcome == "ok"
+    return (
+        backends.load(backend).available() is None and probe(backend, CUDA)[0].outcome is Outcome.OK
+    )
 
 
 def probe(backend: str, device: str) -> tuple[Ending, dict[str, Any]]:
@@ -28,8 +31,9 @@ def probe(backend: str, device: str) -> tuple[Ending, dict[str, Any]]:
     seen: dict[str, Any] = {}
 
     def on_event(event: Event) -> None:
-        seen.update(event.get("worker", {}))
+        if isinstance(event, Described):
+            seen.update(event.worker)
 
     mode = backends.load(backend).MODES[0]
-    cell = Cell("", None, backend, mode, device, "float32", 0, "", "generated", 1)
+    cell = Cell(backend=backend, mode=mode, device=device, data="generated")
     return launch(cell, "describe", on_event), seen

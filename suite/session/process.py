@@ -17,11 +17,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from suite.records import events
 from suite.records.cell import Cell
+from suite.records.events import Ended, Event, Outcome, Waiting
 from suite.system import memory
 from suite.system.environment import worker_environment
 
-Event = dict[str, Any]
 # -P: a folder called numpy or torch where the user stands must not be taken for the package
 WORKER = (sys.executable, "-P", "-m", "suite.worker")
 TAIL = 4_000
@@ -32,7 +33,7 @@ GRACE = 10.0
 class Ending:
     """How a worker ended, and the end of what it printed."""
 
-    outcome: str
+    outcome: Outcome
     reason: str | None
     stderr: str = ""
 
@@ -137,37 +138,39 @@ class Worker:
                 self._process.stdin.flush()
             self._work(begin)
         except TimeoutError:
-            self.ending = Ending("timeout", f"not done after {self._timeout:g} s", self._tail())
+            self.ending = Ending(
+                Outcome.TIMEOUT, f"not done after {self._timeout:g} s", self._tail()
+            )
         except KeyboardInterrupt:
-            self.ending = Ending("interrupted", "stopped by the user", self._tail())
+            self.ending = Ending(Outcome.INTERRUPTED, "stopped by the user", self._tail())
         if self._left is not None:
             self._left -= time.monotonic() - begin
         return self.ending is None
 
     def _work(self, begin: float) -> None:
         """Listens until the worker waits or ends; TimeoutError when its time is over."""
-        last: Event = {}
+        ended: Ended | None = None
         for event in self._listen(None if self._left is None else begin + self._left):
-            last = event
-            if event["event"] == "waiting":
+            if isinstance(event, Waiting):
                 return
             self._on_event(event)
-            if event["event"] == "ended":
+            if isinstance(event, Ended):
+                ended = event
                 break
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=GRACE)  # it may still be tidying up
-        self.ending = self._how_it_ended(last)
+        self.ending = self._how_it_ended(ended)
 
-    def _how_it_ended(self, last: Event) -> Ending:
-        if last.get("event") == "ended":
-            return Ending(last["outcome"], last["reason"], self._tail())
+    def _how_it_ended(self, ended: Ended | None) -> Ending:
+        if ended:
+            return Ending(ended.outcome, ended.reason, self._tail())
         code = self._process.returncode
         if self._memory_limit and memory.ran_out(self._tail()):
             reason = f"more than the limit of {self._memory_limit >> 20} MB"
-            return Ending("out-of-memory", reason, self._tail())
+            return Ending(Outcome.OUT_OF_MEMORY, reason, self._tail())
         if code == -signal.SIGKILL and _oom_kills() > self._kills_before:
-            return Ending("out-of-memory", "killed by the system for memory", self._tail())
-        return Ending("crashed", _exit_reason(code), self._tail())
+            return Ending(Outcome.OUT_OF_MEMORY, "killed by the system for memory", self._tail())
+        return Ending(Outcome.CRASHED, _exit_reason(code), self._tail())
 
     def _listen(self, deadline: float | None) -> Iterator[Event]:
         """Events until the worker closes the channel; TimeoutError at the deadline."""
@@ -176,7 +179,7 @@ class Worker:
             while True:
                 while b"\n" in self._pending:
                     line, self._pending = self._pending.split(b"\n", 1)
-                    yield json.loads(line)
+                    yield events.read(line)
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
                     raise TimeoutError

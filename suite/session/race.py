@@ -9,21 +9,22 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
+from suite.records import builder
 from suite.records import timing as timings
-from suite.records.cell import Cell, where
+from suite.records.cell import where
+from suite.records.events import ChunkTimed, ChunkTrained, Event, Finished, Outcome
 from suite.records.record import Record
 from suite.records.timing import Contestant, Timing
 from suite.session.noise import Watch
-from suite.session.process import Ending, Event, Worker, launch_all
+from suite.session.process import Ending, Worker, launch_all
 from suite.session.turns import Turns
 from suite.system import environment
 from tasks.scaling import batch_of
 
 
-class Together:
+class Race:
     """The cells of one task and seed, of which each record is filled in as its worker reports.
 
     ``timeout`` [s] bounds the work of each cell, ``limit`` [s] what is added to the training to
@@ -46,7 +47,7 @@ class Together:
         self._timeout, self._limit, self._job = timeout, limit, job
         self._base, self._confidence = base, confidence
         self._finished: set[str] = set()
-        self._turns: list[list[Event]] = [[] for _ in records]
+        self._turns: list[list[ChunkTrained | ChunkTimed]] = [[] for _ in records]
         """What each cell said of its turns: samples, operations and seconds."""
         self._workers: list[Worker] = []
         """One for each record."""
@@ -89,7 +90,8 @@ class Together:
     def _end(self) -> None:
         """Says in the records how their workers ended, or that those that live did well."""
         for record, worker in zip(self._records, self._workers, strict=True):
-            _end(record, worker.ending or Ending("ok", None))
+            ending = worker.ending or Ending(Outcome.OK, None)
+            builder.end(record, ending.outcome, ending.reason, ending.stderr)
 
     def _catch_up(self, turns: Turns) -> None:
         """Brings those that went on from earlier checkpoints level with the furthest one.
@@ -107,14 +109,14 @@ class Together:
 
     def _worker(self, number: int, kind: str) -> Worker:
         record = self._records[number]
-        record.created = datetime.now(UTC).isoformat(timespec="milliseconds")
-        record.outcome, record.reason = "interrupted", "stopped by the user"
+        record.created = builder.now()
+        builder.end(record, Outcome.INTERRUPTED, "stopped by the user")
 
         def on_event(event: Event) -> None:
-            if event["event"] in ("chunk", "further"):
+            if isinstance(event, ChunkTrained | ChunkTimed):
                 self._turns[number].append(event)
-            absorb(record, event)
-            if event["event"] == "finished":
+            builder.hear(record, event)
+            if isinstance(event, Finished):
                 self._finished.add(record.cell.label)
             self._on_event(record, event)
 
@@ -148,42 +150,29 @@ class Together:
                 backend=record.cell.backend,
                 mode=record.cell.mode,
                 verified=record.verified,
-                seconds=tuple(turn["seconds"] for turn in own[:rounds]),
+                seconds=tuple(turn.seconds for turn in own[:rounds]),
                 idle_load=turns.idle_load(worker),
             )
             for name, (worker, record, own) in zip(names, found, strict=True)
         )
         _, record, own = found[0]
-        cell, place = record.cell, where(record.cell for _, record, _ in found)
+        place = where(record.cell for _, record, _ in found)
+        conditions = dataclasses.replace(record.cell.shared, device=place)
         return timings.trimmed(
             Timing(
                 record.session,
-                *(cell.task, cell.variant, cell.profile, cell.data, place, cell.precision),
-                threads=cell.threads,
+                conditions,
                 created=record.created,
                 unit=record.unit,
-                samples=tuple(turn["samples"] for turn in own[:rounds]),
-                operations=tuple(turn["operations"] for turn in own[:rounds]),
-                machine=record.attainable if place == cell.device else {},
+                samples=tuple(turn.samples for turn in own[:rounds]),
+                operations=tuple(turn.operations for turn in own[:rounds]),
+                machine=record.attainable if place == record.cell.device else {},
                 contestants=contestants,
                 wanted_base=self._base,
                 warnings=watch.warnings(contestants),
-                batch_scale=cell.batch_scale,
                 batch=batch_of(record.specification),
             )
         )
-
-
-def new_record(session: str, cell: Cell) -> Record:
-    """A record that begins now, of what is installed here."""
-    return Record(
-        session=session,
-        cell=cell,
-        created=datetime.now(UTC).isoformat(timespec="milliseconds"),
-        packages=dict(environment.package_versions()),
-        git=dict(environment.git_revision()),
-        machine=dict(environment.machine()),
-    )
 
 
 def train_untimed(
@@ -200,9 +189,9 @@ def train_untimed(
 
     def worker_of(record: Record) -> Worker:
         def heard(event: Event) -> None:
-            absorb(record, event)
+            builder.hear(record, event)
             on_event(record, event)
-            if event["event"] == "finished":
+            if isinstance(event, Finished):
                 finished.add(record.cell.label)
 
         return Worker(record.cell, "train", heard, timeout)
@@ -218,27 +207,4 @@ def train_untimed(
     for record, ending in zip(
         records, launch_all(workers, environment.at_once(threads), work), strict=True
     ):
-        _end(record, ending)
-
-
-def _end(record: Record, ending: Ending) -> None:
-    record.outcome, record.reason = ending.outcome, ending.reason
-    if ending.outcome != "ok":
-        record.stderr = ending.stderr
-
-
-def absorb(record: Record, event: Event) -> None:
-    """Takes over what a worker reports, as it comes: a worker that dies leaves what it had done."""
-    fields: dict[str, Any] = {k: v for k, v in event.items() if k != "event"}
-    match event["event"]:
-        case "started" | "stopped" | "shown" | "finished":
-            known = {f.name for f in dataclasses.fields(Record)}
-            for name in known & fields.keys():
-                setattr(record, name, fields[name])
-        case "resumed":
-            record.resumed = fields["step"]
-            record.chunks, record.epochs = fields["chunks"], fields["epochs"]
-        case "chunk":
-            record.chunks.append(fields)
-        case "epoch":
-            record.epochs.append(fields)
+        builder.end(record, ending.outcome, ending.reason, ending.stderr)

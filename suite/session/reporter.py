@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from suite.records.cell import Cell
+from suite.records.events import Event
 from suite.records.record import Record
 
 
@@ -18,7 +18,7 @@ class Reporter(Protocol):
     def busy(self, text: str) -> None:
         """The work that begins now."""
 
-    def cell_event(self, cell: Cell, event: Mapping[str, Any], epochs: int) -> None:
+    def cell_event(self, cell: Cell, event: Event, epochs: int) -> None:
         """An event of the worker that trains ``cell``, for so many ``epochs``."""
 
     def cell_finished(self, record: Record) -> None:

@@ -16,18 +16,19 @@ import numpy as np
 
 import backends
 import tasks
+from suite.records import builder
 from suite.records.differences import Difference, words
+from suite.records.events import Event, Outcome, Started
 from suite.records.findings import Finding, Findings
 from suite.records.record import Record
 from suite.records.specification import about, differing, flat
-from suite.session.process import Event
-from suite.session.race import new_record, train_untimed
+from suite.session.race import train_untimed
 from suite.system import environment
 from tasks.rounding import envelope
 from tasks.task import Array, RequestError, Task
 
 THERE, HERE = "the record", "here"
-RERUNNABLE = ("ok", "diverged")
+RERUNNABLE = (Outcome.OK, Outcome.DIVERGED)
 """Outcomes of a record that says what training comes to."""
 VARYING = frozenset(
     (
@@ -203,15 +204,15 @@ def rerun(
     ``begun`` is called once the worker has said what it runs in, before it trains, ``watch`` with
     every event. RequestError if the device is not there; KeyboardInterrupt if the user interrupts.
     """
-    found = Rerun(record, new_record(record.session, record.cell), task)
+    found = Rerun(record, builder.begin(record.session, record.cell), task)
 
     def on_event(record: Record, event: Event) -> None:
         watch(event)
-        if event["event"] == "started":
+        if isinstance(event, Started):
             begun(found)
 
     train_untimed([found.again], on_event)
-    if found.again.outcome == "skipped":
+    if found.again.outcome is Outcome.SKIPPED:
         raise RequestError(f"{record.cell.label} cannot be run here: {found.again.reason}")
     return found
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from suite.records import record as records
 from suite.records.cell import Cell
+from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.records.specification import about
 from suite.system import environment
@@ -25,7 +26,7 @@ def still_holds(record: Record, cell: Cell, task: Task) -> bool:
     """Whether a good record is what training ``cell`` on ``task`` here and now would be."""
     wanted = json.loads(json.dumps(about(task)))
     return (
-        record.outcome == "ok"
+        record.outcome is Outcome.OK
         and record.verified
         and record.cell == cell
         and record.specification == wanted["specification"]

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import tasks
-from suite.records import checkpoints
+from suite.records import builder, checkpoints
 from suite.records import record as records
 from suite.records import timing as timings
 from suite.records.cell import Cell
+from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.records.timing import Timing
 from suite.session import resume
 from suite.session.plan import Plan, cells
 from suite.session.preparation import Preparation
-from suite.session.race import Together, new_record
+from suite.session.race import Race
 from suite.session.reporter import Reporter
 from suite.system.interrupts import Interrupts
 from suite.tracking.tracker import Tracker
@@ -96,12 +97,9 @@ class Runner:
         """The cells of one task and seed, verified, then trained in turns."""
         kept = [record for cell in group if (record := self._good_record(cell))]
         there = {record.cell.label: record for record in kept}
-        found = [there.get(cell.label) or new_record(self.session.id, cell) for cell in group]
+        found = [there.get(cell.label) or builder.begin(self.session.id, cell) for cell in group]
         self.session.records += found  # in the order asked for, whichever is kept first
         self._take_over(kept)
-        for record in found:
-            if record not in kept:
-                record.outcome, record.reason = "interrupted", "not begun"
 
         def keep(record: Record) -> None:
             with interrupts.postponed():
@@ -116,9 +114,11 @@ class Runner:
                 raise
         for record in found:
             before = self._earlier.get(record.cell.label)
-            if before and record.reason == "not begun":
+            if before and record.outcome is Outcome.NOT_BEGUN:
                 self.session.records[self.session.records.index(record)] = before
             elif record not in kept:
+                if record.outcome is Outcome.NOT_BEGUN:
+                    record.reason = "the session ended before"
                 self._keep(record)
 
     def _train(self, rest: Sequence[Record], keep: Callable[[Record], None], place: str) -> None:
@@ -128,7 +128,7 @@ class Runner:
             return
         self._reporter.busy(f"{place} {todo[0].cell.task_label}, seed {todo[0].cell.seed}")
         epochs = self._epochs(todo[0].cell)
-        together = Together(
+        race = Race(
             todo,
             self._plan.timeout,
             self._plan.timing_limit,
@@ -136,8 +136,8 @@ class Runner:
             self._job,
             self._plan.base,
         )
-        together.run(keep)
-        self._keep_timing(together.timing)
+        race.run(keep)
+        self._keep_timing(race.timing)
 
     def _good_record(self, cell: Cell) -> Record | None:
         """What the resumed session has of a cell, if it holds."""
@@ -181,7 +181,7 @@ class Runner:
     def _keep(self, record: Record) -> None:
         """To disk first; then to MLflow, whose failure costs nothing that cannot be sent later."""
         path = records.write(self._results, record)
-        if record.outcome in ("ok", "diverged"):  # any other may go on from there
+        if record.outcome in (Outcome.OK, Outcome.DIVERGED):  # any other may go on from there
             checkpoints.discard(self._checkpoint(record))
         self._reporter.cell_finished(record)
         self._track(record, path)
@@ -214,6 +214,6 @@ def exit_code(session: Session) -> int:
         return 130
     if session.not_written:
         return 1
-    ran = [r for r in session.records if r.outcome != "skipped"]
-    well = all(r.outcome == "ok" and r.verified and not r.missed for r in ran)
+    ran = [r for r in session.records if r.outcome is not Outcome.SKIPPED]
+    well = all(r.outcome is Outcome.OK and r.verified and not r.missed for r in ran)
     return 0 if ran and well else 1

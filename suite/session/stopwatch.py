@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from suite.records import builder
 from suite.records import timing as timings
+from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.records.timing import Timing, titled
-from suite.session.plan import Plan, cells, scaled
+from suite.session.plan import Plan, cells
 from suite.session.preparation import Preparation
-from suite.session.race import Together, new_record
+from suite.session.race import Race
 from suite.session.reporter import Reporter
 from suite.session.runner import new_session_id
 
@@ -43,8 +45,9 @@ class Stopwatch:
             source = self._preparation.source(choice[0])
             seed = self._plan.seeds.start
             for scale in self._scales:
-                plan = replace(self._plan, options=self._plan.options | scaled(scale))
-                found = [new_record(self.session, c) for c in cells(plan, choice, seed, source)]
+                conditions = self._plan.conditions.at_batch_scale(scale)
+                plan = replace(self._plan, conditions=conditions)
+                found = [builder.begin(self.session, c) for c in cells(plan, choice, seed, source)]
                 self.records += found
                 todo = self._preparation.ready(found)
                 if todo:
@@ -52,12 +55,12 @@ class Stopwatch:
 
     def of(self, title: str) -> list[Record]:
         """The records of the timing of that title that went well."""
-        return [r for r in self.records if title_of(r) == title and r.outcome == "ok"]
+        return [r for r in self.records if title_of(r) == title and r.outcome is Outcome.OK]
 
     def _time(self, todo: Sequence[Record]) -> None:
         plan, title = self._plan, title_of(todo[0])
         self._reporter.busy(f"timing {title}")
-        together = Together(
+        race = Race(
             todo,
             plan.timeout,
             plan.timing_limit,
@@ -65,21 +68,21 @@ class Stopwatch:
             lambda record: {"memory_limit": plan.memory_limit},
             plan.base,
         )
-        together.time()
-        if together.timing:
-            self.timings[title] = together.timing
-            timings.write(self._results, together.timing)
+        race.time()
+        if race.timing:
+            self.timings[title] = race.timing
+            timings.write(self._results, race.timing)
 
     @property
     def exit_code(self) -> int:
         """0: everyone was verified and timed, and it was kept; 1: not so; 130: interrupted."""
         if self.interrupted:
             return 130
-        ran = [r for r in self.records if r.outcome != "skipped"]
-        well = all(r.outcome == "ok" and r.verified for r in ran)
+        ran = [r for r in self.records if r.outcome is not Outcome.SKIPPED]
+        well = all(r.outcome is Outcome.OK and r.verified for r in ran)
         return 0 if ran and well and not self.not_written else 1
 
 
 def title_of(record: Record) -> str:
     """What the timing is called that the record is of."""
-    return titled(record.cell.task_label, record.cell.batch_scale)
+    return titled(record.cell)

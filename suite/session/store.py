@@ -16,10 +16,11 @@ import typer
 from filelock import FileLock, Timeout
 
 from suite.records import record as records
+from suite.records.cell import Conditions
 from suite.session.plan import Plan
 from tasks.task import RequestError
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 CHANGEABLE = ("timeout", "timing_limit", "memory_limit", "checkpoint_every")
 """What may differ when a session is resumed; the rest of its plan may not."""
 BESIDES = ("resume", "results", "tracking_uri", "report", "as_json")
@@ -54,7 +55,8 @@ def read_plan(results: Path, session: str) -> Plan:
         if document["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"schema version {document['schema_version']}")
         plan = document["plan"]
-        return Plan(**{**_tuples(plan), "seeds": range(*plan["seeds"])})
+        own = {"seeds": range(*plan["seeds"]), "conditions": Conditions(**plan["conditions"])}
+        return Plan(**{**_tuples(plan), **own})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{path} is not the plan of a session ({error})") from None
 

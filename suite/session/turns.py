@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import psutil
 
+from suite.records.events import Outcome
 from suite.session.process import Worker, in_threads
 
 
@@ -67,7 +68,7 @@ class Turns:
             )
         if worker.turn():
             self._waiting[worker] = _processor_seconds(worker), time.monotonic()
-        elif worker.ending and worker.ending.outcome == "interrupted":
+        elif worker.ending and worker.ending.outcome is Outcome.INTERRUPTED:
             raise KeyboardInterrupt
 
 

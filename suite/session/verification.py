@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import backends
 import tasks
+from suite.records.events import Outcome
 from suite.records.verdict import Verdict
 from suite.session import probe
 from suite.session.reporter import Reporter
@@ -51,4 +52,4 @@ def _skipped(
 ) -> Verdict:
     backend, mode = choice
     steps = envelope(task, precision).steps
-    return Verdict(task.label, backend, precision, steps, (), "skipped", reason, mode, device)
+    return Verdict(task.label, backend, precision, steps, (), Outcome.SKIPPED, reason, mode, device)

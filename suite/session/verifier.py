@@ -14,8 +14,9 @@ import numpy as np
 
 import backends
 from suite.records.cell import Cell
+from suite.records.events import Outcome
 from suite.records.record import write_json
-from suite.records.verdict import ORACLE, Finding, Verdict, verdict_from
+from suite.records.verdict import ORACLE, Deviation, Verdict, verdict_from
 from suite.session.equivalence import CENTRAL_DIFFERENCES, compare, worst_leaf
 from suite.session.process import Ending, Worker, launch_all
 from suite.system.environment import at_once, machine, package_versions
@@ -126,9 +127,9 @@ class Verifier:
         allowed = envelope(self._task, precision)
         found = {job: done[job] for job in self._jobs(choice, precision)}
         endings = [ending for _, ending in found.values()]
-        ending = next((e for e in endings if e.outcome != "ok"), endings[0])
-        findings: tuple[Finding, ...] = ()
-        if ending.outcome == "ok":
+        ending = next((e for e in endings if e.outcome is not Outcome.OK), endings[0])
+        findings: tuple[Deviation, ...] = ()
+        if ending.outcome is Outcome.OK:
             traces = [tree for job, (tree, _) in found.items() if job.kind == "trace"]
             if traces:
                 oracle, candidate = traces
@@ -192,10 +193,10 @@ class Verifier:
 
 
 def _read(output: Path, ending: Ending) -> tuple[Tree, Ending]:
-    if ending.outcome != "ok":
+    if ending.outcome is not Outcome.OK:
         return {}, ending
     if not output.exists():  # a worker of another revision, which knows another way
-        return {}, Ending("crashed", "its worker cannot be verified by this program")
+        return {}, Ending(Outcome.CRASHED, "its worker cannot be verified by this program")
     with np.load(output, allow_pickle=False) as arrays:
         return dict(arrays), ending
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 
 import backends
 import tasks
+from suite.records.events import Outcome
 from suite.session import probe
 from suite.show.console import table as new_table
 from suite.system import devices
@@ -51,10 +52,10 @@ def _described(name: str) -> tuple[str, str, str | None]:
         return "-", "-", reason
     missing = None
     ending, seen = probe.probe(name, devices.CUDA)
-    if ending.outcome != "ok":
+    if ending.outcome is not Outcome.OK:
         missing = f"on {devices.CUDA}: {ending.reason}"
         ending, seen = probe.probe(name, devices.CPU)
-    if ending.outcome != "ok":
+    if ending.outcome is not Outcome.OK:
         return "-", "-", f"{ending.outcome}: {ending.reason}"
     distribution = importlib.metadata.packages_distributions()[backend.FRAMEWORK][0]
     version = importlib.metadata.version(distribution)

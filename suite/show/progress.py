@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from suite.records.cell import Cell
+from suite.records.events import ChunkTrained, EpochEnded, Event, Resumed
 from suite.records.record import Record
 
 
@@ -49,19 +47,19 @@ class Terminal:
         else:
             self.say(f"{text} ...")
 
-    def cell_event(self, cell: Cell, event: Mapping[str, Any], epochs: int) -> None:
+    def cell_event(self, cell: Cell, event: Event, epochs: int) -> None:
         """An event of the worker that trains ``cell``."""
-        if event["event"] == "chunk":
-            note = f"epoch {event['epoch']}/{epochs}  loss {event['losses'][-1]:.4f}"
+        if isinstance(event, ChunkTrained):
+            note = f"epoch {event.epoch}/{epochs}  loss {event.losses[-1]:.4f}"
             self._bar.update(self._current, note=note)
-        elif event["event"] == "epoch":
-            numbers = "  ".join(f"{k} {v:.4f}" for k, v in event["metrics"].items())
-            self._bar.update(self._current, total=epochs, completed=event["epoch"])
+        elif isinstance(event, EpochEnded):
+            numbers = "  ".join(f"{k} {v:.4f}" for k, v in event.metrics.items())
+            self._bar.update(self._current, total=epochs, completed=event.epoch)
             if not self._live:
-                self.say(f"  {cell.backend_label:16}  epoch {event['epoch']}/{epochs}  {numbers}")
+                self.say(f"  {cell.backend_label:16}  epoch {event.epoch}/{epochs}  {numbers}")
 
-        elif event["event"] == "resumed":
-            self.say(f"  {cell.backend_label:16}  goes on after step {event['step']}")
+        elif isinstance(event, Resumed):
+            self.say(f"  {cell.backend_label:16}  goes on after step {event.step}")
 
     def cell_finished(self, record: Record) -> None:
         speed = record.throughput

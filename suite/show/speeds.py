@@ -21,7 +21,7 @@ def document(timing: Timing, found: Sequence[Record]) -> dict[str, Any]:
     verified = {c.name for c in timing.contestants if c.verified}
     differing = differences.differences(found)
 
-    def interval(found: timings.Interval | None) -> dict[str, float] | None:
+    def interval(found: timings.MedianInterval | None) -> dict[str, float] | None:
         return dict(zip(("median", "low", "high"), found, strict=True)) if found else None
 
     return {
@@ -29,7 +29,7 @@ def document(timing: Timing, found: Sequence[Record]) -> dict[str, Any]:
         "rounds": len(timing.samples),
         "stopped": timing.stopped,
         "warnings": list(timing.warnings),
-        "batch_scale": timing.batch_scale,
+        "batch_scale": timing.conditions.batch_scale,
         "differing": [asdict(difference) for difference in differing],
         "machine": timing.machine,
         "base": timing.base,
@@ -91,7 +91,7 @@ def _percent(fraction: float) -> str:
     return f"{fraction:.{0 if fraction >= 0.0995 else 1}%}"
 
 
-def _middle_and_error(interval: timings.Interval) -> tuple[float, float]:
+def _middle_and_error(interval: timings.MedianInterval) -> tuple[float, float]:
     """The median and the longer arm of the interval, relative to it."""
     middle, low, high = interval
     return middle, max(high - middle, middle - low) / middle

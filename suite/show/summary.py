@@ -16,6 +16,7 @@ from suite.records import record as records
 from suite.records.cell import computed, where
 from suite.records.convergence import Comparison, compare, spread
 from suite.records.differences import Difference
+from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.records.timing import Timing
 from suite.records.verdict import verdict_from
@@ -54,7 +55,7 @@ def document(session: Session) -> dict[str, Any]:
 
 def _timed(session: Session, label: str) -> list[Record]:
     """The records of a task that went well."""
-    return [r for r in session.records if r.cell.task_label == label and r.outcome == "ok"]
+    return [r for r in session.records if r.cell.task_label == label and r.outcome is Outcome.OK]
 
 
 def _cell(session: Session, record: Record) -> dict[str, Any]:
@@ -79,7 +80,7 @@ def print_tables(session: Session, console: Console) -> None:
     """A comparison table for every task of the session, seeds taken together."""
     for found in _by_task(session.records):
         timing = session.timings.get(found[0].cell.task_label)
-        differing = differences.differences([r for r in found if r.outcome == "ok"])
+        differing = differences.differences([r for r in found if r.outcome is Outcome.OK])
         table = _table(found, timing, differing)
         console.print(table, width=_fitted(table, console), crop=False)
         for difference in differing:
@@ -93,7 +94,7 @@ def print_tables(session: Session, console: Console) -> None:
             for miss in record.missed:
                 text = f"{record.cell.label} misses its target: {miss}"
                 console.print(escape(text), style="red", soft_wrap=True)
-            if record.outcome != "ok":
+            if record.outcome is not Outcome.OK:
                 text = f"{record.cell.label} {record.outcome}: {record.reason}"
                 console.print(escape(text), style="yellow", soft_wrap=True)
         _print_unverified(found, console)
@@ -120,7 +121,7 @@ def comparisons(found: Sequence[Record]) -> Iterator[tuple[Record, Comparison]]:
 
     ``found`` is of one task. With each comes a record of the backend. One seed is no comparison.
     """
-    good = [r for r in found if r.outcome == "ok" and r.targets and r.margin is not None]
+    good = [r for r in found if r.outcome is Outcome.OK and r.targets and r.margin is not None]
     groups = _by_backend(good)
     numpy = _by_seed(next((g for g in groups.values() if g[0].cell.backend == "numpy"), []))
     for group in groups.values():
@@ -149,7 +150,9 @@ def _readings(found: Sequence[Record]) -> Iterator[str]:
 
 def _to_target(found: Sequence[Record]) -> Iterator[str]:
     """For several seeds, what it took to meet the first target."""
-    for label, group in _by_backend([r for r in found if r.outcome == "ok" and r.judged]).items():
+    for label, group in _by_backend(
+        [r for r in found if r.outcome is Outcome.OK and r.judged]
+    ).items():
         epochs = spread([r.epochs_to_target for r in group if r.epochs_to_target is not None])
         seconds = spread([r.time_to_target for r in group if r.time_to_target is not None])
         if len(group) > 1 and epochs and seconds:
@@ -172,7 +175,9 @@ def _compared(found: Sequence[Record]) -> Iterator[str]:
 
 
 def _print_unverified(found: Sequence[Record], console: Console) -> None:
-    for label, record in {r.cell.backend_label: r for r in found if r.outcome == "ok"}.items():
+    for label, record in {
+        r.cell.backend_label: r for r in found if r.outcome is Outcome.OK
+    }.items():
         if not record.verified and record.equivalence:
             why = verdict_from(record.equivalence).explanation
             text = f"{label} is NOT VERIFIED, its speed does not count: {why}"
@@ -230,7 +235,7 @@ def _row(
     timing: Timing | None,
     differing: Sequence[Difference],
 ) -> list[str]:
-    good = [r for r in group if r.outcome == "ok"]
+    good = [r for r in group if r.outcome is Outcome.OK]
     if not good:
         outcomes = ", ".join(dict.fromkeys(r.outcome for r in group))
         return [*["-"] * (len(names) + 5), outcomes]

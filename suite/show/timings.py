@@ -11,6 +11,7 @@ from rich.table import Table
 
 from suite.records import differences
 from suite.records.cell import computed
+from suite.records.events import Outcome
 from suite.records.timing import Timing
 from suite.session.stopwatch import Stopwatch, title_of
 from suite.show import speeds
@@ -29,7 +30,7 @@ def document(watch: Stopwatch) -> dict[str, Any]:
             {"task": title_of(r), "backend": r.cell.backend, "mode": r.cell.mode}
             | {"outcome": r.outcome, "reason": r.reason}
             for r in watch.records
-            if r.outcome != "ok"
+            if r.outcome is not Outcome.OK
         ],
     }
 
@@ -48,18 +49,20 @@ def print_timings(watch: Stopwatch, console: Console) -> None:
         for note in notes:
             console.print(escape(note), style="yellow", soft_wrap=True)
     for record in watch.records:
-        if record.outcome != "ok":
+        if record.outcome is not Outcome.OK:
             cell = record.cell
             text = f"{title_of(record)} in {cell.backend_label} {record.outcome}: {record.reason}"
             console.print(escape(text), style="yellow", soft_wrap=True)
 
 
 def _table(timing: Timing, differing: Sequence[differences.Difference]) -> Table:
-    data = "real data" if timing.data == "real" else "GENERATED DATA, not the real data set"
-    threads = "1 thread" if timing.threads == 1 else f"{timing.threads} threads"
-    scaled = f" · batch x {timing.batch_scale}, throughput alone" if timing.batch_scale > 1 else ""
-    device = computed(timing.device, timing.precision)
-    title = f"{timing.label} · {timing.profile} · {device} · {threads} · {data}"
+    conditions = timing.conditions
+    data = "real data" if conditions.data == "real" else "GENERATED DATA, not the real data set"
+    threads = "1 thread" if conditions.threads == 1 else f"{conditions.threads} threads"
+    scale = conditions.batch_scale
+    scaled = f" · batch x {scale}, throughput alone" if scale > 1 else ""
+    device = computed(conditions.device, conditions.precision)
+    title = f"{timing.label} · {conditions.profile} · {device} · {threads} · {data}"
     table = new_table(title + scaled)
     table.add_column("backend", no_wrap=True)
     for column in (timing.unit, "95%", speeds.heading(timing), "95% interval"):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.markup import escape
 
+from suite.records.events import Outcome
 from suite.records.verdict import Verdict
 from suite.show.console import table as new_table
 from suite.system import devices
@@ -30,7 +31,7 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
         steps = str(v.steps)
         if "gradient" not in errors:
             cells[1], steps = errors.get("central differences", "-"), "-"
-        verdict = "same" if v.verified else "skipped" if v.outcome == "skipped" else "FAILED"
+        verdict = "same" if v.verified else "skipped" if v.outcome is Outcome.SKIPPED else "FAILED"
         place = [v.device] if elsewhere else []
         table.add_row(v.task, v.backend_label, *place, v.precision, steps, *cells, verdict)
     console.print(table)

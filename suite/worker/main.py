@@ -24,8 +24,19 @@ import numpy as np
 import backends
 import tasks
 from backends.program import Backend, Program, Unavailable
+from suite.records import events
 from suite.records.cell import Cell
 from suite.records.checkpoints import Checkpoints
+from suite.records.events import (
+    Described,
+    Ended,
+    Event,
+    Finished,
+    Measured,
+    Outcome,
+    Started,
+    Waiting,
+)
 from suite.records.specification import about
 from suite.system import devices, memory
 from suite.worker import cards, probes, rates
@@ -41,28 +52,29 @@ def main() -> None:
     """Reads the job from standard input, does it, and reports how it ended."""
     channel = os.fdopen(int(sys.argv[1]), "w", buffering=1)
 
-    def send(event: str, **fields: Any) -> None:
-        channel.write(json.dumps({"event": event, **fields}, allow_nan=False) + "\n")
+    def send(event: Event) -> None:
+        channel.write(events.line(event))
 
     job = json.loads(sys.stdin.readline())
     cell = Cell(**job["cell"])
     memory.limit(job.get("memory_limit"))
     try:
         JOBS[job["kind"]](cell, send, job)
-        send("ended", outcome="ok", reason=None)
+        send(Ended(Outcome.OK))
     except BrokenPipeError:
         raise SystemExit(1) from None  # the parent is gone: there is no one to work for
     except Unavailable as error:
-        send("ended", outcome="skipped", reason=str(error))
+        send(Ended(Outcome.SKIPPED, str(error)))
     except Diverged as error:
-        send("ended", outcome="diverged", reason=str(error))
+        send(Ended(Outcome.DIVERGED, str(error)))
     except Exception as error:  # noqa: BLE001  (whatever it was, the parent must hear of it)
         memory.lift()
         traceback.print_exc()
-        outcome = "out-of-memory" if memory.ran_out(repr(error)) else "crashed"
+        out_of_memory = memory.ran_out(repr(error))
         message = str(error).splitlines()
         name = "" if isinstance(error, RequestError) else f"{type(error).__name__}: "
-        send("ended", outcome=outcome, reason=name + (message[0] if message else ""))
+        outcome = Outcome.OUT_OF_MEMORY if out_of_memory else Outcome.CRASHED
+        send(Ended(outcome, name + (message[0] if message else "")))
 
 
 def _clock(cell: Cell) -> tuple[Clock, dict[str, Any]]:
@@ -112,7 +124,7 @@ def train(cell: Cell, send: Send, job: Job) -> None:
     peaks = {"after_import": peak_memory()}
     task, initial, program = _built(cell, module, clock)
     described = _describe(cell) | card
-    send("started", **about(task), worker=described)
+    send(Started(described, **about(task)))
     checkpoints = _checkpoints(cell, task, job)
     training = Training(
         *(task, program, cell.seed, clock, send, partial(_turn, cell, program, send)),
@@ -121,13 +133,7 @@ def train(cell: Cell, send: Send, job: Job) -> None:
     training.run(initial)
     peaks["peak"] = peak_memory()
     described |= _after_training(cell, program, clock, card)
-    send(
-        "finished",
-        phases=clock.seconds,
-        memory=peaks,
-        compilations=training.compilations,
-        worker=described,
-    )
+    send(Finished(described, training.compilations, clock.seconds, peaks))
     training.go_on()
 
 
@@ -144,12 +150,12 @@ def time_alone(cell: Cell, send: Send, job: Job) -> None:
     clock, card = _clock(cell)
     task, initial, program = _built(cell, _configure(cell, clock), clock)
     described = _describe(cell) | card
-    send("started", **about(task), worker=described)
+    send(Started(described, **about(task)))
     turn = partial(_turn, cell, program, send)
     training = Training(task, program, cell.seed, clock, send, turn)
     training.time(initial)
     described |= _after_training(cell, program, clock, card)
-    send("finished", worker=described, compilations=training.compilations)
+    send(Finished(described, training.compilations))
 
 
 def _after_training(
@@ -181,7 +187,7 @@ def _turn(cell: Cell, program: Program, send: Send) -> bool:
     Raises WrongDevice if what was done until now was done elsewhere than it should.
     """
     devices.used(cell.device, program.device())
-    send("waiting")
+    send(Waiting())
     line = sys.stdin.readline()
     if not line:
         raise BrokenPipeError  # the parent is gone
@@ -219,7 +225,7 @@ def describe(cell: Cell, send: Send, job: Job) -> None:
     """Reports what is in force for a backend: its devices, its threads and all else."""
     backend = backends.load(cell.backend)
     _set_up(cell, backend)
-    send("described", worker=_describe(cell))
+    send(Described(_describe(cell)))
 
 
 def machine(cell: Cell, send: Send, job: Job) -> None:
@@ -227,8 +233,7 @@ def machine(cell: Cell, send: Send, job: Job) -> None:
     backend = backends.load(cell.backend)
     _set_up(cell, backend)
     device, dtype = devices.kind(cell.device), dtype_of(cell.precision)
-    found = rates.attainable(backend.multiplier, device, dtype, cell.threads)
-    send("measured", attainable=found)
+    send(Measured(rates.attainable(backend.multiplier, device, dtype, cell.threads)))
 
 
 JOBS = {

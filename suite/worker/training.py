@@ -5,16 +5,27 @@ from __future__ import annotations
 import itertools
 import statistics
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from backends.program import Program
 from suite.records.checkpoints import Best, Checkpoints, Snapshot
+from suite.records.events import (
+    ChunkTimed,
+    ChunkTrained,
+    EpochEnded,
+    Event,
+    Resumed,
+    Shown,
+    Stopped,
+)
 from suite.worker.clock import Clock
 from tasks.task import Array, Chunk, State, Task, Tree
 
-Send = Callable[..., None]
+Send = Callable[[Event], None]
+"""Tells the parent."""
 Turn = Callable[[], bool]
 """Waits for the next turn; False if there is none."""
 OWN_PHASES = frozenset(("import", "data", "build", "compile"))
@@ -102,7 +113,7 @@ class Training:
         for phase in set(snapshot.seconds) - OWN_PHASES:
             self._clock.seconds[phase] += snapshot.seconds[phase]
             self._clock.processor_seconds[phase] += snapshot.processor_seconds[phase]
-        self._send("resumed", step=self._step, chunks=self._chunks, epochs=self._epochs)
+        self._send(Resumed(self._step, self._chunks, self._epochs))
 
     def _train_and_evaluate(self, epoch: int, snapshot: Snapshot | None) -> Mapping[str, float]:
         """The metrics of an epoch, counted from 1, once they are reported."""
@@ -113,8 +124,9 @@ class Training:
         if not np.isfinite(list(metrics.values())).all():
             raise Diverged(f"after epoch {epoch} the metrics are {metrics}")
         seconds = self._clock.seconds["train"]
-        self._epochs.append({"epoch": epoch, "metrics": metrics, "train_seconds": seconds})
-        self._send("epoch", **self._epochs[-1])
+        ended = EpochEnded(epoch, metrics, seconds)
+        self._epochs.append(asdict(ended))
+        self._send(ended)
         return metrics
 
     def _better(self, epoch: int, metrics: Mapping[str, float]) -> Best:
@@ -129,7 +141,7 @@ class Training:
         with self._clock.phase("transfer"):
             self._program.restore(best.state)
         self._task = best.task
-        self._send("stopped", stopped={"epoch": last, "best": best.epoch})
+        self._send(Stopped({"epoch": last, "best": best.epoch}))
 
     def _show(self) -> None:
         texts = dict(self._task.texts(self._predict))
@@ -141,7 +153,7 @@ class Training:
             }
             for name, drawn in self._task.heatmaps(self._predict).items()
         }
-        self._send("shown", texts=texts, heatmaps=heatmaps)
+        self._send(Shown(texts, heatmaps))
 
     def _warm_up(self) -> None:
         """Trains once with every shape there is, so that nothing compiles later."""
@@ -184,16 +196,15 @@ class Training:
             self._steady.get(_call("train", chunk), []).append(lap.seconds)
             self._require_finite(chunk_losses)
             losses += chunk_losses.tolist()
-            self._chunks.append(
-                {
-                    "epoch": epoch,
-                    "samples": self._task.samples(chunk),
-                    "operations": self._task.operations(chunk),
-                    "seconds": lap.seconds,
-                    "losses": chunk_losses.tolist(),
-                }
+            trained = ChunkTrained(
+                epoch,
+                self._task.samples(chunk),
+                self._task.operations(chunk),
+                lap.seconds,
+                chunk_losses.tolist(),
             )
-            self._send("chunk", **self._chunks[-1])
+            self._chunks.append(asdict(trained))
+            self._send(trained)
             self._keep_checkpoint()
             chunk = self._next(chunks)
         return losses
@@ -223,13 +234,9 @@ class Training:
                     return
                 placed = self._program.place(chunk)
                 with self._clock.phase("train") as lap:
-                    self._program.train(placed)
-                self._send(
-                    "further",
-                    samples=self._task.samples(chunk),
-                    operations=self._task.operations(chunk),
-                    seconds=lap.seconds,
-                )
+                    losses = self._program.train(placed)
+                samples, operations = self._task.samples(chunk), self._task.operations(chunk)
+                self._send(ChunkTimed(samples, operations, lap.seconds, losses.tolist()))
 
     def _next(self, chunks: Any) -> Chunk | None:
         with self._clock.phase("data"):

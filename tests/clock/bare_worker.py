@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from suite.records.events import ChunkTimed
 from suite.worker import main as worker
 from suite.worker import training
 
@@ -27,9 +28,7 @@ class BareTraining(training.Training):
                 begin = time.perf_counter()
                 self._program.train(placed)
                 seconds = time.perf_counter() - begin
-                self._send(
-                    "further", samples=self._task.samples(chunk), operations=0, seconds=seconds
-                )
+                self._send(ChunkTimed(self._task.samples(chunk), 0, seconds))
 
 
 if __name__ == "__main__":

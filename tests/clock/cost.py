@@ -15,14 +15,14 @@ from typing import Any
 import backends
 import tasks
 from suite.records.cell import Cell
+from suite.records.events import ChunkTimed, ChunkTrained, Event, Finished
 from suite.records.statistics import median_interval
-from suite.session.process import WORKER, Event, Worker
+from suite.session.process import WORKER, Worker
 from suite.session.turns import Turns
 from tasks import datasets
 
 BARE = (sys.executable, "-m", "tests.clock.bare_worker")
 ROUNDS = 200
-TIMED = ("chunk", "further")
 OWN = ("import", "build", "compile")
 WORK = ("train", "evaluate")
 
@@ -33,8 +33,8 @@ def against_a_bare_loop(cell: Cell) -> tuple[float, float, float]:
 
     def heard(number: int) -> Any:
         def on_event(event: Event) -> None:
-            if event["event"] in TIMED:
-                seconds[number].append(event["seconds"])
+            if isinstance(event, ChunkTrained | ChunkTimed):
+                seconds[number].append(event.seconds)
 
         return on_event
 
@@ -56,8 +56,8 @@ def share_of_work(cell: Cell) -> tuple[float, float]:
     phases: dict[str, float] = {}
 
     def on_event(event: Event) -> None:
-        if event["event"] == "finished":
-            phases.update(event["phases"])
+        if isinstance(event, Finished):
+            phases.update(event.phases)
 
     begin = time.monotonic()
     with Worker(cell, "train", on_event) as worker:
@@ -73,7 +73,8 @@ def main() -> None:
     ((task, variant),) = tasks.choices(name)
     source, _ = datasets.resolve(tasks.DATASETS[task], "auto")
     for own, mode in backends.chosen(wanted):
-        cell = Cell(task, variant, own, mode, "cpu", "float32", 0, "full", source, threads=1)
+        place = {"backend": own, "mode": mode}
+        cell = Cell(task=task, variant=variant, **place, profile="full", data=source)
         middle, low, high = against_a_bare_loop(cell)
         print(f"{name} in {own}:{mode}: {middle:.4f} [{low:.4f}, {high:.4f}] of a bare loop's time")
         share, seconds = share_of_work(cell)

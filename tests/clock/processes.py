@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from suite.records.record import Record
-from suite.session.race import Together
+from suite.session.race import Race
 from tests.clock.trials import now, quick_cell
 
 PAIRS = 12
@@ -26,12 +26,10 @@ def main() -> None:
     logs, errors = [], []
     for pair in range(PAIRS):
         records = [Record("pair", replace(cell, seed=pair), now(), verified=True) for _ in range(2)]
-        together = Together(
-            records, 3600, SECONDS, lambda record, event: None, confidence=NEVER_SURE
-        )
-        together.time()
-        assert together.timing
-        first, second = (np.array(c.seconds) for c in together.timing.contestants)
+        race = Race(records, 3600, SECONDS, lambda record, event: None, confidence=NEVER_SURE)
+        race.time()
+        assert race.timing
+        first, second = (np.array(c.seconds) for c in race.timing.contestants)
         own = np.log(first / second)
         logs.append(float(np.median(own)))
         # of a median, from the quartiles, as if normal

@@ -15,8 +15,8 @@ import backends
 import tasks
 from suite.records.cell import Cell
 from suite.records.record import Record
-from suite.records.timing import Interval
-from suite.session.race import Together
+from suite.records.timing import MedianInterval
+from suite.session.race import Race
 from tasks import datasets
 
 LIMIT = 60.0
@@ -27,14 +27,14 @@ def quick_cell(name: str, backend: str) -> Cell:
     ((task, variant),) = tasks.choices(name)
     ((own, mode),) = backends.choices(backend)
     source, _ = datasets.resolve(tasks.DATASETS[task], "auto")
-    return Cell(task, variant, own, mode, "cpu", "float32", 0, "quick", source, threads=1)
+    return Cell(task=task, variant=variant, backend=own, mode=mode, profile="quick", data=source)
 
 
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def trial(cell: Cell, delay: float) -> tuple[Interval, int]:
+def trial(cell: Cell, delay: float) -> tuple[MedianInterval, int]:
     """The ratio of the second's speed to the first's, and after how many rounds."""
     records = [Record("trial", cell, now(), verified=True) for _ in range(2)]
     delayed = (sys.executable, "-m", "tests.clock.delayed_worker", str(delay))
@@ -42,11 +42,11 @@ def trial(cell: Cell, delay: float) -> tuple[Interval, int]:
     def job(record: Record) -> dict[str, object]:
         return {"command": delayed} if delay and record is records[1] else {}
 
-    together = Together(records, 3600, LIMIT, lambda record, event: None, job)
-    together.time()
-    assert together.timing
-    first, second = together.timing.contestants
-    return together.timing.ratio(second.name, first.name), len(together.timing.samples)
+    race = Race(records, 3600, LIMIT, lambda record, event: None, job)
+    race.time()
+    assert race.timing
+    first, second = race.timing.contestants
+    return race.timing.ratio(second.name, first.name), len(race.timing.samples)
 
 
 def main() -> None:

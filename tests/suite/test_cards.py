@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from suite.session.process import Ending, Event, Worker
+from suite.records.events import Event, Finished, Started
+from suite.session.process import Ending, Worker
 from suite.show import cards as card_line
 from suite.worker import cards
 from suite.worker.clock import Clock
@@ -116,9 +117,8 @@ suite.worker.main.main()
 def test_a_worker_on_a_card_puts_it_into_its_ledger(tmp_path: Path) -> None:
     ending, events = on_a_card(tmp_path, 0.0)
     assert ending.outcome == "ok", ending
-    started, finished = (
-        next(e["worker"] for e in events if e["event"] == kind) for kind in ("started", "finished")
-    )
+    (started,) = (event.worker for event in events if isinstance(event, Started))
+    (finished,) = (event.worker for event in events if isinstance(event, Finished))
     assert started["card"]["name"] == "A card 2"
     assert finished["device"] == "cuda:2"
     assert finished["card"]["joules"] == 10  # of the two turns after the warm-up

@@ -14,9 +14,10 @@ import pytest
 
 from suite.records import record as records
 from suite.records.baseline import FALSE_ALARMS
+from suite.records.events import Outcome
 from suite.records.findings import Finding
 from suite.records.record import Record
-from suite.records.verdict import Finding as Compared
+from suite.records.verdict import Deviation as Compared
 from suite.records.verdict import Verdict
 from suite.session import check as checking
 from suite.session.check import Result, judged
@@ -121,7 +122,7 @@ class TestJudged:
 
     def test_a_cell_that_was_ok_and_is_not(self) -> None:
         def change(record: Record) -> None:
-            record.outcome, record.reason = "skipped", "NumPy is not installed"
+            record.outcome, record.reason = Outcome.SKIPPED, "NumPy is not installed"
             record.specification = {}
 
         found = judge(change)
@@ -147,11 +148,11 @@ def test_every_backend_has_seeds_of_its_own() -> None:
 def test_only_runs_that_are_good_make_a_baseline() -> None:
     record = example_runs()[0]
     assert checking.why_not(Result(record, SAME, ENVELOPE)) is None
-    parted = replace(SAME, outcome="crashed", reason="it fell")
+    parted = replace(SAME, outcome=Outcome.CRASHED, reason="it fell")
     assert "is not verified: crashed: it fell" in str(
         checking.why_not(Result(record, parted, ENVELOPE))
     )
-    record.outcome, record.reason = "diverged", "the loss is nan"
+    record.outcome, record.reason = Outcome.DIVERGED, "the loss is nan"
     assert "diverged, the loss is nan" in str(checking.why_not(Result(record, SAME, ENVELOPE)))
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from backends.numpy import autoencoder, fashion_mlp
 from suite.records.checkpoints import Checkpoints, discard, path_of
+from suite.records.events import Event, line
 from suite.worker.clock import Clock
 from suite.worker.training import Training
 from tasks.optimizers import Adam
@@ -51,8 +52,8 @@ class Run:
                 raise Killed
             return True
 
-        def send(event: str, **fields: Any) -> None:
-            self.events.append(json.loads(json.dumps({"event": event, **fields})))
+        def send(event: Event) -> None:
+            self.events.append(json.loads(line(event)))
 
         clocked = (SEED, self.clock, send, turn, self.patience, self.checkpoints)
         Training(self.task, self.program, *clocked).run(state)
@@ -173,7 +174,7 @@ def test_it_is_no_part_of_any_phase(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         now += 1000
         save(self, snapshot)
 
-    monkeypatch.setattr("suite.clock.time.perf_counter", lambda: now)
+    monkeypatch.setattr("suite.worker.clock.time.perf_counter", lambda: now)
     monkeypatch.setattr(Checkpoints, "save", slow)
     run = Run(*mlp(), checkpoints(tmp_path)).to_the_end()
     assert now > 0

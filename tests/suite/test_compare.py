@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from suite.records.cell import Conditions
 from suite.records.findings import Finding
 from suite.session.compare import compare, confirmed, judge, unfinished
 from suite.session.plan import Plan
@@ -24,10 +25,8 @@ from tests.suite.test_timings import timing
 PLAN = Plan(
     choices=(("fashion_mlp", None),),
     backends=(("numpy", "eager"),),
-    device="cpu",
-    profile="smoke",
+    conditions=Conditions(profile="smoke"),
     seeds=range(1),
-    threads=1,
     data="generated",
     timeout=300,
     timing_limit=20,

@@ -13,7 +13,8 @@ import pytest
 from suite.records import differences
 from suite.records import record as records
 from suite.records.cell import where
-from suite.session.process import Ending, Event, launch
+from suite.records.events import Event
+from suite.session.process import Ending, launch
 from suite.system import devices
 from suite.system.environment import worker_environment
 from tasks.task import RequestError
@@ -105,7 +106,7 @@ def test_a_silent_run_on_the_cpu_is_a_crash(tmp_path: Path, kind: str) -> None:
     ending, events = worker_that(tmp_path, SILENT, kind, **job)
     assert ending.outcome == "crashed"
     assert ending.reason == "WrongDevice: asked for cuda, but what was trained lies on cpu"
-    assert not {"chunk", "further"} & {event["event"] for event in events}
+    assert not {"chunk", "further"} & {event.event for event in events}
     assert not (tmp_path / "found.npz").exists()
 
 

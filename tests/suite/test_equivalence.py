@@ -15,7 +15,8 @@ from mlflow import MlflowClient
 import backends
 import tasks
 from backends.numpy import fashion_mlp
-from suite.records.verdict import Finding, Verdict
+from suite.records.events import Outcome
+from suite.records.verdict import Deviation, Verdict
 from suite.session.equivalence import compare
 from suite.tracking import tracker as tracking
 from suite.worker.trace import trace
@@ -35,7 +36,7 @@ def oracle() -> dict[str, Array]:
     return trace(task, program, seed=0, steps=10)
 
 
-def verdict(findings: tuple[Finding, ...]) -> Verdict:
+def verdict(findings: tuple[Deviation, ...]) -> Verdict:
     return Verdict("fashion_mlp", "torch", "float64", 10, findings)
 
 
@@ -121,7 +122,7 @@ def test_a_loss_of_zero_equals_zero_and_nothing_else(oracle: dict[str, Array]) -
 
 
 def test_a_worker_that_failed_verifies_nothing() -> None:
-    failed = replace(verdict(()), outcome="crashed", reason="killed by SIGKILL")
+    failed = replace(verdict(()), outcome=Outcome.CRASHED, reason="killed by SIGKILL")
     assert not failed.verified
     assert failed.explanation == "crashed: killed by SIGKILL"
 

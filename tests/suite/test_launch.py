@@ -15,13 +15,15 @@ import numpy as np
 import psutil
 import pytest
 
-from suite.session.process import Ending, Event, Worker, launch, launch_all
+from suite.records.events import Described, Event
+from suite.session.process import Ending, Worker, launch, launch_all
 from tests.suite.examples import CELL
 
 SCRIPT = """
 import json, os, sys, time, signal
 channel = os.fdopen(int(sys.argv[1]), "w", buffering=1)
 def send(**event): channel.write(json.dumps(event) + "\\n")
+def tell(**seen): send(event="described", worker=seen)
 job = json.loads(sys.stdin.readline())
 """
 
@@ -42,28 +44,34 @@ def run(tmp_path: Path, body: str, **options: Any) -> tuple[Ending, list[Event]]
     return ending, events
 
 
+def told(event: Event) -> dict[str, Any]:
+    """What a worker said with ``tell``."""
+    assert isinstance(event, Described)
+    return event.worker
+
+
 OK = 'send(event="ended", outcome="ok", reason=None)\n'
 
 
 def test_it_is_told_its_cell_and_what_it_prints_cannot_corrupt_its_events(tmp_path: Path) -> None:
     body = """
-send(event="seen", backend=job["cell"]["backend"], threads=os.environ["OMP_NUM_THREADS"])
+tell(backend=job["cell"]["backend"], threads=os.environ["OMP_NUM_THREADS"])
 print('{"event": "ended", "outcome": "crashed"}')
 sys.stderr.write("noise\\n")
 os.write(1, b"\\xff")
 """
     ending, events = run(tmp_path, body + OK)
     assert (ending.outcome, ending.reason) == ("ok", None)
-    assert events[0] == {"event": "seen", "backend": "numpy", "threads": "1"}
+    assert told(events[0]) == {"backend": "numpy", "threads": "1"}
     assert "noise" in ending.stderr
 
 
 def test_the_environment_is_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OMP_NUM_THREADS", "XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "MKL_CBWR"):
         monkeypatch.setenv(name, "17")
-    ending, events = run(tmp_path, 'send(event="env", env=dict(os.environ))\n' + OK)
+    ending, events = run(tmp_path, "tell(env=dict(os.environ))\n" + OK)
     assert ending.outcome == "ok"
-    seen = events[0]["env"]
+    seen = told(events[0])["env"]
     assert "17" not in seen.values()
     assert seen["OPENBLAS_NUM_THREADS"] == "1"
     assert seen["CUDA_VISIBLE_DEVICES"] == ""
@@ -77,12 +85,12 @@ def test_every_worker_has_a_folder_of_its_own_for_what_it_compiles(
     body = """
 import tempfile
 folder = tempfile.mkdtemp()
-send(event="folder", path=os.path.dirname(folder), before=len(os.listdir(os.path.dirname(folder))))
+tell(path=os.path.dirname(folder), before=len(os.listdir(os.path.dirname(folder))))
 """
     (_, one), (_, other) = (run(tmp_path, body + end) for _ in range(2))
-    assert one[0]["path"] != other[0]["path"]
-    assert one[0]["before"] == other[0]["before"] == 1  # what it made itself
-    assert not Path(one[0]["path"]).exists()
+    assert told(one[0])["path"] != told(other[0])["path"]
+    assert told(one[0])["before"] == told(other[0])["before"] == 1  # what it made itself
+    assert not Path(told(one[0])["path"]).exists()
 
 
 @pytest.mark.parametrize(
@@ -124,7 +132,7 @@ def alive(pids: list[int]) -> list[int]:
 CHILD = """
 import subprocess
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-send(event="pids", pids=[os.getpid(), child.pid])
+tell(pids=[os.getpid(), child.pid])
 """
 
 
@@ -134,20 +142,20 @@ def test_a_worker_that_hangs_is_stopped_with_its_children(tmp_path: Path) -> Non
     ending, events = run(tmp_path, body, timeout=1.5)
     assert (ending.outcome, ending.reason) == ("timeout", "not done after 1.5 s")
     assert time.monotonic() - begin < 10
-    assert not alive(events[0]["pids"])
+    assert not alive(told(events[0])["pids"])
 
 
 def test_children_that_outlive_a_worker_are_stopped(tmp_path: Path) -> None:
     ending, events = run(tmp_path, CHILD + OK + "os._exit(0)")
     assert ending.outcome == "ok"
-    assert not alive(events[0]["pids"])
+    assert not alive(told(events[0])["pids"])
 
 
 def test_ctrl_c_ends_the_worker_and_says_interrupted(tmp_path: Path) -> None:
     threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
     ending, events = run(tmp_path, CHILD + "time.sleep(600)")
     assert ending.outcome == "interrupted"
-    assert not alive(events[0]["pids"])
+    assert not alive(told(events[0])["pids"])
 
 
 def test_a_worker_whose_parent_is_gone_ends(tmp_path: Path) -> None:
@@ -203,9 +211,9 @@ suite.worker.main.main()
 
 def test_the_peak_of_memory_is_the_workers_own_however_large_its_parent_is(tmp_path: Path) -> None:
     held = np.ones(400_000_000, np.uint8)
-    body = "from suite.worker.main import peak_memory\nsend(event='peak', bytes=peak_memory())\n"
+    body = "from suite.worker.main import peak_memory\ntell(bytes=peak_memory())\n"
     _, events = run(tmp_path, body + OK)
-    assert 0 < events[0]["bytes"] < held.nbytes
+    assert 0 < told(events[0])["bytes"] < held.nbytes
 
 
 class TestSeveralAtOnce:
@@ -247,11 +255,11 @@ send(event="ended", outcome="skipped", reason=f"{{job['seconds']}} {{at_work}}")
 
     def test_an_error_of_the_listener_ends_the_others(self, tmp_path: Path) -> None:
         script = tmp_path / "worker.py"
-        script.write_text(SCRIPT + "send(event='seen', pid=os.getpid()); time.sleep(60)")
+        script.write_text(SCRIPT + "tell(pid=os.getpid()); time.sleep(60)")
         seen: list[int] = []
 
         def listen(event: Event) -> None:
-            seen.append(event["pid"])
+            seen.append(told(event)["pid"])
             raise ValueError("a full disk, say")
 
         command = (sys.executable, str(script))

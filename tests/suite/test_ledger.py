@@ -13,8 +13,9 @@ import pytest
 
 import backends.numpy
 from suite.records.differences import Difference, differences, readings
+from suite.records.events import Described, Event
 from suite.records.record import Record
-from suite.session.process import WORKER, Event, launch
+from suite.session.process import WORKER, launch
 from suite.worker import probes, rates
 from tasks.task import Array, Precision, State
 from tests.suite.examples import CELL, example_record
@@ -39,7 +40,8 @@ def described(before: str = "") -> Record:
     program = f"import os, sys\n{before}\nos.execv(sys.executable, {list(WORKER)} + sys.argv[1:])"
     ending = launch(CELL, "describe", events.append, command=(sys.executable, "-c", program))
     assert ending.outcome == "ok", ending.stderr
-    return record("numpy", events[0]["worker"])
+    assert isinstance(events[0], Described)
+    return record("numpy", events[0].worker)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,8 @@ class TestRealWorkers:
         cell = replace(CELL, backend="torch")
         if launch(cell, "describe", torch.append).outcome == "skipped":
             pytest.skip("PyTorch is not installed")
-        worker = torch[0]["worker"]
+        assert isinstance(torch[0], Described)
+        worker = torch[0].worker
         assert "intra_op" in worker["threads"]  # a pool that only one has
         assert differences([usual, described(), replace(usual, cell=cell, worker=worker)]) == ()
 
@@ -260,6 +263,6 @@ def test_the_median_is_over_enough_runs(monkeypatch: pytest.MonkeyPatch) -> None
     def work() -> None:
         now[0] += next(lengths)
 
-    monkeypatch.setattr("suite.rates.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr("suite.worker.rates.time.perf_counter", lambda: now[0])
     assert rates._median_seconds(work) == pytest.approx(0.2)
     assert next(lengths) == 5.0  # five runs were enough; the first one is not counted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.numpy import fashion_mlp
+from suite.records.events import Event, Outcome
 from suite.records.statistics import median_interval
 from suite.tracking.curves import draw_curves
 from suite.worker.clock import PHASES, Clock
@@ -127,7 +128,7 @@ def test_phases_hold_what_they_say_and_warming_up_is_undone(
     task = tiny_task(chunk_steps=4)
     log: list[str] = []
     program = SlowProgram(task.initial(0), log)
-    monkeypatch.setattr("suite.clock.time.perf_counter", program.now)
+    monkeypatch.setattr("suite.worker.clock.time.perf_counter", program.now)
     clock, events = trained(program, task, task.initial(0))
     epochs, chunks = task.config.epochs, STEPS // 4
     assert log[:5] == ["place", "train", "place", "predict", "restore"]
@@ -176,7 +177,7 @@ def test_every_shape_is_compiled_before_training_or_counted(
 ) -> None:
     task = TwoShapes(named)
     program: Any = SlowProgram(task.initial(0), [])
-    monkeypatch.setattr("suite.clock.time.perf_counter", program.now)
+    monkeypatch.setattr("suite.worker.clock.time.perf_counter", program.now)
     clock = Clock()
     whole: Any = task
     training = Training(whole, program, 0, clock, lambda event, **f: None, lambda: True)
@@ -248,8 +249,8 @@ def stopped_early(losses: list[float], patience: int | None) -> tuple[State, Any
     program = fashion_mlp.build(task, initial, 0)
     events: dict[str, list[Any]] = {}
 
-    def send(event: str, **fields: Any) -> None:
-        events.setdefault(event, []).append(fields)
+    def send(event: Event) -> None:
+        events.setdefault(event.event, []).append(asdict(event))
 
     Training(task, program, 0, clock, send, lambda: True, patience).run(initial)
     return program.state(), events, clock
@@ -281,8 +282,8 @@ def test_keeping_the_best_epoch_takes_no_train_time(monkeypatch: pytest.MonkeyPa
     task: Any = Scripted([3.0, 2.0, 1.0])
     initial, clock = task.initial(0), Clock()
     program: Any = SlowProgram(initial, [])
-    monkeypatch.setattr("suite.clock.time.perf_counter", program.now)
-    Training(task, program, 0, clock, lambda event, **f: None, lambda: True, 2).run(initial)
+    monkeypatch.setattr("suite.worker.clock.time.perf_counter", program.now)
+    Training(task, program, 0, clock, lambda event: None, lambda: True, 2).run(initial)
     assert clock.seconds["train"] == 20 * 3 * STEPS // 4
     assert clock.seconds["transfer"] == 2 + 3 * STEPS // 4 + 3 * 7
 
@@ -317,6 +318,6 @@ def test_divergence_is_reported_with_its_step() -> None:
 def test_the_curves_of_a_cell_that_broke_off_before_its_first_epoch_are_drawn(
     tmp_path: Path,
 ) -> None:
-    record = replace(example_record(), epochs=[], outcome="crashed")
+    record = replace(example_record(), epochs=[], outcome=Outcome.CRASHED)
     draw_curves(record, tmp_path / "curves.png")  # a warning would be an error
     assert (tmp_path / "curves.png").stat().st_size > 1_000

@@ -10,14 +10,15 @@ import pytest
 
 from suite.records import record as records
 from suite.records import timing as timings
+from suite.records.events import Outcome
 from suite.records.moving import bring_home
 from suite.records.timing import Contestant, Timing
 from tasks.task import RequestError
 from tests.suite.examples import CELL, example_record
 
 TIMING = Timing(
-    *("s1", "fashion_mlp", None, "quick", "generated", "cpu", "float32"),
-    threads=1,
+    session="s1",
+    conditions=CELL.shared,
     created="2026-01-01",
     unit="samples/s",
     samples=(100,),
@@ -31,7 +32,7 @@ def test_records_and_timings_arrive(tmp_path: Path, whole: bool) -> None:
     away, home = tmp_path / "away", tmp_path / "home"
     for session in ("s1", "s2"):
         records.write(away, example_record(session))
-    alone = replace(TIMING, session="s3", batch_scale=4)
+    alone = replace(TIMING, session="s3", conditions=CELL.shared.at_batch_scale(4))
     for timing in (TIMING, alone):
         timings.write(away, timing)
     assert bring_home(away if whole else away / "records" / "s1", home) == (2 if whole else 1)
@@ -46,7 +47,7 @@ def test_records_and_timings_arrive(tmp_path: Path, whole: bool) -> None:
 def test_the_younger_of_two_stays(tmp_path: Path, created: str, brought: int) -> None:
     away, home = tmp_path / "away", tmp_path / "home"
     records.write(home, example_record())
-    other = replace(example_record(), created=created, outcome="crashed")
+    other = replace(example_record(), created=created, outcome=Outcome.CRASHED)
     path = records.write(away, other)
     assert bring_home(path.parent, home) == brought
     (found,) = records.all_paths(home)

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from suite.records.cell import Cell
+from suite.records import events
+from suite.records.cell import Cell, Conditions
+from suite.records.events import Ended, Outcome
 from suite.session import preparation
 from suite.session.plan import Plan
 from suite.session.process import Ending
@@ -16,7 +18,7 @@ from suite.show.progress import Terminal
 from tests.suite.examples import CELL
 
 RATES = {"numpy": 1e9, "torch": 3e9, "tensorflow": 4e9, "jax": 2e9}
-PLAN = Plan((), (), "cpu", "smoke", range(1), 1, "generated", 9.0, 9.0)
+PLAN = Plan((), (), Conditions(profile="smoke"), range(1), "generated", 9.0, 9.0)
 
 
 class Measured:
@@ -29,10 +31,10 @@ class Measured:
         assert kind == "machine"
         self.asked.append(cell)
         if cell.backend == "tensorflow":
-            return Ending("crashed", "was killed")
-        on_event({"event": "measured", "attainable": {"matmul": RATES[cell.backend]}})
-        on_event({"event": "ended", "outcome": "ok", "reason": None})
-        return Ending("ok", None)
+            return Ending(Outcome.CRASHED, "was killed")
+        on_event(events.Measured({"matmul": RATES[cell.backend]}))
+        on_event(Ended(Outcome.OK))
+        return Ending(Outcome.OK, None)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 
 from suite.records import record as records
 from suite.records.cell import Cell
+from suite.records.events import Outcome
 from suite.records.record import Record
 from tasks.task import RequestError
 from tests.suite.examples import CELL, example_record
@@ -102,7 +103,7 @@ def test_a_record_reads_its_curve() -> None:
     assert str(record.reading) == "still learning"
     assert replace(record, epochs=[]).reading is None
     assert replace(record, validation=None).reading is None
-    diverged = replace(record, outcome="diverged", reason="the loss is nan at step 9").reading
+    diverged = replace(record, outcome=Outcome.DIVERGED, reason="the loss is nan at step 9").reading
     assert str(diverged) == "diverging since epoch 3"
     assert diverged
     assert diverged.reason == "the loss is nan at step 9"

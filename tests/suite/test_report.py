@@ -12,6 +12,7 @@ import pytest
 from suite import report
 from suite.records import record as records
 from suite.records import timing as timings
+from suite.records.events import Outcome
 from suite.report import content, exports, ledger
 from suite.report.document import Entry, Report
 from suite.report.looks import look
@@ -89,7 +90,7 @@ class TestContent:
         assert not both["jax"].verified
 
     def test_a_session_in_which_all_failed_can_be_reported(self, tmp_path: Path) -> None:
-        ways = dict(zip(MODES, records.OUTCOMES[1:], strict=False))
+        ways = dict(zip(MODES, [*Outcome][1:], strict=False))
         found = [reported.failed(backend, outcome) for backend, outcome in ways.items()]
         html = report.write(tmp_path, found).html.read_text()
         for outcome in ways.values():

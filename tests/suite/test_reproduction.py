@@ -16,12 +16,13 @@ from mlflow import MlflowClient
 
 import backends
 import tasks
+from suite.records import builder
 from suite.records import record as records
 from suite.records.cell import Cell
 from suite.records.record import Record
 from suite.records.specification import about
 from suite.session import reproduce as reproduction
-from suite.session.race import new_record, train_untimed
+from suite.session.race import train_untimed
 from suite.session.reproduce import Rerun, require_rerunnable
 from suite.tracking import tracker as tracking
 from suite.tracking.tracker import Tracker
@@ -35,7 +36,7 @@ SMOKE = replace(CELL, profile="smoke")
 
 def trained(cell: Cell) -> Record:
     """What a worker makes of a cell."""
-    record = new_record("s", cell)
+    record = builder.begin("s", cell)
     train_untimed([record], lambda record, event: None)
     return record
 

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from suite.records.cell import Conditions
+from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.records.timing import Contestant, Timing
 from suite.session.runner import Session
@@ -78,7 +80,7 @@ def test_without_two_seeds_of_numpy_nothing_is_compared(accuracies: dict[str, li
 
 def test_a_seed_that_failed_is_in_no_pair() -> None:
     found = session()
-    found.records[0].outcome = "crashed"
+    found.records[0].outcome = Outcome.CRASHED
     assert [c["pairs"] for c in summary.document(found)["comparisons"]] == [2]
 
 
@@ -95,7 +97,7 @@ def test_every_cell_is_read() -> None:
     assert [cell["reading"]["label"] for cell in document["cells"]] == ["still learning"] * 6
     lines = [line for line in printed(found) if ": still learning: the validation loss is" in line]
     assert [line.split(":")[0] for line in lines] == ["numpy"] * 3 + ["torch"] * 3
-    found.records[0] = replace(found.records[0], outcome="crashed", epochs=[])
+    found.records[0] = replace(found.records[0], outcome=Outcome.CRASHED, epochs=[])
     assert summary.document(found)["cells"][0]["reading"] is None
 
 
@@ -115,7 +117,10 @@ def timed(**changes: Any) -> Session:
         Contestant("torch:eager", "torch", "eager", True, (0.1,) * 5, 0.0),
     )
     timing = Timing(
-        *("s", "fashion_mlp", None, "quick", "real", "cpu", "float32", 1, "", "samples/s"),
+        session="s",
+        conditions=Conditions(task="fashion_mlp"),
+        created="",
+        unit="samples/s",
         samples=(100,) * 5,
         contestants=contestants,
         operations=(1e9,) * 5,

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from suite.records import timing as timings
+from suite.records.events import Event
 from suite.records.record import Record
-from suite.session.process import Event
-from suite.session.race import Together
+from suite.session.race import Race
 from tests.suite.command import assert_refused, tetragrad
 from tests.suite.examples import CELL, example_record
 
@@ -74,18 +74,16 @@ def test_what_cannot_be_is_refused(
     assert_refused(tetragrad(tmp_path, "time", *ASKED, *TWICE, *wrong), *words)
 
 
-def together(commands: list[tuple[str, ...] | None], limit: float) -> tuple[Together, list[Record]]:
+def together(commands: list[tuple[str, ...] | None], limit: float) -> tuple[Race, list[Record]]:
     records = [
         replace(example_record(), cell=replace(CELL, profile="smoke"), chunks=[], worker={})
         for _ in commands
     ]
     given = {id(r): {"command": c} if c else {} for r, c in zip(records, commands, strict=True)}
     heard: list[Event] = []
-    found = Together(
-        records, 60, limit, lambda _, event: heard.append(event), lambda r: given[id(r)]
-    )
+    found = Race(records, 60, limit, lambda _, event: heard.append(event), lambda r: given[id(r)])
     found.time()
-    assert {event["event"] for event in heard} <= {"started", "further", "finished", "ended"}
+    assert {event.event for event in heard} <= {"started", "further", "finished", "ended"}
     return found, records
 
 

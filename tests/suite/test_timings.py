@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from suite.records import record as records
 from suite.records import timing as timings
+from suite.records.cell import Conditions
 from suite.records.statistics import settled
 from suite.records.timing import Contestant, Timing
 from tasks.task import RequestError
@@ -25,13 +26,7 @@ def timing(*seconds: list[float]) -> Timing:
     )
     return Timing(
         session="20260101-000000-abcd",
-        task="fewshot",
-        variant="triplet",
-        profile="quick",
-        data="real",
-        device="cpu",
-        precision="float32",
-        threads=1,
+        conditions=Conditions(task="fewshot", variant="triplet"),
         created="2026-01-01T00:00:00.000+00:00",
         unit="images/s",
         samples=(100,) * len(seconds[0]),
@@ -130,15 +125,16 @@ def test_a_timing_round_trips_and_what_is_none_is_refused(tmp_path: Path) -> Non
         *("timings", "20260101-000000-abcd", "fewshot-triplet.json"),
     )
     records.write_json(path, asdict(found))
-    larger = replace(found, batch_scale=4, batch=512)
+    larger = replace(found, conditions=found.conditions.at_batch_scale(4), batch=512)
     assert timings.write(tmp_path, larger).name == "fewshot-triplet-x4.json"
     assert timings.of_session(tmp_path, found.session) == {
         "fewshot:triplet": found,
         "fewshot:triplet x4": larger,
     }
     assert timings.sessions(tmp_path) == {found.session}
-    assert timings.conditions(larger) != timings.conditions(found)
-    assert timings.conditions_but_batch(larger) == timings.conditions_but_batch(found)
+    one, other = larger.conditions, found.conditions
+    assert timings.of_speed(one) != timings.of_speed(other)
+    assert timings.of_speed_at_any_batch(one) == timings.of_speed_at_any_batch(other)
     records.write_json(path, {**asdict(found), "schema_version": 99})
     with pytest.raises(RequestError, match="schema version 99"):
         timings.read(path)

@@ -11,7 +11,7 @@ import pytest
 
 from suite.session import race as together
 from suite.session.process import Worker
-from suite.session.race import Together
+from suite.session.race import Race
 from tests.suite.examples import CELL, example_record
 from tests.suite.test_turns import SCRIPT
 
@@ -24,7 +24,7 @@ if done:
 for number in range(done + 1, 10):
     turn()
     send(event="chunk", **chunk(number))
-send(event="finished", phases={}, memory={}, compilations={})
+send(event="finished", phases={}, memory={}, compilations={}, worker={})
 while turn(): send(event="further", samples=10, operations=5, seconds=.1)
 send(event="ended", outcome="ok", reason=None)
 """
@@ -42,7 +42,7 @@ def test_only_rounds_in_which_all_train_the_same_chunk_are_timed(
         )
         for backend in ("numpy", "torch", "jax")
     ]
-    cells = Together(records, 30, 0, lambda record, event: None)
+    cells = Race(records, 30, 0, lambda record, event: None)
     cells.run(lambda record: None)
     assert [record.outcome for record in records] == ["ok"] * 3
     assert [record.resumed for record in records] == [1, 3, None]

@@ -21,6 +21,7 @@ from filelock import FileLock
 from mlflow import MlflowClient
 
 from suite.records import record as records
+from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.tracking import tracker as tracking
 from suite.tracking.tracker import COMPLETE_TAG, Tracker, TrackingError
@@ -106,7 +107,7 @@ def test_cells_of_a_session_are_nested_in_one_parent(tracker: Tracker, results: 
 
 
 def test_a_cell_that_failed_is_there_as_failed(tracker: Tracker, results: Path) -> None:
-    for outcome, status in {"crashed": "FAILED", "interrupted": "KILLED"}.items():
+    for outcome, status in {Outcome.CRASHED: "FAILED", Outcome.INTERRUPTED: "KILLED"}.items():
         record = replace(
             example_record(outcome), outcome=outcome, reason="why", chunks=[], epochs=[], phases={}
         )

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from suite.session.process import Event, Worker
+from suite.records.events import Described, Event
+from suite.session.process import Worker
 from suite.session.turns import Turns
 from tests.suite.examples import CELL
 
@@ -26,9 +27,9 @@ def turn():
     word = sys.stdin.readline().strip()
     return word == "go"
 def work(name, seconds=.05):
-    send(event="begin", name=name, at=time.monotonic())
+    send(event="described", worker={"begin": time.monotonic()})
     time.sleep(seconds)
-    send(event="end", name=name, at=time.monotonic())
+    send(event="described", worker={"end": time.monotonic()})
 """
 THREE_TURNS = """
 work("first")
@@ -71,10 +72,10 @@ def test_one_works_at_a_time_in_random_orders_until_all_are_dismissed(tmp_path: 
         assert len(turns.alive) == 3
         turns.dismiss()
         assert [w.ending.outcome for w in found if w.ending] == ["ok"] * 3
-    work = [event for _, event in events if event["event"] in ("begin", "end")]
-    times = [event["at"] for event in work]
+    work = [(number, e.worker) for number, e in events if isinstance(e, Described)]
+    times = [at for _, told in work for at in told.values()]
     assert times == sorted(times)  # none begins before the one before has ended
-    order = [number for number, event in events if event["event"] == "begin"]
+    order = [number for number, told in work if "begin" in told]
     rounds = [order[start : start + 3] for start in range(0, 18, 3)]
     assert all(sorted(found) == [0, 1, 2] for found in rounds)
     assert rounds[0] == [0, 1, 2]

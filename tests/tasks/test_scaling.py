@@ -78,7 +78,7 @@ def test_a_timing_says_that_it_is_of_throughput_alone(tmp_path: Path) -> None:
     (folder,) = (tmp_path / "results" / "timings").iterdir()
     assert {path.name for path in folder.iterdir()} == {"fashion_mlp.json", "fashion_mlp-x4.json"}
     found = timings.of_session(tmp_path / "results", folder.name)
-    assert [(t.batch_scale, t.batch, t.samples[0]) for t in found.values()] == [
+    assert [(t.conditions.batch_scale, t.batch, t.samples[0]) for t in found.values()] == [
         *((4, 512, 4 * 128 * 8), (1, 128, 128 * 8))
     ]
     able_and_not = ("--task", "fashion_mlp", "--task", "fewshot")

@@ -82,7 +82,7 @@ class TestSeries:
     def test_other_conditions_are_not_joined_but_named(
         self, tracker: Tracker, history: History
     ) -> None:
-        others = {(c.profile, c.threads): n for c, n in history.others.items()}
+        others = {(c.profile, c.conditions.threads): n for c, n in history.others.items()}
         assert others == {("full", 1): 2, ("quick", 2): 2}
         full = build(tracker, CHOICE, profile="full")
         assert values(full, "jax:jit") == [7000, 7000]
