@@ -23,6 +23,11 @@ def load(name: str) -> Backend:
     return cast(Backend, importlib.import_module(f"backends.{name}"))
 
 
+def every() -> tuple[Backend, ...]:
+    """All backends, without their frameworks, for what they declare of themselves."""
+    return tuple(map(load, NAMES))
+
+
 def choices(wanted: str, mode: str | None = None) -> tuple[Choice, ...]:
     """What ``backend``, ``backend:mode``, ``backend:all`` or ``all`` asks for.
 

@@ -19,7 +19,8 @@ class Program(Protocol):
     """One model, compiled, on one device.
 
     ``backends.<backend>.<task>.build(task, state, seed)`` builds it: dropout at a step draws from
-    ``(seed, state.step)``, and there is none where ``seed`` is None, as in equivalence checks.
+    ``(seed, state.step)``, and there is none where ``seed`` is None. Where a training batch has
+    masks, ``dropout/<layer>``, they say instead what a layer keeps: so in equivalence checks.
     """
 
     def place(self, chunk: Chunk) -> Any:
@@ -33,6 +34,13 @@ class Program(Protocol):
 
     def gradients(self, placed: Any) -> tuple[float, Tree]:
         """Loss and gradients of the chunk's first step. Changes nothing."""
+
+    def dropout(self, placed: Any) -> Tree:
+        """By dropout layer, the factors of its input's entries in the chunk's first step.
+
+        As the step computes them: (batch, ..., channels), or a row (channels,) for every position,
+        padding included or left out. A layer that drops nothing may be missing. Changes nothing.
+        """
 
     def device(self) -> str:
         """Where the parameters lie that training has made, ``cpu`` or ``cuda:N``: as read."""
@@ -50,8 +58,17 @@ class Program(Protocol):
 class Backend(Protocol):
     """A package ``backends.<backend>``; importing it loads no framework."""
 
+    TITLE: str
+    """How the framework is called in a text: ``PyTorch``."""
     FRAMEWORK: str
     """Import name of the framework."""
+    PACKAGES: tuple[str, ...]
+    """Distributions whose versions losses and metrics depend on, by any name they come under."""
+    ENVIRONMENT: tuple[str, ...]
+    """How the names of environment variables begin that steer the framework. A worker gets none of
+    them from its caller, whichever backend it runs."""
+    DEVICES: tuple[str, ...]
+    """Kinds of devices that it can compute on, where there is one: ``cpu``, ``cuda``."""
     MODES: tuple[str, ...]
     """The ways in which it runs its programs, the default first: eager, compile, graph, ..."""
 

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
-from tasks import scaling
-from tasks.task import DataSource, RequestError, Task
+from tasks.task import Config, DataSource, RequestError, Task
 
 DATASETS = {
     "fashion_mlp": "fashion_mnist",
@@ -42,8 +41,10 @@ OPTIONS: dict[str, dict[str, Callable[[str], Any]]] = {
 """Of a task, the constants that can be chosen, each with its reading of a text: how a trained model
 is asked and shown, not what it is or how it is trained."""
 BATCH_SCALE = "batch_scale"
-"""An option of every task whose batches can be larger, see ``tasks.scaling``: for timing alone."""
+"""An option of every task whose batches can be larger, by ``Config.scaled``: for timing alone."""
 NAMES = tuple(DATASETS)
+PACKAGES = ("numpy", "scipy", "scikit-learn", "sacrebleu")
+"""Distributions that tasks compute with, on whose versions metrics depend."""
 PROFILES = ("smoke", "quick", "full")
 ALL = "all"
 
@@ -101,9 +102,9 @@ def load(
 
 def config(
     name: str, profile: str, variant: str | None = None, options: Mapping[str, str] = NO_OPTIONS
-) -> Any:
-    """The constants of a task, a ``Config``, without its data. RequestError as for ``load``."""
-    constants = _module(name, profile).config(profile, _known_variant(name, variant))
+) -> Config:
+    """The constants of a task, without its data. RequestError as for ``load``."""
+    constants: Config = _module(name, profile).config(profile, _known_variant(name, variant))
     known = OPTIONS.get(name, {})
     for option, value in options.items():
         if option == BATCH_SCALE:
@@ -119,9 +120,9 @@ def config(
     return constants
 
 
-def _scaled(name: str, constants: Any, factor: str) -> Any:
+def _scaled(name: str, constants: Config, factor: str) -> Config:
     try:
-        return scaling.scaled(constants, _positive(factor))
+        return constants.scaled(_positive(factor))
     except ValueError as error:
         raise RequestError(f"{name} cannot have batches {factor} times as large: {error}") from None
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks import clustering, operations
+from tasks import clustering, operations, scaling
 from tasks.datasets import fashion_mnist
 from tasks.datasets.fashion_mnist import pixels
 from tasks.initializers import he_normal, xavier_normal, zeros
@@ -39,6 +39,7 @@ from tasks.task import (
     Target,
     Task,
     Tree,
+    rounded_products,
 )
 
 OPTIMIZER = Adam(learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8)
@@ -62,6 +63,9 @@ class AutoencoderConfig:
     clusters: int = 10
     kmeans_starts: int = 5
     kmeans_seed: int = 0
+
+    def scaled(self, factor: int) -> AutoencoderConfig:
+        return scaling.with_larger_batches(self, factor, "train_samples")
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,9 @@ class SpectralConfig(AutoencoderConfig):
     neighbours: int = 15
     input_norm: float = 3.0
     """Root of the mean over the rows of their squared norm."""
+
+    def scaled(self, factor: int) -> AutoencoderConfig:
+        raise ValueError("its images are the graph that its inputs are made of, and all are needed")
 
 
 _QUICK: Mapping[str, Any] = {"train_samples": 30_000, "chunk_steps": 13}  # 117 = 9 x 13
@@ -293,6 +300,7 @@ _FLOAT64 = Envelope(steps=117, loss=1e-12, gradient=1e-12, state=1e-11)
 _PIXELS: Mapping[Precision, Envelope] = {
     "float64": _FLOAT64,
     "float32": Envelope(steps=10, loss=2e-5, gradient=5e-6, state=2e-2),
+    **rounded_products(loss=1e-2, gradient=5e-2),
 }
 ENVELOPES: Mapping[str, Mapping[Precision, Envelope]] = {
     "joint": _PIXELS,
@@ -300,6 +308,7 @@ ENVELOPES: Mapping[str, Mapping[Precision, Envelope]] = {
     "spectral": {
         "float64": replace(_FLOAT64, steps=20),
         "float32": Envelope(steps=10, loss=3e-6, gradient=5e-6, state=1e-3),
+        **rounded_products(loss=1e-2, gradient=3e-1),
     },
 }
 VERIFICATION_SEEDS = {"joint": 19, "plain": 19, "spectral": 27}

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tasks.initializers import glorot_uniform, normal, ones, zeros
 from tasks.task import Leaf
+
+ATTENTIONS: Mapping[str, tuple[str, ...]] = {"encoder": ("self",), "decoder": ("self", "cross")}
+"""Of every layer, by stack."""
+
+
+def dropout_layers(layers: int) -> Iterator[tuple[str, str]]:
+    """Stack and name of all that dropout follows: the embeddings and every sublayer."""
+    for stack, attentions in ATTENTIONS.items():
+        yield stack, f"{stack}.embedding"
+        for layer in range(layers):
+            for sublayer in (*attentions, "feedforward"):
+                yield stack, f"{stack}.{layer}.{sublayer}"
 
 
 def parameters(config: Any, german: int, english: int) -> Iterator[tuple[str, Leaf]]:
@@ -22,10 +34,7 @@ def parameters(config: Any, german: int, english: int) -> Iterator[tuple[str, Le
         yield f"{name}.kernel", Leaf((inputs, outputs), glorot_uniform)
         yield f"{name}.bias", Leaf((outputs,), zeros)
 
-    for stack, words, attentions in (
-        ("encoder", german, ("self",)),
-        ("decoder", english, ("self", "cross")),
-    ):
+    for (stack, attentions), words in zip(ATTENTIONS.items(), (german, english), strict=True):
         yield f"{stack}.embedding.kernel", Leaf((words, width), embedding)
         for layer in range(config.layers):
             for attention in attentions:

@@ -10,12 +10,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks import operations
+from tasks import operations, scaling
 from tasks.datasets import fashion_mnist
 from tasks.datasets.fashion_mnist import pixels
 from tasks.initializers import glorot_uniform, zeros
 from tasks.optimizers import RMSprop
-from tasks.task import Chunk, DataSource, Envelope, Leaf, Precision, Target, Task, Tree
+from tasks.task import (
+    Chunk,
+    DataSource,
+    Envelope,
+    Leaf,
+    Precision,
+    Target,
+    Task,
+    Tree,
+    rounded_products,
+)
 
 OPTIMIZER = RMSprop(learning_rate=1e-3, rho=0.9, epsilon=1e-7)
 
@@ -33,6 +43,9 @@ class FashionMLPConfig:
     epochs: int = 5
     train_samples: int = 60_000
     test_samples: int = 10_000
+
+    def scaled(self, factor: int) -> FashionMLPConfig:
+        return scaling.with_larger_batches(self, factor, "train_samples")
 
 
 PROFILES = {
@@ -61,6 +74,7 @@ class FashionMLP(Task):
     envelopes: Mapping[Precision, Envelope] = {
         "float64": Envelope(steps=468, loss=1e-12, gradient=1e-12, state=1e-12),
         "float32": Envelope(steps=100, loss=1e-6, gradient=5e-6, state=1e-5),
+        **rounded_products(loss=2e-2, gradient=1.1e-1),
     }
     verification_seed = 6
 

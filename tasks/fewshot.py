@@ -30,6 +30,7 @@ from tasks.task import (
     Target,
     Task,
     Tree,
+    rounded_products,
 )
 
 HELD_OUT = ("Balinese", "Tagalog")
@@ -65,6 +66,14 @@ class FewshotConfig:
     """Drawings of each class that an episode asks about."""
     episode_seed: int = 0
 
+    @property
+    def batch(self) -> int:
+        """Drawings."""
+        return self.classes * self.per_class
+
+    def scaled(self, factor: int) -> FewshotConfig:
+        raise ValueError("its loss compares the drawings of a batch: more of them are another loss")
+
 
 @dataclass(frozen=True)
 class SiameseConfig(FewshotConfig):
@@ -81,6 +90,8 @@ class TripletConfig(FewshotConfig):
     margin: float = 0.5
 
 
+ROUNDED = rounded_products(loss=9e-2, gradient=4.5e-1)
+"""The envelopes of both variants where products are rounded."""
 VARIANTS: Mapping[str, type[FewshotConfig]] = {"siamese": SiameseConfig, "triplet": TripletConfig}
 
 
@@ -139,7 +150,7 @@ class Fewshot(Task):
     def _test_chunk(self) -> Chunk:
         named = (self._pictures[name] for name in ("shown", "asked", "new"))
         images = np.concatenate([a.reshape(-1, *a.shape[2:]) for a in named])
-        batch = self.config.classes * self.config.per_class
+        batch = self.config.batch
         steps = -(-len(images) // batch)
         index = np.arange(steps * batch).reshape(steps, batch)
         weights = (index < len(images)).astype(np.float32)
@@ -230,6 +241,7 @@ class Siamese(Fewshot):
     envelopes: Mapping[Precision, Envelope] = {
         "float64": Envelope(steps=100, loss=1e-11, gradient=1e-11, state=1e-10),
         "float32": Envelope(steps=10, loss=1e-5, gradient=2e-5, state=5e-4),
+        **ROUNDED,
     }
     verification_seed = 38
 
@@ -282,6 +294,7 @@ class Triplet(Fewshot):
     envelopes: Mapping[Precision, Envelope] = {
         "float64": Envelope(steps=100, loss=1e-9, gradient=1e-9, state=1e-8),
         "float32": Envelope(steps=10, loss=2e-5, gradient=2e-5, state=1e-3),
+        **ROUNDED,
     }
     verification_seed = 33
 

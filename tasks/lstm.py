@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tasks import operations
+from tasks import operations, scaling
 from tasks.datasets import tiny_shakespeare
 from tasks.initializers import normal, uniform, zeros
 from tasks.optimizers import Adam, Linear
@@ -27,6 +27,7 @@ from tasks.task import (
     Target,
     Task,
     Tree,
+    rounded_products,
 )
 
 STEPS_PER_EPOCH = 490
@@ -61,6 +62,23 @@ class LSTMConfig:
     sample_characters: int = 200
     temperature: float = 0.8
     sample_seed: int = 0
+
+    @property
+    def batch(self) -> int:
+        """Streams."""
+        return self.streams
+
+    def scaled(self, factor: int) -> LSTMConfig:
+        size = factor * self.streams * self.unroll
+        steps, chunk_steps = scaling.fewer_steps(
+            (self.train_characters - 1) // size, self.chunk_steps
+        )
+        return replace(
+            self,
+            streams=factor * self.streams,
+            chunk_steps=chunk_steps,
+            train_characters=steps * size + 1,  # the last target stands behind the last input
+        )
 
 
 PROFILES = {
@@ -105,6 +123,7 @@ class LSTM(Task):
     envelopes: Mapping[Precision, Envelope] = {
         "float64": Envelope(steps=100, loss=1e-12, gradient=1e-12, state=1e-9),
         "float32": Envelope(steps=100, loss=((10, 3e-6), (100, 1e-4)), gradient=1e-5, state=3e-2),
+        **rounded_products(loss=4e-3, gradient=1.5e-2),
     }
 
     def __init__(self, config: LSTMConfig, profile: str, data: tiny_shakespeare.TinyShakespeare):
@@ -166,6 +185,22 @@ class LSTM(Task):
     def excerpt(self, batch: Tree) -> Tree:
         """A batch of few characters from all streams, which the carried state has too."""
         return {name: a[:, :8] if a.ndim == 2 else a for name, a in batch.items()}
+
+    def evaluation_kinds(self) -> Iterator[tuple[str, Chunk]]:
+        """The score of a few characters, and the next one of two texts in the middle of them.
+
+        What the texts' state may be is made up: an untrained model has none yet.
+        """
+        (chunk,) = self.chunks("test")
+        streams, length = 8, self.config.unroll
+        inputs, targets = (chunk[name][:, :streams, :length] for name in ("inputs", "targets"))
+        state = {name: chunk[name][:, :streams] for name in ("hidden", "cell")}
+        yield "scoring", {"inputs": inputs, "targets": targets, **state}
+        rng = np.random.default_rng(0)
+        cell = rng.standard_normal((1, 2, self.config.hidden), np.float32)
+        state = {"hidden": np.tanh(cell) / 2, "cell": cell}  # the output gates half open
+        targets = np.zeros((1, 2, 1), np.int32)
+        yield "next character", {"inputs": inputs[:, :2, :1], "targets": targets, **state}
 
     def samples(self, chunk: Chunk) -> int:
         return chunk["targets"].size

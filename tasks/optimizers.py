@@ -1,6 +1,8 @@
 """The optimisers that tasks are trained with, and how their learning rates change.
 
-Only constants and formulas: each backend has its own update, in its own ``optimizers.py``.
+Only constants and formulas: each backend has its own update, in its own ``optimizers.py``. Of every
+optimiser, ``slots`` names what it remembers of each parameter, and ``operations`` counts the
+floating-point operations that its formula takes for one parameter.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ class SGD:
 
     learning_rate: float
     slots: ClassVar[tuple[str, ...]] = ()
+    operations: ClassVar[int] = 2
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class RMSprop:
     rho: float
     epsilon: float
     slots: ClassVar[tuple[str, ...]] = ("v",)
+    operations: ClassVar[int] = 9
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,10 @@ class Adam:
     schedule: Linear | Cosine | None = None
     clip: float | None = None
     slots: ClassVar[tuple[str, ...]] = ("m", "v")
+
+    @property
+    def operations(self) -> int:
+        return 12 if self.clip is None else 15
 
     def rates(self, step: int, count: int) -> Array:
         """The scheduled learning rates of ``count`` updates after ``step``, (count,) float64."""

@@ -23,6 +23,8 @@ Precision = Literal["float32", "float64", "tf32", "bfloat16"]
 """What is computed in. ``tf32`` and ``bfloat16`` are float32 but for products of matrices and
 convolutions, whose factors are rounded to that; parameters are float32 (mixed precision)."""
 DataSource = Literal["real", "generated"]
+MASK = "dropout/"
+"""Followed by a dropout layer's name: what that layer keeps, among the arrays of a batch."""
 
 
 def dtype_of(precision: Precision) -> str:
@@ -72,11 +74,31 @@ class State:
 
 
 @dataclass(frozen=True)
-class Envelope:
-    """How far a backend may part from the float64 oracle, over ``steps`` training steps.
+class Dropout:
+    """A layer that drops at ``rate`` from the ``channels`` entries of every position.
 
-    ``loss`` is relative, step by step; ``gradient`` and ``state`` are relative to the largest
-    entry of each leaf. Where rounding grows from step to step, ``loss`` may be stages instead:
+    ``real`` (steps, batch, ...) tells a chunk's positions from its padding. It does not matter
+    what is dropped from padding.
+    """
+
+    rate: float
+    real: Array
+    channels: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of what it drops from in a chunk: (steps, batch, ..., channels)."""
+        return (*self.real.shape, self.channels)
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """How far a backend may differ from the float64 oracle, over ``steps`` training steps.
+
+    ``loss`` is relative, step by step; ``gradient``, ``state`` and ``prediction`` are relative to
+    the largest entry of each leaf or output, where outputs are whole numbers the fraction of them
+    that differs. Predictions from the initial state are allowed as much as gradients, those after
+    the steps ``prediction``. Where rounding grows from step to step, ``loss`` may be stages:
     ``((10, 1e-6), (100, 1e-4))`` allows 1e-6 to step 10 and 1e-4 from there to step 100.
     """
 
@@ -84,6 +106,7 @@ class Envelope:
     loss: float | tuple[tuple[int, float], ...]
     gradient: float
     state: float
+    prediction: float = 1.0
 
     def loss_tolerances(self) -> Array:
         """What is allowed of the loss at every step, (steps,). ValueError if stages end early."""
@@ -92,6 +115,23 @@ class Envelope:
         if ends[-1] != self.steps or sorted(set(ends)) != list(ends):
             raise ValueError(f"the stages {stages} do not rise to {self.steps} steps")
         return np.repeat(allowed, np.diff(ends, prepend=0))
+
+
+def rounded_products(loss: float, gradient: float) -> Mapping[Precision, Envelope]:
+    """The envelopes of bfloat16, as given, and of TF32, for the first ten steps of training.
+
+    ``loss`` and ``gradient`` are three times what PyTorch's autocast, or TensorFlow's rewritten
+    graphs, showed on the CPU, with real data. In the state a wrong step shows no more: RMSprop's
+    and Adam's first steps are as long for small gradients as for large ones, and where rounding
+    turns one around, the two differ by twice that. So all entries of a leaf may have gone the other
+    way: 2.5 times the largest. TF32 keeps three binary digits more: an eighth of the error. That is
+    not measured yet. TensorFlow's first gradients are computed eagerly, where nothing is rewritten:
+    of its bfloat16, the losses and the state speak.
+    """
+    return {
+        "bfloat16": Envelope(steps=10, loss=loss, gradient=gradient, state=2.5),
+        "tf32": Envelope(steps=10, loss=loss / 8, gradient=gradient / 8, state=2.5),
+    }
 
 
 @dataclass(frozen=True)
@@ -123,6 +163,16 @@ class Config(Protocol):
 
     @property
     def epochs(self) -> int: ...
+
+    @property
+    def batch(self) -> int:
+        """Rows of a batch, which the second axis of chunks counts: samples, streams of a text."""
+
+    def scaled(self, factor: int) -> Config:
+        """The constants with batches ``factor`` times as large and fewer steps, for timing alone.
+
+        ``tasks.scaling`` has what this takes. ValueError with the reason where it cannot be.
+        """
 
 
 Predict = Callable[[Chunk], Tree]
@@ -160,6 +210,7 @@ class Task(ABC):
     """The metric that falls as ``train_loss`` does, but of data that are not trained on. By it the
     learning curve is read, and training stopped early."""
     envelopes: Mapping[Precision, Envelope]
+    """One for every precision."""
     verification_seed: int = 0
     signatures: Mapping[str, str] = {}
     """How a library computed a metric, by the metric's name, where it has a signature for that."""
@@ -192,6 +243,27 @@ class Task(ABC):
         """The training chunks on which backends are compared; every term of the loss is in them."""
         return self.chunks("train", seed)
 
+    def dropouts(self, chunk: Chunk) -> Mapping[str, Dropout]:
+        """The model's dropout layers by name, in the order of the model; none by default."""
+        return {}
+
+    def dropout_masks(self, chunk: Chunk, seed: int, step: int) -> Chunk:
+        """What every dropout layer keeps in the steps of ``chunk``, the first of which is ``step``.
+
+        Boolean arrays (steps, batch, ..., channels) by ``dropout/<layer>``, drawn from (seed, step,
+        layer): with them in the batch, dropout is the same bits for every backend.
+        """
+        masks = {}
+        for number, (layer, dropout) in enumerate(self.dropouts(chunk).items()):
+            kept = np.empty(dropout.shape, bool)
+            for place, row in enumerate(kept, step):
+                # no other stream of the suite has this spawn_key
+                sequence = np.random.SeedSequence(seed, spawn_key=(2, place, number))
+                drawn = np.random.default_rng(sequence).random(row.shape, np.float32)
+                np.greater_equal(drawn, dropout.rate, out=row)
+            masks[f"{MASK}{layer}"] = kept
+        return masks
+
     def excerpt(self, batch: Tree) -> Tree:
         """A batch of few samples out of ``batch``, for central differences.
 
@@ -203,6 +275,16 @@ class Task(ABC):
         """The task whose gradients are held against central differences: itself, or the same model
         with smaller constants, where it is too large for that."""
         return self
+
+    def evaluation_kinds(self) -> Iterator[tuple[str, Chunk]]:
+        """One chunk of every kind of batch that is handed to ``predict``, by the kind's name.
+
+        Kinds differ in which arrays they hold or in which of a model's paths they take, whether for
+        ``score``, ``adapt``, ``search`` or what is shown. On them predictions are compared: they
+        are cut to a few steps, samples or characters, and the same whenever they are asked for.
+        """
+        scored = next(iter(self.chunks("test")))
+        yield "scoring", {name: a[:2] for name, a in scored.items()}
 
     def shapes(self, seed: int) -> Iterator[Chunk]:
         """One training chunk of every shape there is: each has to be compiled."""

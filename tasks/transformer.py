@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from tasks import operations, sentences, translation
+from tasks import operations, scaling, sentences, translation
 from tasks.datasets import multi30k
 from tasks.datasets.multi30k import BOS, EOS, PAD
-from tasks.encoder_decoder import parameters
+from tasks.encoder_decoder import dropout_layers, parameters
 from tasks.optimizers import Adam, Linear
 from tasks.task import (
     Array,
     Chunk,
     DataSource,
+    Dropout,
     Envelope,
     Heatmap,
     Precision,
@@ -28,6 +29,7 @@ from tasks.task import (
     Target,
     Task,
     Tree,
+    rounded_products,
 )
 
 STEPS_PER_EPOCH = 450
@@ -78,6 +80,12 @@ class TransformerConfig:
     length_penalty: float = 0.6
     sentence: str = ""
 
+    def scaled(self, factor: int) -> TransformerConfig:
+        steps = self.epoch_steps // factor
+        epoch_steps, chunk_steps = scaling.fewer_steps(steps, self.chunk_steps)
+        batch = factor * self.batch
+        return replace(self, batch=batch, epoch_steps=epoch_steps, chunk_steps=chunk_steps)
+
 
 PROFILES = {
     "smoke": TransformerConfig(
@@ -112,6 +120,7 @@ BASE_PAIRS = 4
 BASE_ENVELOPES: Mapping[Precision, Envelope] = {
     "float64": Envelope(steps=5, loss=1e-12, gradient=1e-11, state=1e-9),
     "float32": Envelope(steps=5, loss=3e-6, gradient=3e-5, state=3e-1),
+    **rounded_products(loss=1.5e-2, gradient=2.7e-1),
 }
 VERIFICATION_SEEDS: Mapping[DataSource, int] = {"real": 3, "generated": 6}
 
@@ -152,6 +161,7 @@ class Transformer(Task):
     envelopes: Mapping[Precision, Envelope] = {
         "float64": Envelope(steps=100, loss=1e-12, gradient=1e-11, state=1e-9),
         "float32": Envelope(steps=100, loss=((10, 1e-6), (100, 1e-3)), gradient=1e-5, state=6e-1),
+        **rounded_products(loss=1.5e-2, gradient=6e-2),
     }
 
     def __init__(
@@ -222,6 +232,17 @@ class Transformer(Task):
         for chunk in self.chunks("train", seed):
             if chunk["source"].shape[2] in few:
                 yield {name: a[:, :pairs] for name, a in chunk.items()}
+
+    def evaluation_kinds(self) -> Iterator[tuple[str, Chunk]]:
+        pairs = self.config.validation_pairs
+        german, english = (a["val"][:pairs] for a in (self._data.german, self._data.english))
+        return translation.kinds(self.config, german, english, len(self._data.vocabularies[1]))
+
+    def dropouts(self, chunk: Chunk) -> Mapping[str, Dropout]:
+        c = self.config
+        real = {"encoder": chunk["source"] != PAD, "decoder": chunk["targets"] != PAD}
+        layers = dropout_layers(c.layers) if c.dropout else ()
+        return {name: Dropout(c.dropout, real[stack], c.width) for stack, name in layers}
 
     def narrow(self) -> Task:
         """``base`` has half a million ReLUs, of which some are near 0, and takes long besides."""

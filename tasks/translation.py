@@ -1,4 +1,4 @@
-"""Translations: beam search over a model's decoding step, and BLEU."""
+"""Translations: beam search over a model's decoding step, BLEU, and all kinds of batch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from tasks import sentences
 from tasks.datasets.multi30k import BOS, EOS, PAD, UNKNOWN
 from tasks.task import Array, Chunk, Predict, Tree
 
@@ -50,6 +51,13 @@ class Search(Protocol):
     def length_penalty(self) -> float: ...
 
 
+class Batches(Search, Protocol):
+    """What ``kinds`` reads of them."""
+
+    @property
+    def buckets(self) -> tuple[int, ...]: ...
+
+
 def limits(source: Array, extra: int, limit: int) -> Array:
     """How many words a translation may have, end mark included, (n,), of sources (n, S)."""
     return np.asarray(np.minimum((source != PAD).sum(axis=1) - 1 + extra, limit))
@@ -77,6 +85,46 @@ def beam_search(constants: Search, chunk: Chunk, predict: Predict) -> Tree:
             break
         cache = {name: outputs[name][:, parents] for name in cache}
     return {"tokens": beams.best[None]}
+
+
+def kinds(
+    constants: Batches, german: Array, english: Array, words: int
+) -> Iterator[tuple[str, Chunk]]:
+    """A small chunk of every kind that a model makes predictions of, by the kind's name.
+
+    Of the shortest, the middle and the longest pair of sentences (n, any) in two languages, and a
+    row that fills the batch up. ``words`` is the number of English ones.
+    """
+    lengths = sentences.lengths(german, english)
+    rows = np.argsort(lengths, kind="stable")[[0, len(lengths) // 2, -1]]
+    bucket = sentences.bucket_of(lengths[rows[-1]], constants.buckets)
+    pairs = sentences.pairs(german[rows], english[rows], bucket)
+    scored = {n: sentences.filled(a, len(rows) + 1, n != "targets") for n, a in pairs.items()}
+    source = {"source": scored["source"]}
+    yield "scoring", scored
+    yield "attention", {**source, "inputs": scored["inputs"]}
+    yield "greedy decoding", source
+    yield "next word", {**source, **_within_a_search(constants, source["source"].shape[1:], words)}
+
+
+def _within_a_search(constants: Search, shape: tuple[int, ...], words: int) -> Tree:
+    """What a step of beam search may hand on beside its source, of that ``shape`` (n, S).
+
+    It is made up, of the size that normalised activations have: what a search comes to depends on
+    the backend that computes it.
+    """
+    rng, place = np.random.default_rng(0), min(5, constants.decode_limit - 1)
+    cache = (1, shape[0], constants.layers, constants.decode_limit, constants.width)
+    keys, values = rng.standard_normal((2, *cache), np.float32)
+    for array in (keys, values):
+        array[..., place:, :] = 0  # as long as nothing stands there
+    return {
+        "memory": rng.standard_normal((1, *shape, constants.width), np.float32),
+        "last": rng.integers(UNKNOWN + 1, words, (1, shape[0]), np.int32),
+        "place": np.array([place], np.int32),
+        "keys": keys,
+        "values": values,
+    }
 
 
 class _Beams:

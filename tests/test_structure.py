@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -16,13 +17,17 @@ import tasks
 from tests.suite.examples import CELL
 
 ROOT = Path(backends.__file__).parent.parent
-FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "optax"}
-OF_BACKEND = {
-    "numpy": set(),
-    "torch": {"torch"},
-    "tensorflow": {"tensorflow", "keras"},
-    "jax": {"jax", "optax"},
-}
+_IMPORTED = importlib.metadata.packages_distributions()
+"""Distributions by the name that they are imported under."""
+
+
+def modules_of(*packages: str) -> set[str]:
+    """The names under which distributions are imported, those of them that are installed."""
+    return {name for name, found in _IMPORTED.items() if not {*packages}.isdisjoint(found)}
+
+
+SHARED = modules_of(*tasks.PACKAGES)
+FRAMEWORKS = {m for b in backends.every() for m in modules_of(*b.PACKAGES)} - SHARED
 
 
 def modules_after(code: str) -> set[str]:
@@ -87,7 +92,41 @@ def test_a_backend_loads_its_own_framework_and_no_other_backend(backend: str) ->
     loaded = modules_after(f"{configure}; import {modules}")
     shared = {"backends.program"}  # types alone
     assert {m for m in loaded if m.startswith("backends.")} - shared == {f"backends.{backend}"}
-    assert FRAMEWORKS & loaded == OF_BACKEND[backend]
+    assert FRAMEWORKS & loaded <= modules_of(*backends.load(backend).PACKAGES)
+    assert backends.load(backend).FRAMEWORK in loaded
+
+
+def packages_imported(folder: Path) -> set[str]:
+    """The distributions of all that the modules of a folder import."""
+    names = set()
+    for file in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names.add(str(node.module).partition(".")[0])
+    return {package for name in names & _IMPORTED.keys() for package in _IMPORTED[name]}
+
+
+HELPERS = {"filelock", "pillow", "platformdirs", "pooch", "requests", "threadpoolctl", "tqdm"}
+"""What tasks use and no metric depends on: data are fetched and unpacked to the same bits."""
+
+
+@pytest.mark.parametrize("backend", backends.NAMES)
+def test_a_backend_declares_all_variables_that_it_sets(backend: str) -> None:
+    """A compiler is the user's to choose, and no switch of PyTorch's."""
+    loaded = backends.load(backend)
+    for device in loaded.DEVICES:
+        names = loaded.environment(device, 1).keys() - {"CXX"}
+        assert all(name.startswith(loaded.ENVIRONMENT) for name in names), names
+
+
+def test_a_backend_declares_what_it_computes_with() -> None:
+    for name in backends.NAMES:
+        declared = {*backends.load(name).PACKAGES, *tasks.PACKAGES}
+        assert packages_imported(ROOT / "backends" / name) <= declared, name
+    assert packages_imported(ROOT / "tasks") - HELPERS <= {*tasks.PACKAGES}
+    assert len({b.TITLE for b in backends.every()}) == len(backends.NAMES)
 
 
 def public_names(file: Path) -> set[str]:

@@ -9,7 +9,11 @@ from typing import Any
 from backends.program import Unavailable
 from tasks.task import Array, Precision
 
+TITLE = "JAX"
 FRAMEWORK = "jax"
+PACKAGES = ("jax", "jaxlib", "optax", "jax-cuda12-plugin", "jax-cuda12-pjrt")
+ENVIRONMENT = ("JAX_", "JAXLIB_", "XLA_", "PJRT_", "MOSAIC_", "TF_", "NPROC")
+DEVICES = ("cpu", "cuda")
 MODES = ("jit",)
 PRODUCTS = {"tf32": "tensorfloat32", "bfloat16": "BF16_BF16_F32"}
 """JAX's names for how products of float32 may round."""

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from backends.jax.dropout import recorded
 from backends.jax.optimizers import Slots, step_rates, update
 from tasks.task import Array, Chunk, State, Task, Tree
 
@@ -16,7 +17,8 @@ Arrays = Mapping[str, jax.Array]
 Forward = Callable[[Arrays, Arrays, Arrays], Arrays]
 """``forward(params, buffers, batch) -> outputs``, in evaluation mode."""
 Loss = Callable[[Arrays, Arrays, Arrays, jax.Array | None], tuple[jax.Array, Arrays]]
-"""``loss(params, buffers, batch, key) -> loss, new buffers``; no key, no dropout."""
+"""``loss(params, buffers, batch, key) -> loss, new buffers``; no key, no dropout
+but by masks in the batch."""
 
 
 class Program:
@@ -55,6 +57,11 @@ class Program:
             (value, _), gradients = gradient(params, buffers, batch, key(jnp.asarray(number)))
             return value, gradients
 
+        def factors(params: Arrays, buffers: Arrays, batch: Arrays, number: int) -> Arrays:
+            with recorded() as record:
+                loss(params, buffers, batch, key(jnp.asarray(number)))
+            return record
+
         self._optimizer = task.optimizer
         self._params: Arrays
         self._slots: Slots
@@ -62,6 +69,7 @@ class Program:
         self._dtype = state.dtype
         self._train = jax.jit(train, donate_argnums=0, compiler_options=options)
         self._predict, self._gradient = jax.jit(predict), jax.jit(first_gradient)
+        self._factors = jax.jit(factors)
         self.restore(state)
 
     def place(self, chunk: Chunk) -> Arrays:
@@ -90,6 +98,11 @@ class Program:
         batch = {name: a[0] for name, a in placed.items()}
         loss, gradients = self._gradient(self._params, self._buffers, batch, self._step)
         return float(loss), {name: np.asarray(g) for name, g in gradients.items()}
+
+    def dropout(self, placed: Arrays) -> Tree:
+        batch = {name: a[0] for name, a in placed.items()}
+        found = self._factors(self._params, self._buffers, batch, self._step)
+        return {layer: np.asarray(a) for layer, a in found.items()}
 
     def device(self) -> str:
         (found,) = next(iter(self._params.values())).devices()

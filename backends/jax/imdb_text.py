@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from backends.jax.dropout import dropout
 from backends.jax.engine import Arrays, Program
 from tasks.task import State, Task
 
@@ -45,13 +46,15 @@ def _model(
     if "embedding.kernel" in params:
         pooled = _embedding_max(params["embedding.kernel"], batch["words"])
         # dropping a channel of all words and taking the maximum is the same in either order
-        h = _dropout(config.dropout, pooled, key, 0)
+        h = dropout(config.dropout, pooled, key, 0, "embedding", batch)
         h = jax.nn.relu(_dense(params, "hidden", h))
     else:
         a = _bag(params["bag.kernel"], batch) + params["bag.bias"]
-        h, first = _activated(config, params, buffers, "bag", a, key, training)
+        h, first = _activated(config, params, buffers, "bag", a, training)
+        h = dropout(config.dropout, h, key, 0, "bag", batch)
         a = _dense(params, "hidden", h)
-        h, second = _activated(config, params, buffers, "hidden", a, key, training)
+        h, second = _activated(config, params, buffers, "hidden", a, training)
+        h = dropout(config.dropout, h, key, 1, "hidden", batch)
         buffers = {**first, **second}
     return _dense(params, "output", h)[:, 0], buffers
 
@@ -89,10 +92,9 @@ def _activated(
     buffers: Arrays,
     layer: str,
     a: jax.Array,
-    key: jax.Array | None,
     training: bool,
 ) -> tuple[jax.Array, Arrays]:
-    """ReLU, batch normalisation and dropout as far as the variant has them; the new buffers."""
+    """ReLU, and batch normalisation if the variant has it; the new buffers."""
     h, renewed = jax.nn.relu(a), {}
     if config.batch_norm:
         norm = f"{layer}_norm"
@@ -104,14 +106,7 @@ def _activated(
             renewed = optax.incremental_update(batch, kept, 1 - config.momentum)
         scale = params[f"{norm}.scale"] * jax.lax.rsqrt(variance + config.epsilon)
         h = (h - mean) * scale + params[f"{norm}.offset"]
-    return _dropout(config.dropout, h, key, ("bag", "hidden").index(layer)), renewed
-
-
-def _dropout(rate: float, x: jax.Array, key: jax.Array | None, number: int) -> jax.Array:
-    if key is None or not rate:
-        return x
-    kept = jax.random.bernoulli(jax.random.fold_in(key, number), 1 - rate, x.shape)
-    return jnp.where(kept, x / (1 - rate), 0)
+    return h, renewed
 
 
 def build(task: Task, state: State, seed: int | None) -> Program:

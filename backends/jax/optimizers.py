@@ -7,7 +7,7 @@ trees themselves, with nothing to translate.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, assert_never
 
 import jax
 import jax.numpy as jnp
@@ -53,6 +53,8 @@ def update(
                 for k, p in params.items()
             }
             return moved, {"m": m, "v": v}
+        case unknown:
+            assert_never(unknown)
 
 
 def _clipped(gradients: Arrays, clip: float) -> Arrays:

@@ -21,12 +21,14 @@ from backends.jax.attention import (
     smoothed_cross_entropy,
     split,
 )
+from backends.jax.dropout import dropout
 from backends.jax.engine import Arrays, Program
 from tasks.task import State, Task
 
 PAD, BOS, EOS, UNKNOWN = range(4)
 
-_Drop = Callable[[jax.Array], jax.Array]
+_Drop = Callable[[str, jax.Array], jax.Array]
+"""``drop(layer, x)``"""
 _Memory = tuple[jax.Array, jax.Array]
 """Keys and values of one layer, each (n, heads, positions, width / heads)."""
 
@@ -76,7 +78,7 @@ def loss(
     config: Any, params: Arrays, buffers: Arrays, batch: Arrays, key: jax.Array | None
 ) -> tuple[jax.Array, Arrays]:
     """Mean cross-entropy of the real targets with label smoothing."""
-    y, _ = _model(config, params, batch, _dropout(config.dropout, key))
+    y, _ = _model(config, params, batch, _dropout(config.dropout, key, batch))
     targets = batch["targets"].reshape(-1)
     value = smoothed_cross_entropy(
         y.reshape(-1, config.width),
@@ -96,7 +98,7 @@ def _model(config: Any, params: Arrays, batch: Arrays, drop: _Drop) -> tuple[jax
     memory, encoder = _encode(config, params, batch["source"], drop)
     source = _source(config, params, memory, batch["source"])
     causal = jnp.tri(inputs.shape[1], dtype=bool)
-    x = drop(_embed(params, "decoder", inputs))
+    x = drop("decoder.embedding", _embed(params, "decoder", inputs))
     y, _, decoder, cross = _decode(config, params, x, source, causal, drop)
     weights = {"encoder": encoder, "decoder": decoder, "cross": cross}
     stacked = {f"attention.{kind}": jnp.stack(w, axis=1) for kind, w in weights.items()}
@@ -110,13 +112,14 @@ def _encode(
 
     Every sublayer is x + f(norm(x)): Xiong et al. 2020, figure 1b.
     """
-    x, mask, all_weights = drop(_embed(params, "encoder", words)), _real(words), []
+    x, mask = drop("encoder.embedding", _embed(params, "encoder", words)), _real(words)
+    all_weights = []
     for layer in (f"encoder.{number}" for number in range(config.layers)):
         h = _norm(config, params, f"{layer}.self.norm", x)
         memory = _keys_and_values(config, params, f"{layer}.self", h)
         found, weights = _attention(config, params, f"{layer}.self", h, memory, mask)
-        x += drop(found)
-        x += drop(_feedforward(config, params, f"{layer}.feedforward", x))
+        x += drop(f"{layer}.self", found)
+        x += drop(f"{layer}.feedforward", _feedforward(config, params, f"{layer}.feedforward", x))
         all_weights.append(weights)
     return _norm(config, params, "encoder.norm", x), all_weights
 
@@ -144,11 +147,11 @@ def _decode(
         if cache is not None:
             memory = cache.extended(number, memory)
         found, own = _attention(config, params, f"{layer}.self", h, memory, visible)
-        x += drop(found)
+        x += drop(f"{layer}.self", found)
         h, crossed = _norm(config, params, f"{layer}.cross.norm", x), source.layers[number]
         found, cross = _attention(config, params, f"{layer}.cross", h, crossed, source.mask)
-        x += drop(found)
-        x += drop(_feedforward(config, params, f"{layer}.feedforward", x))
+        x += drop(f"{layer}.cross", found)
+        x += drop(f"{layer}.feedforward", _feedforward(config, params, f"{layer}.feedforward", x))
         memories.append(memory)
         own_weights.append(own)
         cross_weights.append(cross)
@@ -287,21 +290,14 @@ def _real(words: jax.Array) -> jax.Array:
     return (words != PAD)[:, None, None, :]
 
 
-def _kept(x: jax.Array) -> jax.Array:
+def _kept(layer: str, x: jax.Array) -> jax.Array:
     return x
 
 
-def _dropout(rate: float, key: jax.Array | None) -> _Drop:
-    """A function that drops with the next of the step's masks whenever it is called."""
-    if key is None or not rate:
-        return _kept
+def _dropout(rate: float, key: jax.Array | None, given: Arrays) -> _Drop:
+    """A function that drops with the layer's mask, or else the next of the step's."""
     numbers = itertools.count()
-
-    def drop(x: jax.Array) -> jax.Array:
-        kept = jax.random.bernoulli(jax.random.fold_in(key, next(numbers)), 1 - rate, x.shape)
-        return jnp.where(kept, x / (1 - rate), 0)
-
-    return drop
+    return lambda layer, x: dropout(rate, x, key, next(numbers), layer, given)
 
 
 def build(task: Task, state: State, seed: int | None) -> Program:

@@ -14,7 +14,11 @@ from typing import Any
 from backends.program import Unavailable
 from tasks.task import Array, Precision
 
+TITLE = "NumPy"
 FRAMEWORK = "numpy"
+PACKAGES = ("numpy", "scipy", "cupy-cuda12x")
+ENVIRONMENT = ("NPY_", "NUMPY_", "SCIPY_", "OPENBLAS_", "BLIS_", "VECLIB_", "CUPY_")
+DEVICES = ("cpu", "cuda")
 MODES = ("eager",)
 module = "numpy"
 """The array module that programs compute with, set by ``configure``; see ``arrays``."""

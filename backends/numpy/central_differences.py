@@ -61,7 +61,7 @@ def relative_error(
 
 
 def of_loss(loss: Loss, buffers: Tree) -> Differentiable:
-    """A loss, in training mode but without dropout, as a function with one output."""
+    """A loss in training mode as a function with one output; dropout is by masks alone."""
 
     def forward(params: Tree, batch: Tree) -> tuple[Tree, Callable[[Tree], Tree]]:
         value, _, backward = loss(params, buffers, batch, None)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from backends.numpy import arrays
 from backends.numpy.arrays import xp
+from backends.numpy.dropout import recorded
 from backends.numpy.optimizers import Updater
 from tasks.task import Array, Chunk, State, Task, Tree
 
@@ -16,7 +17,8 @@ Backward = Callable[[float], Tree]
 Forward = Callable[[Tree, Tree, Tree], Tree]
 """``forward(params, buffers, batch) -> outputs``, in evaluation mode."""
 Loss = Callable[[Tree, Tree, Tree, Key | None], tuple[Array, Tree, Backward]]
-"""``loss(params, buffers, batch, key) -> loss, new buffers, backward``; no key, no dropout."""
+"""``loss(params, buffers, batch, key) -> loss, new buffers, backward``; no key, no dropout
+but by masks in the batch."""
 
 
 class Program:
@@ -67,6 +69,11 @@ class Program:
     def gradients(self, placed: list[Tree]) -> tuple[float, Tree]:
         loss, _, backward = self.loss(self._params, self._buffers, placed[0], self._key())
         return float(loss), arrays.tree_to_host(backward(1.0))
+
+    def dropout(self, placed: list[Tree]) -> Tree:
+        with recorded() as masks:
+            self.loss(self._params, self._buffers, placed[0], self._key())
+        return arrays.tree_to_host(masks)
 
     def device(self) -> str:
         return arrays.device_of(next(iter(self._params.values())))

@@ -7,15 +7,13 @@ from functools import partial
 from typing import Any
 
 from backends.numpy.arrays import xp
+from backends.numpy.dropout import Dropping, dropout, dropout_backward
 from backends.numpy.engine import Backward, Key, Program
 from backends.numpy.layers import (
     batch_norm,
     batch_norm_backward,
     dense,
     dense_backward,
-    dropout,
-    dropout_backward,
-    dropout_mask,
     relu,
     relu_backward,
     sigmoid_cross_entropy,
@@ -55,10 +53,11 @@ def _bag_loss(
     config: Any, params: Tree, buffers: Tree, batch: Tree, key: Key | None
 ) -> tuple[Array, Tree, Backward]:
     kernel, bias = params["bag.kernel"], params["bag.bias"]
+    drop = Dropping(config.dropout, key, batch)
     a, saved_bag = bag_dense(batch["words"], batch["offsets"], kernel, bias)
-    h, buffers_bag, back_bag = _activated(config, params, buffers, "bag", a, key, 0)
+    h, buffers_bag, back_bag = _activated(config, params, buffers, "bag", a, drop, 0)
     a, saved_hidden = dense(h, params["hidden.kernel"], params["hidden.bias"])
-    h, buffers_hidden, back_hidden = _activated(config, params, buffers, "hidden", a, key, 1)
+    h, buffers_hidden, back_hidden = _activated(config, params, buffers, "hidden", a, drop, 1)
     logits, saved_output = dense(h, params["output.kernel"], params["output.bias"])
     value, saved_loss = sigmoid_cross_entropy(logits[:, 0], batch["labels"])
     if config.l2:
@@ -82,7 +81,7 @@ def _bag_loss(
 
 
 def _activated(
-    config: Any, params: Tree, buffers: Tree, layer: str, a: Array, key: Key | None, number: int
+    config: Any, params: Tree, buffers: Tree, layer: str, a: Array, drop: Dropping, number: int
 ) -> tuple[Array, Tree, Callable[[Array, dict[str, Array]], Array]]:
     """ReLU, batch normalisation and dropout of ``a`` (n, channels), as far as the variant has them.
 
@@ -97,8 +96,7 @@ def _activated(
         for name, new in ((f"{norm}.mean", mean), (f"{norm}.variance", variance)):
             old = buffers[name]
             renewed[name] = old + (new - old) * (1 - config.momentum)
-    drop = key if config.dropout else None
-    h, saved_dropout = dropout(h, dropout_mask(drop, number, h.shape, config.dropout, h.dtype))
+    h, saved_dropout = dropout(h, drop.mask(layer, number, h.shape, h.dtype))
 
     def back(dh: Array, gradients: dict[str, Array]) -> Array:
         dh = dropout_backward(dh, saved_dropout)
@@ -125,7 +123,8 @@ def _embedding_loss(
 ) -> tuple[Array, Tree, Backward]:
     pooled, saved_embedding = embedding_max(batch["words"], params["embedding.kernel"])
     # dropping a channel of all words and taking the maximum is the same in either order
-    mask = dropout_mask(key, 0, pooled.shape, config.dropout, pooled.dtype)
+    drop = Dropping(config.dropout, key, batch)
+    mask = drop.mask("embedding", 0, pooled.shape, pooled.dtype)
     h, saved_dropout = dropout(pooled, mask)
     a, saved_hidden = dense(h, params["hidden.kernel"], params["hidden.bias"])
     h, saved_relu = relu(a, out=a)

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from backends.numpy.arrays import uniform, xp
+from backends.numpy.arrays import xp
 from tasks.task import Array
 
 Saved = tuple[Any, ...]
@@ -46,37 +44,6 @@ def relu_backward(dy: Array, saved: Saved, out: Array | None = None) -> Array:
     (y,) = saved
     dx: Array = xp.multiply(dy, y > 0, out=out)
     return dx
-
-
-def dropout_mask(
-    key: tuple[int, int] | None, layer: int, shape: tuple[int, ...], rate: float, dtype: Any
-) -> Array | None:
-    """What an activation is multiplied by: 0 with probability ``rate``, else 1 / (1 - rate).
-
-    Drawn from ``key``, which is (seed, step), and the number of the layer; None without a key. A
-    shape with an axis of 1, such as (n, 1, channels), drops along that axis together: spatial
-    dropout (Tompson et al. 2015). Scaled in training, not in evaluation: Srivastava et al. 2014,
-    section 10.
-    """
-    if key is None:
-        return None
-    seed, step = key
-    # spawn_key keeps this stream apart from those of the parameters and the permutations
-    kept = uniform(np.random.SeedSequence(seed, spawn_key=(1, step, layer)), shape) >= rate
-    mask: Array = kept.astype(dtype)
-    mask /= 1 - rate
-    return mask
-
-
-def dropout(x: Array, mask: Array | None) -> tuple[Array, Saved]:
-    """y = x mask, with a mask that broadcasts to x's shape; y = x without one."""
-    return (x if mask is None else x * mask), (mask,)
-
-
-def dropout_backward(dy: Array, saved: Saved) -> Array:
-    """dx = dy mask."""
-    (mask,) = saved
-    return dy if mask is None else dy * mask
 
 
 SMALLEST_NORM = 1e-12

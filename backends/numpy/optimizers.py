@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, assert_never
 
 from backends.numpy.arrays import BLOCK, ON_GPU, xp
 from tasks.optimizers import SGD, Adam, Optimizer, RMSprop
@@ -43,6 +43,8 @@ class Updater:
                     m, v = slots
                     clipped = g if scale is None else g * scale
                     _adam(optimizer, p, clipped, m, v, t, rate, epsilon)
+                case unknown:
+                    assert_never(unknown)
 
 
 def _blocks(params: Tree, slots: Mapping[str, Tree]) -> Iterator[tuple[Any, ...]]:

@@ -18,13 +18,10 @@ from backends.numpy.attention import (
     positions,
     split_heads,
 )
-from backends.numpy.engine import Key
+from backends.numpy.dropout import Dropping, dropout, dropout_backward
 from backends.numpy.layers import (
     dense,
     dense_backward_params,
-    dropout,
-    dropout_backward,
-    dropout_mask,
     layer_norm,
     layer_norm_backward,
     relu,
@@ -43,12 +40,13 @@ PARTS = ("query", "key", "value")
 class Sublayers:
     """Of one pass through the model: its parameters, its dropout, its gradients."""
 
-    def __init__(self, config: Any, params: Tree, key: Key | None = None):
+    def __init__(self, config: Any, params: Tree, drop: Dropping | None = None):
+        """No dropout without ``drop``, whose masks are of rows."""
         self.config, self.params = config, params
         self.gradients: dict[str, Array] = {}
         self.weights: dict[str, Array] = {}
         """The attention weights (n, heads, T, S) by sublayer."""
-        self._key = key if config.dropout else None
+        self._drop = drop
         self._dropouts = 0
         self._joined: dict[tuple[str, ...], tuple[Array, Array]] = {}
 
@@ -59,7 +57,7 @@ class Sublayers:
         name = f"{stack}.embedding.kernel"
         x, saved = embedding(words, self.params[name])
         x += positions(int(place.max()) + 1, x.shape[1], x.dtype)[place]
-        x, dropped = self._dropout(x)
+        x, dropped = self._dropout(f"{stack}.embedding", x)
 
         def back(dx: Array) -> None:
             if name not in self.gradients:  # the decoder's may come from the logits already
@@ -119,7 +117,7 @@ class Sublayers:
         """x + dropout(sublayer(norm(x)))."""
         normed, back_norm = self.norm(f"{name}.norm", x)
         y, back_sublayer = sublayer(name, normed)
-        y, dropped = self._dropout(y)
+        y, dropped = self._dropout(name, y)
         y += x
 
         def back(dy: Array) -> Array:
@@ -201,7 +199,8 @@ class Sublayers:
             self._joined[names] = xp.concatenate(kernels, axis=1), xp.concatenate(biases)
         return self._joined[names]
 
-    def _dropout(self, x: Array) -> tuple[Array, Any]:
+    def _dropout(self, layer: str, x: Array) -> tuple[Array, Any]:
+        if self._drop is None:
+            return dropout(x, None)
         self._dropouts += 1
-        mask = dropout_mask(self._key, self._dropouts, x.shape, self.config.dropout, x.dtype)
-        return dropout(x, mask)
+        return dropout(x, self._drop.mask(layer, self._dropouts, x.shape, x.dtype))

@@ -12,6 +12,7 @@ from typing import Any
 
 from backends.numpy.arrays import xp
 from backends.numpy.attention import Layout, Memory, causal_mask, padding_mask
+from backends.numpy.dropout import Dropping
 from backends.numpy.engine import Backward, Key, Program
 from backends.numpy.sublayers import Back, Sublayer, Sublayers
 from backends.numpy.vocabulary import (
@@ -20,7 +21,7 @@ from backends.numpy.vocabulary import (
     smoothed_cross_entropy_backward,
     tied_logits,
 )
-from tasks.task import Array, State, Task, Tree
+from tasks.task import MASK, Array, State, Task, Tree
 
 PAD, BEGIN, END, UNKNOWN = range(4)
 BANNED = [PAD, BEGIN, UNKNOWN]
@@ -46,7 +47,7 @@ def loss(
     config: Any, params: Tree, buffers: Tree, batch: Tree, key: Key | None
 ) -> tuple[Array, Tree, Backward]:
     """Mean cross-entropy with label smoothing over the real targets, and the way back."""
-    model = Sublayers(config, params, key)
+    model = Sublayers(config, params, Dropping(config.dropout, key, _masks_of_rows(batch)))
     y, targets, back = _decode_targets(model, batch)
     smoothing = config.label_smoothing
     value, saved = smoothed_cross_entropy(y, *_output(model), targets, smoothing)
@@ -58,6 +59,20 @@ def loss(
         return model.gradients
 
     return value, buffers, backward
+
+
+def _masks_of_rows(batch: Tree) -> Tree:
+    """What dropout keeps of the real words, (rows, width) by ``dropout/<layer>``, if it is given.
+
+    The rows of the encoder are those of the source, the rows of the decoder those of the targets.
+    """
+    stacks = {f"{MASK}encoder.": "source", f"{MASK}decoder.": "targets"}
+    return {
+        layer: kept[batch[words] != PAD]
+        for stack, words in stacks.items()
+        for layer, kept in batch.items()
+        if layer.startswith(stack)
+    }
 
 
 def _output(model: Sublayers) -> tuple[Array, Array]:

@@ -10,7 +10,11 @@ from typing import Any
 from backends.program import Unavailable
 from tasks.task import Array, Precision, dtype_of
 
+TITLE = "TensorFlow"
 FRAMEWORK = "tensorflow"
+PACKAGES = ("tensorflow", "tensorflow_cpu", "keras")
+ENVIRONMENT = ("TF_", "TF2_", "KERAS_", "XLA_", "ONEDNN_", "DNNL_", "AUTOGRAPH_")
+DEVICES = ("cpu", "cuda")
 MODES = ("graph", "xla")
 REWRITING = "auto_mixed_precision_onednn_bfloat16"
 """TensorFlow's name for what PyTorch calls autocast."""

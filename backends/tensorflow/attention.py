@@ -5,14 +5,15 @@ Position-wise layers see the words alone, as rows; only attention sees sentences
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tasks.task import Array
+from backends.tensorflow.dropout import Dropout
+from tasks.task import MASK, Array
 
 Backward = Callable[[tf.Tensor], tf.Tensor]
 Heads = tuple[tf.Tensor, tf.Tensor]
@@ -31,8 +32,12 @@ def positions(length: int, width: int) -> Array:
 class Packing:
     """Where the words of padded sentences are: as rows (words, ...) without the padding."""
 
-    def __init__(self, present: tf.Tensor):
-        """``present`` (n, T) tells words from padding."""
+    def __init__(self, present: tf.Tensor, masks: Mapping[str, tf.Tensor] | None = None):
+        """``present`` (n, T) tells words from padding.
+
+        ``masks`` (n, T, width) may say by ``dropout/<layer>`` what dropout keeps.
+        """
+        self._masks = masks or {}
         self.sentences, self.length = present.shape
         present = tf.reshape(present, [-1])
         self._places = tf.cast(tf.where(present)[:, 0], tf.int32)  # of every row in n T
@@ -66,6 +71,11 @@ class Packing:
         )
         return run(rows)
 
+    def drop(self, dropout: Dropout, rows: tf.Tensor) -> tf.Tensor:
+        """Rows (words, width) with dropout, by its mask if that is given."""
+        mask = self._masks.get(f"{MASK}{dropout.layer}")
+        return dropout(rows) if mask is None else dropout(rows, kept=self._packed(mask))
+
     def weights(self, dtype: tf.DType) -> tf.Tensor:
         """What each row counts in a mean over the words, (words,)."""
         return tf.fill(tf.shape(self._places), 1 / tf.cast(tf.size(self._places), dtype))
@@ -81,7 +91,8 @@ class Packing:
 class Padded(Packing):
     """Padding has its rows as words have: XLA needs shapes that do not depend on the words."""
 
-    def __init__(self, present: tf.Tensor):
+    def __init__(self, present: tf.Tensor, masks: Mapping[str, tf.Tensor] | None = None):
+        self._masks = masks or {}
         self.sentences, self.length = present.shape
         self._present = tf.reshape(present, [-1])
 

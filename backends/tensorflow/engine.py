@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import backends.tensorflow
 from backends.tensorflow import layers
+from backends.tensorflow.dropout import recorded
 from backends.tensorflow.optimizers import Updater
 from tasks.task import Array, Chunk, State, Task, Tree
 
@@ -35,13 +36,15 @@ class Program:
         self._params = dict(layers.parameters(model))
         self._buffers = dict(layers.buffers(model))
         self._dropouts = list(layers.dropouts(model))
-        for dropout in self._dropouts if seed is None else ():
-            dropout.rate = 0  # Keras then leaves it out
+        for dropout in self._dropouts:
+            dropout.draws = seed is not None
         self._dtype = state.dtype
         self._updater = Updater(task.optimizer, list(self._params.values()))
         self._gradients: Gradients = self._value_and_gradients
         xla = backends.tensorflow.mode == "xla"
         self._train = tf.function(self._train_chunk, autograph=False, jit_compile=xla or None)
+        # in training's way: XLA draws other numbers
+        self._factors = tf.function(self._dropout_factors, autograph=False, jit_compile=xla or None)
         if xla:
             self._gradients = tf.function(self._gradients, autograph=False, jit_compile=True)
         self._predict = tf.function(self._predict_step, autograph=False)
@@ -51,15 +54,25 @@ class Program:
         self, batch: Batch, step: tf.Tensor
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """``step`` counts the updates before this one: dropout draws from it."""
-        if self._seed is not None:
-            for number, dropout in enumerate(self._dropouts):
-                state = tf.stack([tf.constant(dropout_seed(self._seed, number), tf.int64), step])
-                generator = dropout.seed_generator.state
-                generator.assign(tf.cast(state, generator.dtype))
+        self._seed_dropout(step)
         with tf.GradientTape() as tape:
             value = self._loss(self._model, batch)
         gradients = tape.gradient(value, list(self._params.values()))
         return value, [tf.convert_to_tensor(g) for g in gradients]  # dense where rows were gathered
+
+    def _seed_dropout(self, step: tf.Tensor) -> None:
+        if self._seed is None:
+            return
+        for number, dropout in enumerate(self._dropouts):
+            state = tf.stack([tf.constant(dropout_seed(self._seed, number), tf.int64), step])
+            generator = dropout.seed_generator.state
+            generator.assign(tf.cast(state, generator.dtype))
+
+    def _dropout_factors(self, batch: Batch, step: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        self._seed_dropout(step)
+        with recorded(self._dropouts) as record:
+            self._loss(self._model, batch)
+        return record
 
     def _train_chunk(self, chunk: Batch, first: tf.Tensor, rates: Batch) -> tf.Tensor:
         steps = _steps(chunk)
@@ -95,6 +108,13 @@ class Program:
         steps = tf.range(_steps(placed))  # a Python integer would retrace
         outputs = [self._predict(placed, step) for step in steps]
         return {name: np.stack([o[name] for o in outputs]) for name in outputs[0]}
+
+    def dropout(self, placed: Batch) -> Tree:
+        before = {name: b.numpy() for name, b in self._buffers.items()}
+        found = self._factors(_batch(placed, 0), tf.constant(self._step, tf.int64))
+        for name, b in self._buffers.items():
+            b.assign(before[name])
+        return {layer: factors.numpy() for layer, factors in found.items()}
 
     def gradients(self, placed: Batch) -> tuple[float, Tree]:
         before = {name: b.numpy() for name, b in self._buffers.items()}

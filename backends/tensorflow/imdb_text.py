@@ -10,9 +10,10 @@ import keras
 import tensorflow as tf
 
 import backends.tensorflow
+from backends.tensorflow.dropout import Dropout
 from backends.tensorflow.engine import Batch, Program
 from backends.tensorflow.text import BagDense, EmbeddingMax
-from tasks.task import State, Task
+from tasks.task import MASK, State, Task
 
 
 class _BagOfWords(keras.Model):
@@ -29,10 +30,10 @@ class _BagOfWords(keras.Model):
         xla = training and backends.tensorflow.mode == "xla"
         h = tf.nn.relu(self.bag(batch["words"], batch["reviews"], batch["offsets"], xla=xla))
         for layer in self.bag_after:
-            h = layer(h, training=training)
+            h = layer(h, training=training, **_mask(layer, batch))
         h = tf.nn.relu(self.hidden(h))
         for layer in self.hidden_after:
-            h = layer(h, training=training)
+            h = layer(h, training=training, **_mask(layer, batch))
         return self.output_layer(h)[:, 0]
 
 
@@ -41,13 +42,14 @@ class _Embedding(keras.Model):
         super().__init__(name="embedding_max")
         self.embedding = EmbeddingMax(config.rows, config.channels, name="embedding")
         # dropping a channel of all words and taking the maximum is the same in either order
-        self.dropout = keras.layers.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout, "embedding")
         self.hidden = _dense(config.channels, config.hidden, "hidden")
         self.output_layer = _dense(config.hidden, 1, "output")
 
     def call(self, batch: Batch, training: bool = False) -> tf.Tensor:
         """Logits (n,)."""
-        h = self.dropout(self.embedding(batch["words"]), training=training)
+        h = self.embedding(batch["words"])
+        h = self.dropout(h, training=training, **_mask(self.dropout, batch))
         return self.output_layer(tf.nn.relu(self.hidden(h)))[:, 0]
 
 
@@ -67,8 +69,13 @@ def _after(config: Any, name: str) -> list[keras.layers.Layer]:
         norm.build((None, config.hidden))
         layers.append(norm)
     if config.dropout:
-        layers.append(keras.layers.Dropout(config.dropout))
+        layers.append(Dropout(config.dropout, name))
     return layers
+
+
+def _mask(layer: keras.layers.Layer, batch: Batch) -> Mapping[str, tf.Tensor | None]:
+    """What a layer is told beside its input: if it drops, the mask of the batch."""
+    return {"kept": batch.get(f"{MASK}{layer.layer}")} if isinstance(layer, Dropout) else {}
 
 
 def forward(model: keras.Model, batch: Batch) -> Mapping[str, tf.Tensor]:

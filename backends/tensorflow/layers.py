@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from backends.tensorflow.attention import Bias
+from backends.tensorflow.dropout import Dropout
 from backends.tensorflow.recurrent import LSTM, Carry
 from backends.tensorflow.text import BagDense, EmbeddingMax
 
@@ -52,10 +53,10 @@ def buffers(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:
             yield f"{layer.name}.cell", layer.cell.value
 
 
-def dropouts(model: keras.Model) -> Iterator[keras.layers.Dropout]:
+def dropouts(model: keras.Model) -> Iterator[Dropout]:
     """The model's dropout layers that drop anything, in order."""
     for layer in _leaves(model):
-        if isinstance(layer, keras.layers.Dropout) and layer.rate:
+        if isinstance(layer, Dropout) and layer.rate:
             yield layer
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import assert_never
 
 import tensorflow as tf
 
@@ -73,6 +74,8 @@ class Updater:
                         epsilon=rates["epsilon"],
                         grad=g,
                     )
+                case unknown:
+                    assert_never(unknown)
 
 
 def _as_formed(beta: float, dtype: tf.DType) -> float:

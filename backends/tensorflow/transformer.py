@@ -31,6 +31,7 @@ from backends.tensorflow.attention import (
     split,
     tied,
 )
+from backends.tensorflow.dropout import Dropout
 from backends.tensorflow.engine import Batch, Program
 from tasks.task import State, Task
 
@@ -44,7 +45,7 @@ class _Sublayer(Part):
     def __init__(self, config: Any, name: str):
         super().__init__(name)
         self.norm = LayerNorm(config.width, config.norm_epsilon, f"{name}.norm")
-        self.dropout = keras.layers.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout, name)
 
 
 class _Attending(_Sublayer):
@@ -64,7 +65,7 @@ class _Attending(_Sublayer):
         y, weights, used = self.attention(
             self.norm(x), packing=packing, bias=bias, attended=attended, cache=cache
         )
-        return x + self.dropout(y), weights, used
+        return x + packing.drop(self.dropout, y), weights, used
 
 
 class _FeedForward(_Sublayer):
@@ -73,8 +74,9 @@ class _FeedForward(_Sublayer):
         self.hidden = dense(config.width, config.hidden, f"{name}.hidden", activation="relu")
         self.output_layer = dense(config.hidden, config.width, f"{name}.output")
 
-    def call(self, x: tf.Tensor) -> tf.Tensor:
-        return x + self.dropout(self.output_layer(self.hidden(self.norm(x))))
+    def call(self, x: tf.Tensor, packing: Packing) -> tf.Tensor:
+        y = self.output_layer(self.hidden(self.norm(x)))
+        return x + packing.drop(self.dropout, y)
 
 
 class _EncoderLayer(Part):
@@ -86,7 +88,7 @@ class _EncoderLayer(Part):
     def call(self, x: tf.Tensor, packing: Packing, bias: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Rows and attention weights."""
         x, weights, _ = self.self_attention(x, packing=packing, bias=bias)
-        return self.feedforward(x), weights
+        return self.feedforward(x, packing=packing), weights
 
 
 class _DecoderLayer(Part):
@@ -108,7 +110,7 @@ class _DecoderLayer(Part):
         """Rows, the weights of self- and cross-attention, keys and values of the former."""
         x, own, used = self.self_attention(x, packing=packing, bias=bias, cache=cache)
         x, cross, _ = self.cross_attention(x, packing=packing, bias=source_bias, attended=source)
-        return self.feedforward(x), (own, cross), used
+        return self.feedforward(x, packing=packing), (own, cross), used
 
 
 class _Stack(Part):
@@ -118,20 +120,20 @@ class _Stack(Part):
         super().__init__(name)
         self.embedding = keras.layers.Embedding(words, config.width, name=f"{name}.embedding")
         self.embedding.build(None)
-        self.dropout = keras.layers.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout, f"{name}.embedding")
         self.blocks = [layer(config, f"{name}.{number}") for number in range(config.layers)]
         self.norm = LayerNorm(config.width, config.norm_epsilon, f"{name}.norm")
 
-    def embedded(self, rows: tf.Tensor, sinusoids: tf.Tensor) -> tf.Tensor:
+    def embedded(self, rows: tf.Tensor, sinusoids: tf.Tensor, packing: Packing) -> tf.Tensor:
         """The layers' input from rows of the embedding."""
-        return self.dropout(rows * rows.shape[-1] ** 0.5 + sinusoids)
+        return packing.drop(self.dropout, rows * rows.shape[-1] ** 0.5 + sinusoids)
 
 
 class _Encoder(_Stack):
     def call(self, source: tf.Tensor, packing: Packing) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Rows (words, width) and the layers' attention weights, from sentences (n, S)."""
         rows = self.embedding(packing.ids(source))
-        x = self.embedded(rows, packing.positions(rows.shape[-1], rows.dtype))
+        x = self.embedded(rows, packing.positions(rows.shape[-1], rows.dtype), packing)
         bias, weights = _source_bias(source, x.dtype), []
         for block in self.blocks:
             x, found = block(x, packing=packing, bias=bias)
@@ -148,7 +150,7 @@ class _Decoder(_Stack):
         source_bias: tf.Tensor,
     ) -> tuple[tf.Tensor, list[tuple[tf.Tensor, tf.Tensor]]]:
         """Rows (words, width) and attention weights, from rows of the embedding."""
-        x = self.embedded(rows, packing.positions(rows.shape[-1], rows.dtype))
+        x = self.embedded(rows, packing.positions(rows.shape[-1], rows.dtype), packing)
         later = np.triu(np.full((packing.length, packing.length), -np.inf), 1)
         bias = tf.constant(later, x.dtype)
         weights = []
@@ -174,7 +176,7 @@ class _Decoder(_Stack):
         limit = held[0][0].shape[2]
         rows, packing = self.embedding(last), Packing(tf.ones((last.shape[0], 1), tf.bool))
         table = tf.constant(positions(limit, rows.shape[-1]), rows.dtype)
-        x = self.embedded(rows, table[place])
+        x = self.embedded(rows, table[place], packing)
         bias = attention_bias(tf.range(limit) <= place, x.dtype)
         shared = {"packing": packing, "bias": bias, "source_bias": source_bias}
         used = []
@@ -312,7 +314,7 @@ def _decoding_step(config: Any, model: keras.Model, batch: Batch) -> Mapping[str
 def loss(config: Any, model: keras.Model, batch: Batch) -> tf.Tensor:
     """Mean cross-entropy of the words that are targets, with label smoothing."""
     packing = Padded if backends.tensorflow.mode == "xla" else Packing
-    sources, targets = (packing(batch[name] != PAD) for name in ("source", "targets"))
+    sources, targets = (packing(batch[name] != PAD, batch) for name in ("source", "targets"))
     found = model(batch, sources=sources, targets=targets, training=True)
     return smoothed_cross_entropy(
         found["y"],

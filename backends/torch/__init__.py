@@ -11,7 +11,14 @@ from typing import Any
 from backends.program import Unavailable
 from tasks.task import Array, Precision
 
+TITLE = "PyTorch"
 FRAMEWORK = "torch"
+PACKAGES = ("torch", "triton")
+ENVIRONMENT = (
+    *("TORCH", "PYTORCH_", "ATEN_", "INDUCTOR_", "AOT_INDUCTOR_", "TRITON_"),
+    *("ONEDNN_", "DNNL_"),
+)
+DEVICES = ("cpu", "cuda")
 MODES = ("eager", "compile", "graph")
 device = "cpu"
 """Where programs are built, set by ``configure``: a default device of torch's slows every call."""

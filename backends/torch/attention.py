@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ import torch.nn.functional as F
 from torch import nn
 
 import backends.torch
+from backends.torch.dropout import Dropout
+from tasks.task import MASK
 
 ALIGNED = 16
 """Columns: products whose rows begin at a cache line are faster, the logits' by a third."""
@@ -20,7 +23,8 @@ class Layout:
 
     Without ``real`` (n, T), every position has its row; with it, the real positions alone: layers
     that treat each position by itself then spend nothing on padding. If ``padded``, padding has its
-    rows nevertheless, and shapes do not depend on the sentences.
+    rows nevertheless, and shapes do not depend on the sentences. ``masks`` (n, T, channels) may say
+    by ``dropout/<layer>`` what dropout keeps.
     """
 
     def __init__(
@@ -28,8 +32,9 @@ class Layout:
         shape: torch.Size | tuple[int, int],
         real: torch.Tensor | None = None,
         padded: bool = False,
+        masks: Mapping[str, torch.Tensor] | None = None,
     ):
-        self._shape, self._real = shape, real
+        self._shape, self._real, self._masks = shape, real, masks or {}
         self._rows = None if real is None or padded else real.flatten().nonzero()[:, 0]
 
     def weights(self, like: torch.Tensor) -> torch.Tensor:
@@ -49,6 +54,12 @@ class Layout:
             n, length = self._shape
             x = x.new_zeros(n * length, *x.shape[1:]).index_copy_(0, self._rows, x)
         return x.view(*self._shape, *x.shape[1:])
+
+    def drop(self, dropout: Dropout, x: torch.Tensor) -> torch.Tensor:
+        """``x`` (rows, channels) with dropout, by its mask if that is given."""
+        mask = self._masks.get(f"{MASK}{dropout.layer}")
+        y: torch.Tensor = dropout(x) if mask is None else dropout(x, self.pack(mask))
+        return y
 
 
 class Embedding(nn.Embedding):

@@ -13,6 +13,7 @@ from torch import nn
 
 import backends.torch
 from backends.torch import layers
+from backends.torch.dropout import Dropout, recorded
 from backends.torch.graphs import Graphs
 from backends.torch.optimizers import Rates, Updater
 from tasks.task import Array, Chunk, State, Task, Tree
@@ -24,7 +25,6 @@ Forward = Callable[[nn.Module, Batch], Mapping[str, torch.Tensor]]
 Loss = Callable[[nn.Module, Batch], torch.Tensor]
 Step = Callable[[Batch, Rates], torch.Tensor]
 Gradients = Callable[[Batch], tuple[torch.Tensor, tuple[torch.Tensor, ...]]]
-DROPOUT = nn.Dropout | nn.Dropout1d
 
 
 class Program:
@@ -45,14 +45,16 @@ class Program:
         self._model = model.to(backends.torch.device, self._dtype)
         self._params = dict(layers.parameters(self._model))
         self._buffers = dict(layers.buffers(self._model))
-        self._dropouts = [m for m in self._model.modules() if isinstance(m, DROPOUT)]
+        self._dropouts = [m for m in self._model.modules() if isinstance(m, Dropout)]
         self._leaves = list(self._params.values())
         self._updater = Updater(task.optimizer, self._leaves)
         self._step_of: Step = self._update
         self._gradients: Gradients = self._value_and_gradients
+        self._factors: Callable[[Batch], list[torch.Tensor]] = self._dropout_factors
         if backends.torch.mode == "compile":
             whole = partial(torch.compile, dynamic=False)
             self._step_of, self._gradients = whole(self._update), whole(self._value_and_gradients)
+            self._factors = whole(self._dropout_factors)
         self._graphs = Graphs(self._updates, [*self._updater.changed, *self._buffers.values()])
         self.restore(state)
 
@@ -144,6 +146,22 @@ class Program:
             b.copy_(before[name])
         named = zip(self._params, gradients, strict=True)
         return float(loss), {name: layers.to_canonical(name, g) for name, g in named}
+
+    def dropout(self, placed: list[Batch]) -> Tree:
+        self._to_training_mode()
+        self._seed_dropout()
+        before = {name: b.clone() for name, b in self._buffers.items()}
+        with recorded(self._dropouts):
+            factors = self._factors(placed[0])
+        for name, b in self._buffers.items():
+            b.copy_(before[name])
+        named = zip(self._dropouts, factors, strict=True)
+        return {dropout.layer: f.to(self._dtype).cpu().numpy() for dropout, f in named}
+
+    @torch.no_grad()
+    def _dropout_factors(self, batch: Batch) -> list[torch.Tensor]:
+        self._loss(self._model, batch)
+        return [dropout.factors for dropout in self._dropouts]
 
     def device(self) -> str:
         return str(self._leaves[0].device)

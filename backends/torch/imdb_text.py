@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import nn
 
 import backends.torch
+from backends.torch.dropout import Dropout
 from backends.torch.engine import Batch, Program
 from backends.torch.text import BagDense, BatchNorm
-from tasks.task import State, Task
+from tasks.task import MASK, State, Task
 
 
 class _BagOfWords(nn.Module):
@@ -27,9 +28,10 @@ class _BagOfWords(nn.Module):
             self.bag_norm = BatchNorm(config.hidden, **options)
             self.hidden_norm = BatchNorm(config.hidden, **options)
         if config.dropout:
-            self.dropout = nn.Dropout(config.dropout)
+            self.bag_dropout = Dropout(config.dropout, "bag")
+            self.hidden_dropout = Dropout(config.dropout, "hidden")
         # what follows each hidden layer's ReLU; nn.Identity would take its time too
-        after = [[f"{layer}_norm", "dropout"] for layer in ("bag", "hidden")]
+        after = [[f"{layer}_norm", f"{layer}_dropout"] for layer in ("bag", "hidden")]
         self._after_bag, self._after_hidden = (
             [getattr(self, name) for name in names if hasattr(self, name)] for names in after
         )
@@ -42,12 +44,19 @@ class _BagOfWords(nn.Module):
             words, reviews = words[:count], reviews[:count]
         h = F.relu(self.bag(words, batch["offsets"], reviews))
         for layer in self._after_bag:
-            h = layer(h)
+            h = _followed(layer, h, batch)
         h = F.relu(self.hidden(h))
         for layer in self._after_hidden:
-            h = layer(h)
+            h = _followed(layer, h, batch)
         logits: torch.Tensor = self.output(h)[:, 0]
         return logits
+
+
+def _followed(layer: nn.Module, h: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """What ``layer`` makes of ``h``, by the mask of the batch if it drops."""
+    given = (batch.get(f"{MASK}{layer.layer}"),) if isinstance(layer, Dropout) else ()
+    y: torch.Tensor = layer(h, *given)
+    return y
 
 
 class _Embedding(nn.Module):
@@ -56,13 +65,13 @@ class _Embedding(nn.Module):
         # the maximum over a review's words, whose gradient goes to the winning words alone
         self.embedding = nn.EmbeddingBag(config.rows, config.channels, mode="max")
         # dropping a channel of all words and taking the maximum is the same in either order
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout, "embedding")
         self.hidden = nn.Linear(config.channels, config.hidden)
         self.output = nn.Linear(config.hidden, 1)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits (n,)."""
-        h = self.dropout(self.embedding(batch["words"]))
+        h = _followed(self.dropout, self.embedding(batch["words"]), batch)
         logits: torch.Tensor = self.output(F.relu(self.hidden(h)))[:, 0]
         return logits
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import assert_never
 
 import numpy as np
 import torch
@@ -92,6 +93,8 @@ class Updater:
                     amsgrad=False,
                     maximize=False,
                 )
+            case unknown:
+                assert_never(unknown)
 
     def _adam(
         self,

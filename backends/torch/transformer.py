@@ -23,6 +23,7 @@ from backends.torch.attention import (
     Source,
     TiedDense,
 )
+from backends.torch.dropout import Dropout
 from backends.torch.engine import Batch, Program
 from tasks.task import State, Task
 
@@ -31,25 +32,28 @@ _Layer = TypeVar("_Layer", bound=nn.Module)
 
 
 class _EncoderLayer(nn.Module):
-    def __init__(self, config: Any):
+    def __init__(self, config: Any, name: str):
         super().__init__()
         self.self = SelfAttention(config.width, config.heads, config.norm_epsilon)
         self.feedforward = FeedForward(config.width, config.hidden, config.norm_epsilon)
-        self.dropout = nn.Dropout(config.dropout)
+        self.self_dropout = Dropout(config.dropout, f"{name}.self")
+        self.feedforward_dropout = Dropout(config.dropout, f"{name}.feedforward")
 
     def forward(self, x: torch.Tensor, layout: Layout, mask: torch.Tensor) -> torch.Tensor:
-        x = x + self.dropout(self.self(x, layout, mask))
-        y: torch.Tensor = x + self.dropout(self.feedforward(x))
+        x = x + layout.drop(self.self_dropout, self.self(x, layout, mask))
+        y: torch.Tensor = x + layout.drop(self.feedforward_dropout, self.feedforward(x))
         return y
 
 
 class _DecoderLayer(nn.Module):
-    def __init__(self, config: Any):
+    def __init__(self, config: Any, name: str):
         super().__init__()
         self.self = SelfAttention(config.width, config.heads, config.norm_epsilon)
         self.cross = CrossAttention(config.width, config.heads, config.norm_epsilon)
         self.feedforward = FeedForward(config.width, config.hidden, config.norm_epsilon)
-        self.dropout = nn.Dropout(config.dropout)
+        self.self_dropout = Dropout(config.dropout, f"{name}.self")
+        self.cross_dropout = Dropout(config.dropout, f"{name}.cross")
+        self.feedforward_dropout = Dropout(config.dropout, f"{name}.feedforward")
 
     def forward(
         self,
@@ -59,21 +63,21 @@ class _DecoderLayer(nn.Module):
         source: Source,
         past: Past | None = None,
     ) -> torch.Tensor:
-        x = x + self.dropout(self.self(x, layout, mask, past))
-        x = x + self.dropout(self.cross(x, layout, source))
-        y: torch.Tensor = x + self.dropout(self.feedforward(x))
+        x = x + layout.drop(self.self_dropout, self.self(x, layout, mask, past))
+        x = x + layout.drop(self.cross_dropout, self.cross(x, layout, source))
+        y: torch.Tensor = x + layout.drop(self.feedforward_dropout, self.feedforward(x))
         return y
 
 
 class _Stack(nn.Module, Generic[_Layer]):
     """What encoder and decoder share: embedded words, layers by their number, a layer norm."""
 
-    def __init__(self, config: Any, words: int, layer: type[_Layer]):
+    def __init__(self, config: Any, words: int, name: str, layer: type[_Layer]):
         super().__init__()
         longest = max(config.buckets[-1], config.decode_limit) + 1
         self.embedding = Embedding(words, config.width, longest)
-        self.dropout = nn.Dropout(config.dropout)
-        self.layers: list[_Layer] = [layer(config) for _ in range(config.layers)]
+        self.dropout = Dropout(config.dropout, f"{name}.embedding")
+        self.layers: list[_Layer] = [layer(config, f"{name}.{i}") for i in range(config.layers)]
         for number, module in enumerate(self.layers):
             self.add_module(str(number), module)
         self.norm = nn.LayerNorm(config.width, config.norm_epsilon)
@@ -82,7 +86,7 @@ class _Stack(nn.Module, Generic[_Layer]):
 class _Encoder(_Stack[_EncoderLayer]):
     def forward(self, ids: torch.Tensor, layout: Layout, mask: torch.Tensor) -> torch.Tensor:
         """(rows, width) from words (n, S)."""
-        x = self.dropout(layout.pack(self.embedding(ids)))
+        x = layout.drop(self.dropout, layout.pack(self.embedding(ids)))
         for layer in self.layers:
             x = layer(x, layout, mask)
         y: torch.Tensor = self.norm(x)
@@ -96,7 +100,7 @@ class _Decoder(_Stack[_DecoderLayer]):
 
     def forward(self, ids: torch.Tensor, layout: Layout, sources: list[Source]) -> torch.Tensor:
         """(rows, width) from words (n, T)."""
-        x = self.dropout(layout.pack(self.embedding(ids)))
+        x = layout.drop(self.dropout, layout.pack(self.embedding(ids)))
         mask = x.new_full((ids.shape[1], ids.shape[1]), -torch.inf).triu(diagonal=1)
         for layer, source in zip(self.layers, sources, strict=True):
             x = layer(x, layout, mask, source)
@@ -126,8 +130,8 @@ class _Decoder(_Stack[_DecoderLayer]):
 class _Transformer(nn.Module):
     def __init__(self, config: Any, german: int, english: int):
         super().__init__()
-        self.encoder = _Encoder(config, german, _EncoderLayer)
-        self.decoder = _Decoder(config, english, _DecoderLayer)
+        self.encoder = _Encoder(config, german, "encoder", _EncoderLayer)
+        self.decoder = _Decoder(config, english, "decoder", _DecoderLayer)
         self.output = TiedDense(english)
 
     def forward(
@@ -179,8 +183,8 @@ def _rows(
     There too if ``padded``.
     """
     source, targets = batch["source"], batch["targets"]
-    layout = Layout(targets.shape, targets != PAD, padded)
-    source_layout = Layout(source.shape, source != PAD, padded)
+    layout = Layout(targets.shape, targets != PAD, padded, batch)
+    source_layout = Layout(source.shape, source != PAD, padded, batch)
     _, y = model(source, batch["inputs"], source_layout, layout)
     return y, layout.pack(targets).long(), layout
 

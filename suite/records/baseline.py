@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 from suite.records import record as records
 from suite.records.cell import Conditions, conditions_from
 from suite.records.record import Record
+from suite.system import environment
 from tasks.task import RequestError
 
 SCHEMA_VERSION = 2
@@ -28,11 +29,6 @@ FALSE_ALARMS = 0.0025
 """The chance that a check of unchanged code raises an alarm: one of twenty checks does in 5%."""
 STEPS = (1, 2, 5, 10, 20, 50, 100)
 """Whose losses are kept, as far as a run goes."""
-COMPUTING = (
-    *("numpy", "scipy", "scikit-learn", "sacrebleu", "torch", "tensorflow", "tensorflow_cpu"),
-    *("keras", "jax", "jaxlib", "optax"),
-)
-"""Packages that a loss or a metric is computed by."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ class Baseline:
     specification: dict[str, Any]
     provenance: dict[str, Any]
     packages: dict[str, str]
-    """Versions of those of COMPUTING."""
+    """Versions of those that losses and metrics depend on."""
     git: dict[str, Any]
     machine: dict[str, Any]
     runs: tuple[Run, ...]
@@ -153,16 +149,11 @@ def baseline_of(found: Sequence[Record], command: str) -> Baseline:
         made={"created": first.created, "session": first.session, "command": command},
         specification=first.specification,
         provenance=first.provenance,
-        packages=computing(first.packages),
+        packages=environment.computing(first.packages),
         git=first.git,
         machine=first.machine,
         runs=tuple(map(run_of, found)),
     )
-
-
-def computing(packages: Mapping[str, str]) -> dict[str, str]:
-    """The versions of those packages that numbers depend on."""
-    return {name: packages[name] for name in COMPUTING if name in packages}
 
 
 def path_of(folder: Path, conditions: Conditions) -> Path:
@@ -195,10 +186,10 @@ def read(path: Path) -> Baseline:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         records.require_readable(path, document["schema_version"], SCHEMA_VERSION)
-        own = {f.name: document[f.name] for f in fields(Baseline) if f.name in document}
-        own["conditions"] = conditions_from(document.get("conditions", document))
-        runs = tuple(Run(**run) for run in own.pop("runs"))
-        found = Baseline(**{**own, "runs": runs, "schema_version": SCHEMA_VERSION})
+        del document["summary"]
+        runs = tuple(Run(**run) for run in document["runs"])
+        own = {"conditions": conditions_from(document), "runs": runs}
+        found = Baseline(**{**document, **own, "schema_version": SCHEMA_VERSION})
         if not runs or not found.names:
             raise ValueError("it has no runs")
         source, data = found.provenance["source"], found.conditions.data

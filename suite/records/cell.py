@@ -128,10 +128,12 @@ class Cell(Conditions):
         return self.without()
 
 
-def conditions_from(document: Mapping[str, Any]) -> Conditions:
-    """The conditions that a JSON document has among other things, ``batch_scale`` if it says so."""
-    known = {f.name: document[f.name] for f in fields(Conditions) if f.name in document}
-    return Conditions(**known).at_batch_scale(int(document.get(BATCH_SCALE, 1)))
+def conditions_from(document: dict[str, Any]) -> Conditions:
+    """Takes the conditions out of a JSON document; schema version 1 has them among other fields."""
+    if document["schema_version"] > 1:
+        return Conditions(**document.pop("conditions"))
+    own = {f.name: document.pop(f.name) for f in fields(Conditions) if f.name in document}
+    return Conditions(**own).at_batch_scale(int(document.pop(BATCH_SCALE, 1)))
 
 
 def where(cells: Iterable[Conditions]) -> str:

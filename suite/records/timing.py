@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from math import hypot
 from pathlib import Path
 from statistics import NormalDist
@@ -181,11 +181,8 @@ def read(path: Path) -> Timing:
         document = json.loads(path.read_text(encoding="utf-8"))
         records.require_readable(path, document["schema_version"], SCHEMA_VERSION)
         contestants = tuple(_frozen(Contestant, c) for c in document.pop("contestants"))
-        own = {f.name: document[f.name] for f in fields(Timing) if f.name in document}
-        own["conditions"] = conditions_from(document.get("conditions", document))
-        timing: Timing = _frozen(
-            Timing, {**own, "contestants": contestants, "schema_version": SCHEMA_VERSION}
-        )
+        own = {"conditions": conditions_from(document), "contestants": contestants}
+        timing: Timing = _frozen(Timing, {**document, **own, "schema_version": SCHEMA_VERSION})
         return timing
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{path} is not a timing ({error}); move it away") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from suite.records.events import Outcome
@@ -17,20 +17,30 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "float64")
 
 @dataclass(frozen=True)
 class Deviation:
-    """One quantity compared: its largest error, what was allowed, and where it first parted."""
+    """One quantity compared: its largest error, the error that is allowed, and the place."""
 
     quantity: str
     error: float | None
     """None where the comparison itself was impossible."""
     tolerance: float
     where: str
-    """The first leaf or step out of tolerance, or the one with the largest error."""
+    """The leaf or output with the largest error; of losses, the first step out of tolerance."""
     passed: bool
+    precision: str = ""
+    """Empty in records of before a verdict rested on two precisions."""
+
+    def __str__(self) -> str:
+        name = f"{self.quantity} in {self.precision}" if self.precision else self.quantity
+        if self.error is None:
+            return f"{name}: {self.where}"
+        most = "first at" if self.where.startswith("step ") else "most at"
+        allowed = f"error {self.error:.1e}, allowed {self.tolerance:.0e}"
+        return f"{name} differs {most} {self.where}: {allowed}"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found of one backend in one mode and precision."""
+    """The result of the proof for one backend in one mode and precision."""
 
     task: str
     backend: str
@@ -56,17 +66,39 @@ class Verdict:
 
     @property
     def explanation(self) -> str | None:
-        """Why it is not verified, naming the first leaf or step that parts; None if it is."""
+        """Why it is not verified: the phase that differs, then each quantity; None if it is."""
         if self.outcome is not Outcome.OK:
             return f"{self.outcome}: {self.reason}"
-        failed = [
-            f"{f.quantity} parts at {f.where}: error {f.error:.1e}, allowed {f.tolerance:.0e}"
-            if f.error is not None
-            else f"{f.quantity}: {f.where}"
-            for f in self.findings
-            if not f.passed
-        ]
-        return "; ".join(failed) or None
+        failed = [finding for finding in self.findings if not finding.passed]
+        if not failed:
+            return None
+        phase = PHASES.get(failed[0].quantity)
+        said = "; ".join(map(str, failed))
+        return f"{phase}: {said}" if phase else said
+
+
+PHASES = {
+    "initial loss": "the forward pass differs",
+    "initial prediction": "the loss agrees, the outputs of evaluation differ",
+    "gradient": "the loss agrees, its gradients differ",
+    "loss": "the first gradients agree, the update or what it carries on differs",
+    "state": "the losses agree, the state after the steps differs",
+    "prediction": "training agrees, the outputs of evaluation after it differ",
+    "timed losses": "the proof holds, but training and timing take another path",
+}
+"""What agrees and what differs, by the first quantity that fails: they come in the order in which a
+model computes."""
+
+
+def joined(own: Verdict, exact: Verdict) -> Verdict:
+    """The verdict that rests on two: the one in a cell's precision, and the one in float64."""
+    worse = exact if own.outcome is Outcome.OK else own
+    return replace(
+        own,
+        findings=own.findings + exact.findings,
+        outcome=worse.outcome,
+        reason=worse.reason,
+    )
 
 
 def verdict_from(document: Mapping[str, Any]) -> Verdict:

@@ -11,12 +11,8 @@ from suite.records import differences
 from suite.records.cell import Cell
 from suite.records.record import Record
 from suite.report import words
+from suite.system import environment
 
-MAIN = (
-    *("numpy", "torch", "tensorflow", "tensorflow_cpu", "keras", "jax", "jaxlib", "optax"),
-    *("scipy", "scikit-learn"),
-)
-"""Packages that decide what is measured; the others are listed apart."""
 ABSENT = "absent"
 
 
@@ -90,14 +86,15 @@ def _facts(record: Record) -> dict[str, str]:
         "memory": f"{memory / 1e9:.1f} GB" if memory else None,
         "commit": record.git.get("commit"),
         "source changed since": {True: "yes", False: "no"}.get(record.git.get("dirty", "")),
-        **{name: record.packages[name] for name in MAIN if name in record.packages},
+        **environment.computing(record.packages),
         **{f"allocator {k}": v for k, v in record.worker.get("allocator", {}).items()},
     }
     return {name: str(value) for name, value in facts.items() if value is not None}
 
 
 def _other_packages(record: Record) -> Mapping[str, str]:
-    return {name: v for name, v in record.packages.items() if name not in MAIN}
+    main = environment.computing(record.packages)
+    return {name: v for name, v in record.packages.items() if name not in main}
 
 
 def _split(

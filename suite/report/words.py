@@ -6,13 +6,12 @@ from collections.abc import Iterable, Sequence
 
 import backends
 
-BACKENDS = {"numpy": "NumPy", "torch": "PyTorch", "tensorflow": "TensorFlow", "jax": "JAX"}
 NOTHING = "–"  # noqa: RUF001  (an en dash, as tables have it)
 
 
 def backend(name: str) -> str:
-    """How a backend is called in a text."""
-    return BACKENDS.get(name, name)
+    """How a backend is called in a text; by its name if there is none of that any more."""
+    return backends.load(name).TITLE if name in backends.NAMES else name
 
 
 def order(backend_: str, mode: str) -> int:

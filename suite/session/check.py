@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 import backends
 import tasks
 from suite.records import baseline as baselines
@@ -17,10 +19,12 @@ from suite.records.events import Outcome
 from suite.records.findings import Finding, Findings
 from suite.records.record import Record
 from suite.records.specification import differing
-from suite.records.verdict import Verdict
+from suite.records.verdict import Verdict, verdict_from
 from suite.session.race import train_untimed
 from suite.session.reporter import Reporter
+from suite.session.trajectory import Trajectories
 from suite.session.verifier import Verifier
+from suite.system import environment
 from tasks.task import DataSource, Envelope, RequestError, Task
 
 
@@ -62,12 +66,13 @@ class Cells:
             verdict = verdicts[record.cell.backend_label]
             record.verified, record.equivalence = verdict.verified, asdict(verdict)
         self._train(there)
+        self._judge(there, task)
         for record in found:
             records.write(self._results / "checks", record)
         return [
             Result(
                 record,
-                verdicts.get(record.cell.backend_label),
+                verdict_from(record.equivalence) if record.equivalence else None,
                 task.envelopes[record.cell.precision],
             )
             for record in found
@@ -85,6 +90,14 @@ class Cells:
             self._timeout,
         )
 
+    def _judge(self, trained: Sequence[Record], task: Task) -> None:
+        """Holds the first losses of each training against the oracle's."""
+        trajectories = Trajectories(self._timeout)
+        for record in trained:
+            if record.chunks:
+                trajectories.prepare(record.cell)
+                trajectories.judge(record, np.asarray(record.chunks[0]["losses"]), task)
+
     def _verified(self, task: Task, cells: Sequence[Cell]) -> dict[str, Verdict]:
         """A verdict for every ``backend:mode``."""
         if not cells:
@@ -95,7 +108,7 @@ class Cells:
         )
         wanted = {c.backend_label: ((c.backend, c.mode), c.precision) for c in cells}
         self._reporter.busy(f"verifying {task.label} in {', '.join(wanted)}")
-        return dict(zip(wanted, verifier.verify(list(wanted.values())), strict=True))
+        return dict(zip(wanted, verifier.prove(list(wanted.values())), strict=True))
 
 
 def planned(
@@ -207,7 +220,9 @@ def _equivalence(verdict: Verdict, place: str) -> Finding:
     name = f"{place}: equivalence"
     if not verdict.verified:
         return Finding(name, "not the same model", verdict.explanation or "", False)
-    worst = (f"{f.quantity} {f.error:.1e} of {f.tolerance:.0e}" for f in verdict.findings)
+    worst = (
+        f"{f.quantity} {f.error:.1e} of {f.tolerance:.0e} ({f.precision})" for f in verdict.findings
+    )
     return Finding(name, "same model", f"largest errors against NumPy: {', '.join(worst)}")
 
 
@@ -244,7 +259,7 @@ def _losses(baseline: Baseline, result: Result, place: str) -> Iterator[Finding]
     now = baselines.run_of(record)
     yield _at_steps(f"{place}: loss at step 1", then, now, envelope, ("1",))
     name = f"{place}: losses at fixed steps"
-    if baselines.computing(record.packages) != baseline.packages:
+    if environment.computing(record.packages) != baseline.packages:
         yield Finding(name, "not judged", "the baseline is of other versions", None)
     elif record.machine.get("cpu") != baseline.machine.get("cpu"):
         yield Finding(name, "not judged", "the baseline is of another processor", None)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from suite.records.events import Outcome
 from suite.records.findings import Finding
 from suite.records.record import Record
 from suite.records.timing import Timing
+from suite.records.verdict import verdict_from
 from suite.session.plan import Plan, cells
 from suite.session.preparation import Preparation
 from suite.session.race import Race
@@ -78,7 +80,7 @@ def compare(
                 found.append(Finding(name, "not verified", "no speed counts of it", False))
             else:
                 busy(f"comparing {name}")
-                once = partial(_compare, name, record, base, head, limits, plan.timeout)
+                once = partial(_compare, name, record, (base, head), limits, preparation)
                 found.append(confirmed(once))
     return found
 
@@ -114,23 +116,41 @@ def unfinished(timing: Timing, name: str) -> str | None:
 
 
 def _compare(
-    name: str, record: Record, base: Side, head: Side, limits: Limits, timeout: float
+    name: str,
+    record: Record,
+    sides: tuple[Side, Side],
+    limits: Limits,
+    preparation: Preparation,
 ) -> Finding:
-    sides = (base, head)
-    records = [replace(record), replace(record)]
+    """The finding on ``sides``, the base and the head."""
+    base, _ = sides
+    records = [deepcopy(record), deepcopy(record)]
 
     def job(one: Record) -> dict[str, Any]:
         (side,) = (s for s, r in zip(sides, records, strict=True) if r is one)
         return {"command": side.command}
 
+    def judge(one: Record, losses: Sequence[float]) -> None:
+        if one is records[1]:  # the base may have been another model
+            preparation.judge(one, losses)
+
     race = Race(
-        records, timeout, limits.seconds, lambda *_: None, job, confidence=limits.confidence
+        records,
+        preparation.timeout,
+        limits.seconds,
+        lambda *_: None,
+        job,
+        judge,
+        confidence=limits.confidence,
     )
     race.time()
     for side, one in zip(sides, records, strict=True):
         if one.outcome is not Outcome.OK:
             reason = f"{side.name} {one.outcome}: {one.reason}"
             return Finding(name, "undecided", reason, None if side is base else False)
+    if not records[1].verified:
+        why = verdict_from(records[1].equivalence or {}).explanation
+        return Finding(name, "not verified", str(why), False)
     assert race.timing
     return _finding(name, race.timing, limits)
 

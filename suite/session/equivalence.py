@@ -1,8 +1,9 @@
-"""Equivalence: is a backend's implementation the same model as the float64 NumPy oracle?
+"""Equivalence: is a backend's implementation the same model as the float64 oracle?
 
-From one seed: the initial loss, every gradient leaf, the loss of every one of N steps and the final
-state, each within the task's envelope for the precision. NumPy's own gradients are checked by
-central differences. No speed counts before this is shown.
+From one seed: the initial loss, every gradient leaf, the loss of every one of N steps, the final
+state, and every output of every kind of evaluation, before and after, each within the task's
+envelope for the precision. NumPy's own gradients are checked by central differences. No speed
+counts before this is shown.
 """
 
 from __future__ import annotations
@@ -16,22 +17,46 @@ from tasks.task import Array, Envelope, Tree
 
 CENTRAL_DIFFERENCES = 1e-6
 """A thousand times the cancellation error of a difference with the step that is used."""
+TIMED_STEPS = 5
+"""Steps at the beginning of a cell's own training whose losses are held against the oracle's."""
+TIMED = 1e-3
+"""The relative error that is allowed of these losses, where the envelope does not allow more. They
+are of any seed, so that an input may lie at a corner of the model, where rounding decides; a
+program that skips a step, repeats a loss or takes other batches is off by a hundredth and more."""
 
 
-def compare(found: Tree, oracle: Tree, envelope: Envelope) -> tuple[Deviation, ...]:
-    """Holds a trace against the oracle's."""
-    tolerances = envelope.loss_tolerances()
+def compare(own: Tree, oracle: Tree, envelope: Envelope) -> tuple[Deviation, ...]:
+    """Holds a trace of ``envelope.steps`` steps against the oracle's, which may be longer.
+
+    The deviations come in the order in which a model computes: what is wrong in the first of them
+    shows in those behind it too.
+    """
+    steps, tolerances = envelope.steps, envelope.loss_tolerances()
     return (
-        _compare_series("initial loss", found, oracle, tolerances[:1]),
-        _compare_leaves("gradient", found, oracle, envelope.gradient),
-        _compare_series("loss", found, oracle, tolerances),
-        _compare_leaves("state", found, oracle, envelope.state),
+        _compare_series("initial loss", own, oracle, tolerances[:1]),
+        _compare_leaves("initial prediction", "prediction@0", own, oracle, envelope.gradient),
+        _compare_leaves("gradient", "gradient", own, oracle, envelope.gradient),
+        _compare_series("loss", own, oracle, tolerances),
+        _compare_leaves("state", f"state@{steps}", own, oracle, envelope.state),
+        _compare_leaves("prediction", f"prediction@{steps}", own, oracle, envelope.prediction),
     )
 
 
-def _compare_series(quantity: str, found: Tree, oracle: Tree, tolerances: Array) -> Deviation:
-    """Relative, entry by entry, each with its tolerance; entries are named as steps, from 1."""
-    a, b = found[quantity].astype(np.float64), oracle[quantity]
+def compare_timed(losses: Array, oracle: Array, envelope: Envelope) -> Deviation:
+    """Holds the first losses (k,) of a cell's own training against the oracle's (k,)."""
+    count = min(len(losses), len(oracle), envelope.steps)
+    tolerances = np.maximum(TIMED, 3 * envelope.loss_tolerances()[:count])
+    trees = ({"timed losses": losses[:count]}, {"timed losses": oracle[:count]})
+    return _compare_series("timed losses", *trees, tolerances)
+
+
+def _compare_series(quantity: str, own: Tree, oracle: Tree, tolerances: Array) -> Deviation:
+    """Relative, entry by entry, each with its tolerance.
+
+    Entries are named as steps, from 1: the first that is out of tolerance, since an error grows
+    from there, or else the one that comes nearest to it.
+    """
+    a, b = own[quantity].astype(np.float64), oracle[quantity][: len(tolerances)]
     if a.shape != b.shape:
         last = float(tolerances[-1])
         return Deviation(quantity, None, last, f"{a.size} values, not {b.size}", False)
@@ -39,34 +64,44 @@ def _compare_series(quantity: str, found: Tree, oracle: Tree, tolerances: Array)
         errors = np.where(a == b, 0, np.abs(a - b) / np.abs(b))  # a loss may be 0
     errors = np.where(np.isfinite(errors), errors, np.inf)
     outside = errors > tolerances
-    at = int(np.argmax(outside)) if outside.any() else int(np.argmax(errors))
-    return _finding(quantity, float(errors[at]), float(tolerances[at]), f"step {at + 1}")
+    at = int(np.argmax(outside)) if outside.any() else int(np.argmax(errors / tolerances))
+    return _deviation(quantity, float(errors[at]), float(tolerances[at]), f"step {at + 1}")
 
 
-def _compare_leaves(quantity: str, found: Tree, oracle: Tree, tolerance: float) -> Deviation:
-    """Relative to the largest entry of each leaf."""
+def _compare_leaves(
+    quantity: str, prefix: str, own: Tree, oracle: Tree, tolerance: float
+) -> Deviation:
+    """Names the leaf with the largest error."""
     errors: dict[str, float] = {}
     for key, b in oracle.items():
-        if not key.startswith(f"{quantity}/"):
+        if not key.startswith(f"{prefix}/"):
             continue
-        leaf = key.removeprefix(f"{quantity}/")
-        if key not in found or found[key].shape != b.shape:
-            shape = found[key].shape if key in found else "missing"
+        leaf = key.removeprefix(f"{prefix}/")
+        if key not in own or own[key].shape != b.shape:
+            shape = own[key].shape if key in own else "missing"
             return Deviation(quantity, None, tolerance, f"{leaf} is {shape}, not {b.shape}", False)
-        scale = float(np.abs(b).max()) or 1.0
-        error = float(np.abs(found[key].astype(np.float64) - b).max()) / scale
-        errors[leaf] = error if np.isfinite(error) else np.inf
+        errors[leaf] = _error(own[key], b)
     return worst_leaf(quantity, errors, tolerance)
 
 
+def _error(a: Array, b: Array) -> float:
+    """Relative to the largest entry; of whole numbers and truths, the fraction that differs."""
+    if b.dtype.kind != "f":
+        return float(np.mean(a != b))
+    scale = float(np.abs(b).max(initial=0.0)) or 1.0
+    with np.errstate(invalid="ignore"):
+        apart = np.where(a == b, 0.0, np.abs(a.astype(np.float64) - b))
+    error = float(apart.max(initial=0.0)) / scale
+    return error if np.isfinite(error) else np.inf
+
+
 def worst_leaf(quantity: str, errors: Mapping[str, float], tolerance: float) -> Deviation:
-    """Names the first leaf that is out of tolerance, or else the one with the largest error."""
-    outside = [leaf for leaf, error in errors.items() if error > tolerance]
-    at = outside[0] if outside else max(errors, key=errors.__getitem__)
-    return _finding(quantity, errors[at], tolerance, at)
+    """Names the leaf with the largest error."""
+    at = max(errors, key=errors.__getitem__)
+    return _deviation(quantity, errors[at], tolerance, at)
 
 
-def _finding(quantity: str, error: float, tolerance: float, where: str) -> Deviation:
+def _deviation(quantity: str, error: float, tolerance: float, where: str) -> Deviation:
     if not np.isfinite(error):
         return Deviation(quantity, None, tolerance, f"not finite at {where}", False)
     return Deviation(quantity, error, tolerance, where, error <= tolerance)

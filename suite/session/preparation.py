@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
+
 import backends
 import tasks
 from suite.records import builder
 from suite.records.cell import Cell
 from suite.records.events import Event, Measured, Outcome
 from suite.records.record import Record
-from suite.records.verdict import ORACLE, Verdict
+from suite.records.verdict import ORACLE, Verdict, verdict_from
 from suite.session.plan import Plan
 from suite.session.process import launch
 from suite.session.reporter import Reporter
+from suite.session.trajectory import Trajectories
 from suite.session.verifier import Verifier
 from suite.system.devices import CPU
 from suite.system.revisions import HERE, Side
@@ -31,10 +34,16 @@ class Preparation:
         self._plan, self._results, self._reporter, self._side = plan, results, reporter, side
         self._verifiers: dict[tuple[str, str], Verifier] = {}
         """By the task's label and the device."""
+        self._trajectories = Trajectories(plan.timeout)
         self._verdicts: dict[tuple[str, str], Verdict] = {}
         """By the labels of the task and of the backend with its mode."""
         self._attained: dict[tuple[str, str, str], dict[str, float]] = {}
         """What products come to, by backend, device and precision."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that a worker may take."""
+        return self._plan.timeout
 
     def source(self, task: str) -> DataSource:
         """Which data a task is to use; says why, if that is not what one would expect."""
@@ -55,9 +64,21 @@ class Preparation:
         for device in dict.fromkeys(cell.device for cell in cells):
             self._verify([cell for cell in cells if cell.device == device])
         found = [record for record in records if self._is_there(record)]
+        if found:
+            self._trajectories.prepare(found[0].cell)
         for record in found:
             record.attainable = self._attainable(record.cell, [r.cell for r in found])
         return found
+
+    def judge(self, record: Record, losses: Sequence[float]) -> None:
+        """Holds the first losses of a cell's own training against the oracle's."""
+        cell = record.cell
+        task = self._verifiers[cell.task_label, cell.device].task
+        before = record.verified
+        self._trajectories.judge(record, np.asarray(losses), task)
+        if before and not record.verified and record.equivalence:
+            why = verdict_from(record.equivalence).explanation
+            self._reporter.say(f"{cell.task_label} in {cell.backend_label}: {why}")
 
     def _is_there(self, record: Record) -> bool:
         """Once it is verified, if it can be."""
@@ -125,7 +146,7 @@ class Preparation:
                 side=self._side,
             )
         wanted = [((cell.backend, cell.mode), cell.precision) for cell in fresh]
-        for cell, verdict in zip(fresh, self._verifiers[key].verify(wanted), strict=True):
+        for cell, verdict in zip(fresh, self._verifiers[key].prove(wanted), strict=True):
             self._verdicts[label, cell.backend_label] = verdict
             if not verdict.verified and verdict.outcome is not Outcome.SKIPPED:
                 self._reporter.say(f"{label} in {cell.backend_label}: {verdict.explanation}")

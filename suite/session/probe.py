@@ -9,6 +9,7 @@ import backends
 from suite.records.cell import Cell
 from suite.records.events import Described, Event, Outcome
 from suite.session.process import Ending, launch
+from suite.system import devices
 from suite.system.devices import AUTO, CPU, CUDA
 
 
@@ -34,6 +35,9 @@ def probe(backend: str, device: str) -> tuple[Ending, dict[str, Any]]:
         if isinstance(event, Described):
             seen.update(event.worker)
 
-    mode = backends.load(backend).MODES[0]
-    cell = Cell(backend=backend, mode=mode, device=device, data="generated")
+    loaded = backends.load(backend)
+    if devices.kind(device) not in loaded.DEVICES:
+        there = ", ".join(loaded.DEVICES)
+        return Ending(Outcome.SKIPPED, f"{loaded.TITLE} computes on {there} alone"), seen
+    cell = Cell(backend=backend, mode=loaded.MODES[0], device=device, data="generated")
     return launch(cell, "describe", on_event), seen

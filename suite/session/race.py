@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import tasks
 from suite.records import builder
 from suite.records import timing as timings
 from suite.records.cell import where
@@ -21,7 +22,6 @@ from suite.session.noise import Watch
 from suite.session.process import Ending, Worker, launch_all
 from suite.session.turns import Turns
 from suite.system import environment
-from tasks.scaling import batch_of
 
 
 class Race:
@@ -29,7 +29,8 @@ class Race:
 
     ``timeout`` [s] bounds the work of each cell, ``limit`` [s] what is added to the training to
     know the ratios of the speeds to ``base`` well enough, with that ``confidence``. ``job`` gives
-    what else a cell's worker is told, and its ``command``.
+    what else a cell's worker is told, and its ``command``; ``judge`` holds the losses of a cell's
+    first chunk against the proof, before any speed is made of it.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class Race:
         limit: float,
         on_event: Callable[[Record, Event], None],
         job: Callable[[Record], dict[str, Any]] = lambda record: {},
+        judge: Callable[[Record, Sequence[float]], None] = lambda record, losses: None,
         base: str | None = None,
         confidence: float = timings.SURE,
     ):
         self.timing: Timing | None = None
         self._records, self._on_event = records, on_event
         self._timeout, self._limit, self._job = timeout, limit, job
+        self._judge = judge
         self._base, self._confidence = base, confidence
         self._finished: set[str] = set()
         self._turns: list[list[ChunkTrained | ChunkTimed]] = [[] for _ in records]
@@ -61,6 +64,7 @@ class Race:
             self._catch_up(turns)
             while training := [w for w in turns.alive if w.cell.label not in self._finished]:
                 turns.round(training)
+            self._judge_all()
             self._end()
             for record in self._records:
                 keep(record)
@@ -70,6 +74,9 @@ class Race:
     def time(self) -> None:
         """Times alone: nothing is trained to its end. KeyboardInterrupt as above."""
         with self._begun("time") as (turns, watch):
+            if turns.alive:
+                turns.round(turns.alive)
+            self._judge_all()
             self._go_on(turns, watch)
             self._end()
             turns.dismiss()
@@ -86,6 +93,14 @@ class Race:
             own = environment.at_once(max(record.cell.threads for record in self._records))
             turns.begin(own if kind == "time" else 1)
             yield turns, watch
+
+    def _judge_all(self) -> None:
+        """Hands the losses of each cell's first chunk to ``judge``."""
+        for record, own in zip(self._records, self._turns, strict=True):
+            if record.chunks:
+                self._judge(record, record.chunks[0]["losses"])
+            elif own:
+                self._judge(record, own[0].losses)
 
     def _end(self) -> None:
         """Says in the records how their workers ended, or that those that live did well."""
@@ -170,7 +185,9 @@ class Race:
                 contestants=contestants,
                 wanted_base=self._base,
                 warnings=watch.warnings(contestants),
-                batch=batch_of(record.specification),
+                batch=tasks.config(
+                    record.cell.task, record.cell.profile, record.cell.variant, record.cell.options
+                ).batch,
             )
         )
 

@@ -24,7 +24,6 @@ from suite.records.record import Record
 from suite.records.specification import about, differing, flat
 from suite.session.race import train_untimed
 from suite.system import environment
-from tasks.rounding import envelope
 from tasks.task import Array, RequestError, Task
 
 THERE, HERE = "the record", "here"
@@ -148,7 +147,8 @@ class Rerun:
 
     def _within_tolerance(self, then: Array, now: Array, parts: str) -> Finding:
         """Twice the envelope: each of the two runs may be as far from the oracle."""
-        allowed = 2 * envelope(self.task, self.record.cell.precision).loss_tolerances()[: then.size]
+        envelope = self.task.envelopes[self.record.cell.precision]
+        allowed = 2 * envelope.loss_tolerances()[: then.size]
         judged = len(allowed)
         errors = np.abs(then - now)[:judged] / np.maximum(np.abs(then[:judged]), 1e-300)
         rule = (

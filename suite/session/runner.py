@@ -134,6 +134,7 @@ class Runner:
             self._plan.timing_limit,
             lambda record, event: self._reporter.cell_event(record.cell, event, epochs),
             self._job,
+            self._preparation.judge,
             self._plan.base,
         )
         race.run(keep)

@@ -66,6 +66,7 @@ class Stopwatch:
             plan.timing_limit,
             lambda record, event: None,
             lambda record: {"memory_limit": plan.memory_limit},
+            self._preparation.judge,
             plan.base,
         )
         race.time()

@@ -12,7 +12,6 @@ from suite.session import probe
 from suite.session.reporter import Reporter
 from suite.session.verifier import Verifier, Wanted
 from tasks import datasets
-from tasks.rounding import envelope
 from tasks.task import Precision, Task
 
 
@@ -51,5 +50,5 @@ def _skipped(
     task: Task, choice: backends.Choice, precision: Precision, reason: str | None, device: str
 ) -> Verdict:
     backend, mode = choice
-    steps = envelope(task, precision).steps
+    steps = task.envelopes[precision].steps
     return Verdict(task.label, backend, precision, steps, (), Outcome.SKIPPED, reason, mode, device)

@@ -8,43 +8,48 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 
 import backends
+from suite.records import anchors
 from suite.records.cell import Cell
 from suite.records.events import Outcome
 from suite.records.record import write_json
-from suite.records.verdict import ORACLE, Deviation, Verdict, verdict_from
+from suite.records.verdict import ORACLE, Deviation, Verdict, joined, verdict_from
 from suite.session.equivalence import CENTRAL_DIFFERENCES, compare, worst_leaf
 from suite.session.process import Ending, Worker, launch_all
 from suite.system.environment import at_once, machine, package_versions
 from suite.system.revisions import HERE, Side
-from tasks.rounding import envelope
-from tasks.task import DataSource, Precision, Task, Tree
+from suite.worker.dropout import dropout_finding
+from tasks.task import DataSource, Envelope, Precision, Task, Tree
 
+EXACT: Precision = "float64"
 Wanted = tuple[backends.Choice, Precision]
 """What is to be verified: a backend in one mode, and the precision."""
 
 
 @dataclass(frozen=True)
 class _Job:
-    """What a worker does for a verdict: a ``trace`` of so many steps, or a ``gradient_check``."""
+    """The work of a worker for a verdict: a ``trace`` to each of ``ends``, or a
+    ``gradient_check`` or the statistics of ``dropout``."""
 
     kind: str
     choice: backends.Choice
     precision: Precision
     device: str
-    steps: int = 0
+    ends: tuple[int, ...] = ()
 
 
 class Verifier:
     """Verifies backends against the oracle, each in a worker of its own, as many as there are CPUs.
 
-    The oracle's traces are made once; with ``cache_folder``, a backend that was verified before
-    with the same sources, packages, data and machine is not run again. The sources are those of
-    ``side``, the tolerances those of ``task``.
+    The oracle's trace is made once, for all precisions; with ``cache_folder``, a backend that was
+    verified before with the same sources, packages, data and machine is not run again. The sources
+    are those of ``side``, the tolerances those of ``task``.
     """
 
     def __init__(
@@ -57,7 +62,7 @@ class Verifier:
         memory_limit: int | None = None,
         side: Side = HERE,
     ):
-        self._task, self._device, self._threads, self._timeout = task, device, threads, timeout
+        self.task, self._device, self._threads, self._timeout = task, device, threads, timeout
         self._cache_folder = cache_folder
         self._memory_limit = memory_limit
         self._side = side
@@ -74,27 +79,52 @@ class Verifier:
         rest = [one for one in wanted if one not in kept]
         jobs = dict.fromkeys(job for one in rest for job in self._jobs(*one))
         done = self._oracle | self._run([job for job in jobs if job not in self._oracle])
-        self._oracle = {job: found for job, found in done.items() if job == self._of_oracle(job)}
+        self._oracle = {job: found for job, found in done.items() if job == self._oracle_job()}
+        doubt = self._doubt(done)
         for one in rest:
-            kept[one] = self._judge(*one, done)
+            kept[one] = self._judge(*one, done, doubt)
             self._keep(*one, kept[one])
         return [kept[one] for one in wanted]
 
+    def prove(self, wanted: Sequence[Wanted]) -> list[Verdict]:
+        """The verdict on each that speeds rest on: in its precision and in float64.
+
+        What is wrong by a little, such as an epsilon, hides among float32's rounding errors.
+        """
+        every = dict.fromkeys((*wanted, *((choice, EXACT) for choice, _ in wanted)))
+        verdicts = dict(zip(every, self.verify(list(every)), strict=True))
+        return [
+            verdicts[choice, precision]
+            if precision == EXACT
+            else joined(verdicts[choice, precision], verdicts[choice, EXACT])
+            for choice, precision in wanted
+        ]
+
     def _jobs(self, choice: backends.Choice, precision: Precision) -> list[_Job]:
         """What a verdict takes: the trace, the oracle's, and for NumPy the central differences."""
-        steps = envelope(self._task, precision).steps
-        own = _Job("trace", choice, precision, self._device, steps)
-        found = []
-        if own != self._of_oracle(own):
-            found += [self._of_oracle(own), own]
+        oracle = self._oracle_job()
+        steps = self.task.envelopes[precision].steps
+        own = _Job("trace", choice, precision, self._device, (steps,))
+        jobs = []
+        if replace(own, ends=oracle.ends) != oracle:
+            jobs += [oracle, own]
         if choice[0] == ORACLE:
-            found.append(_Job("gradient_check", choice, "float64", "cpu"))
-        return found
+            jobs.append(_Job("gradient_check", choice, "float64", "cpu"))
+        if self._drops_out:
+            jobs.append(_Job("dropout", choice, precision, self._device))
+        return jobs
 
-    def _of_oracle(self, job: _Job) -> _Job:
-        """The oracle's job beside one."""
+    @cached_property
+    def _drops_out(self) -> bool:
+        chunks = self.task.verification_chunks(self.task.verification_seed)
+        return bool(self.task.dropouts(next(chunks)))
+
+    def _oracle_job(self) -> _Job:
+        """The oracle's trace, long enough for every precision."""
+        steps = (self.task.envelopes[precision].steps for precision in get_args(Precision))
+        ends = {anchors.STEPS, *steps}
         choice = backends.choices(ORACLE)[0]
-        return replace(job, choice=choice, precision="float64", device="cpu")
+        return _Job("trace", choice, "float64", "cpu", tuple(sorted(ends)))
 
     def _run(self, jobs: Sequence[_Job]) -> dict[_Job, tuple[Tree, Ending]]:
         """What each wrote, by name, and how it ended."""
@@ -107,7 +137,7 @@ class Verifier:
                     timeout=self._timeout,
                     command=self._side.command,
                     memory_limit=self._memory_limit,
-                    steps=job.steps,
+                    ends=job.ends,
                     output=str(output),
                 )
                 for job, output in zip(jobs, outputs, strict=True)
@@ -123,8 +153,9 @@ class Verifier:
         choice: backends.Choice,
         precision: Precision,
         done: Mapping[_Job, tuple[Tree, Ending]],
+        doubt: str | None,
     ) -> Verdict:
-        allowed = envelope(self._task, precision)
+        allowed = self.task.envelopes[precision]
         found = {job: done[job] for job in self._jobs(choice, precision)}
         endings = [ending for _, ending in found.values()]
         ending = next((e for e in endings if e.outcome is not Outcome.OK), endings[0])
@@ -135,11 +166,19 @@ class Verifier:
                 oracle, candidate = traces
                 findings += compare(candidate, oracle, allowed)
             for job, (errors, _) in found.items():
+                if job.kind == "dropout":
+                    findings += (dropout_finding(errors),)
                 if job.kind == "gradient_check":
                     by_leaf = {leaf: float(error) for leaf, error in errors.items()}
                     findings += (worst_leaf("central differences", by_leaf, CENTRAL_DIFFERENCES),)
+            if doubt:
+                findings += (Deviation("oracle", None, 0.0, doubt, False),)
+            elif choice[0] == ORACLE:
+                trace, _ = done[self._oracle_job()]
+                findings += anchors.compare(self.task, trace)
+            findings = tuple(replace(finding, precision=precision) for finding in findings)
         return Verdict(
-            task=self._task.label,
+            task=self.task.label,
             backend=choice[0],
             precision=precision,
             steps=allowed.steps,
@@ -150,17 +189,36 @@ class Verifier:
             device=self._device,
         )
 
+    def _doubt(self, done: Mapping[_Job, tuple[Tree, Ending]]) -> str | None:
+        """Why the oracle itself is in doubt: all others agree with each other and not with it."""
+        oracle, allowed = self._oracle_job(), self.task.envelopes[EXACT]
+        others = {
+            job.choice[0]: tree
+            for job, (tree, ending) in done.items()
+            if job.kind == "trace"
+            and job.precision == EXACT
+            and job.choice[0] != ORACLE
+            and ending.outcome is Outcome.OK
+        }
+        reference, *rest = others.values() if len(others) > 1 else ({},)
+        if not rest or oracle not in done:
+            return None
+        agree = all(_agree(tree, reference, allowed) for tree in rest)
+        if not agree or any(_agree(tree, done[oracle][0], allowed) for tree in others.values()):
+            return None
+        return f"{', '.join(others)} agree with each other and not with {ORACLE}: look there first"
+
     def _cell(self, choice: backends.Choice, precision: Precision, device: str) -> Cell:
-        source: DataSource = self._task.provenance.source
+        source: DataSource = self.task.provenance.source
         return Cell(
-            task=self._task.name,
-            variant=self._task.variant,
+            task=self.task.name,
+            variant=self.task.variant,
             backend=choice[0],
             mode=choice[1],
             device=device,
             precision=precision,
-            seed=self._task.verification_seed,
-            profile=self._task.profile,
+            seed=self.task.verification_seed,
+            profile=self.task.profile,
             data=source,
             threads=self._threads,
         )
@@ -183,13 +241,17 @@ class Verifier:
             return None
         facts = {
             "cell": asdict(self._cell(choice, precision, self._device)),
-            "data": self._task.provenance.digest,
+            "data": self.task.provenance.digest,
             "sources": _sources_digest(self._side.tree, choice[0]),
             "packages": dict(package_versions()),
             "machine": dict(machine()),
         }
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
         return self._cache_folder / f"{key}.json"
+
+
+def _agree(own: Tree, other: Tree, allowed: Envelope) -> bool:
+    return all(deviation.passed for deviation in compare(own, other, allowed))
 
 
 def _read(output: Path, ending: Ending) -> tuple[Tree, Ending]:
@@ -202,10 +264,15 @@ def _read(output: Path, ending: Ending) -> tuple[Tree, Ending]:
 
 
 def _sources_digest(root: Path, backend: str) -> str:
-    """SHA-256 over every source file below ``root`` that a verdict on ``backend`` rests on."""
-    folders = ("suite", "tasks", f"backends/{ORACLE}", f"backends/{backend}")
-    files = sorted({file for folder in folders for file in (root / folder).rglob("*.py")})
+    """SHA-256 over every source file below ``root`` that a verdict on ``backend`` rests on.
+
+    Of the suite, these are the worker and what judges; a chart of the report is not among them.
+    """
+    judging = [root / "suite/session" / f"{name}.py" for name in ("equivalence", "verifier")]
+    shared = [root / "backends/program.py", root / "suite/records/verdict.py", *judging]
+    folders = ("suite/worker", "tasks", f"backends/{ORACLE}", f"backends/{backend}")
+    files = {file for folder in folders for file in (root / folder).rglob("*.py")}
     digest = hashlib.sha256()
-    for file in files:
+    for file in sorted(files | {file for file in shared if file.is_file()}):
         digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()

@@ -1,8 +1,9 @@
-"""Verdicts, as a table."""
+"""Verdicts, a table for every task."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,30 +13,60 @@ from suite.records.verdict import Verdict
 from suite.show.console import table as new_table
 from suite.system import devices
 
-QUANTITIES = ("initial loss", "gradient", "loss", "state")
+COLUMNS = {
+    "loss": ("initial loss", "loss"),
+    "gradient": ("gradient", "central differences"),
+    "state": ("state",),
+    "prediction": ("initial prediction", "prediction"),
+}
+"""Columns with the quantities whose largest error they show."""
 
 
 def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
-    """The largest error of every quantity, then, for a failure, where it first parts."""
-    table = new_table("Largest relative error against NumPy in float64")
-    table.add_column("task", no_wrap=True, min_width=max(len(v.task) for v in verdicts))
+    """The largest error of every quantity, then, for a failure, the phase and place it is in."""
+    for task, own in groupby(verdicts, key=lambda verdict: verdict.task):
+        _print_task(task, list(own), console)
+    for verdict in verdicts:
+        if verdict.explanation:
+            name = f"{verdict.task} in {verdict.backend_label}, {verdict.precision}"
+            text = f"{name}: {verdict.explanation}"
+            console.print(escape(text), style="red", soft_wrap=True)
+
+
+def _print_task(task: str, verdicts: Sequence[Verdict], console: Console) -> None:
+    table = new_table(f"{task}: largest relative error against NumPy in float64")
     table.add_column("backend", no_wrap=True)
     elsewhere = any(v.device != devices.CPU for v in verdicts)
-    for column in (*(["device"] if elsewhere else []), "dtype", "steps", *QUANTITIES):
-        table.add_column(column)
+    for column in (*(["device"] if elsewhere else []), "dtype", "steps", *COLUMNS, "of allowed"):
+        table.add_column(column, no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    table.caption = "NumPy in float64 is the reference; its gradients: against central differences"
+    table.caption = "NumPy's own gradients: against central differences"
     for v in verdicts:
-        errors = {f.quantity: "-" if f.error is None else f"{f.error:.1e}" for f in v.findings}
-        cells = [errors.get(quantity, "-") for quantity in QUANTITIES]
-        steps = str(v.steps)
-        if "gradient" not in errors:
-            cells[1], steps = errors.get("central differences", "-"), "-"
-        verdict = "same" if v.verified else "skipped" if v.outcome is Outcome.SKIPPED else "FAILED"
         place = [v.device] if elsewhere else []
-        table.add_row(v.task, v.backend_label, *place, v.precision, steps, *cells, verdict)
+        errors = [_largest(v, quantities) for quantities in COLUMNS.values()]
+        table.add_row(
+            *(v.backend_label, *place, v.precision, str(v.steps), *errors, _share(v), _word(v))
+        )
     console.print(table)
-    for v in verdicts:
-        if v.explanation:
-            text = f"{v.task} in {v.backend_label}, {v.precision}: {v.explanation}"
-            console.print(escape(text), style="red", soft_wrap=True)
+
+
+def _largest(verdict: Verdict, quantities: Sequence[str]) -> str:
+    """The largest error of the quantities, ``1.9e-7``."""
+    findings = [f for f in verdict.findings if f.quantity in quantities]
+    if any(finding.error is None for finding in findings):
+        return "differs"
+    error = max((finding.error or 0.0 for finding in findings), default=None)
+    return "-" if error is None else f"{error:.1e}".replace("e-0", "e-").replace("e+0", "e+")
+
+
+def _share(verdict: Verdict) -> str:
+    """The largest error by what is allowed of it."""
+    judged = [f for f in verdict.findings if f.error is not None and f.tolerance]
+    shares = [(f.error or 0.0) / f.tolerance for f in judged]
+    return f"{max(shares):.2g}" if shares else "-"
+
+
+def _word(verdict: Verdict) -> str:
+    if verdict.verified:
+        return "same"
+    return "not tested" if verdict.outcome is Outcome.SKIPPED else "FAILED"

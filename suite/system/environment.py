@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import backends
+import tasks
 from suite.system import git
 from tasks.task import RequestError
 
-# What a user's shell may hold that would change what is measured.
+# What a user's shell may hold that would change what is measured: of libraries below the
+# frameworks. What steers a framework, its backend declares.
 _FOREIGN = (
-    *("OMP_", "KMP_", "GOMP_", "MKL_", "OPENBLAS_", "VECLIB_", "BLIS_", "NUMEXPR_"),
-    *("MALLOC_", "GLIBC_TUNABLES"),
-    *("TF_", "XLA_", "JAX_", "KERAS_", "TORCH", "PYTORCH_", "ATEN_", "ONEDNN_", "DNNL_"),
-    *("NPROC", "NVIDIA_TF32_OVERRIDE", "CUDA_LAUNCH_BLOCKING", "CUBLAS_", "CUPY_"),
+    *("OMP_", "KMP_", "GOMP_", "MKL_", "NUMEXPR_", "MALLOC_", "GLIBC_TUNABLES"),
+    *("NVIDIA_TF32_OVERRIDE", "CUDA_LAUNCH_BLOCKING", "CUBLAS_"),
 )
 _POOLS = (
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
@@ -41,7 +41,8 @@ _ALLOCATOR = {
 
 def worker_environment(backend: str, device: str, threads: int) -> dict[str, str]:
     """The environment of a worker: the caller's, less what steers frameworks, plus our settings."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
+    steering = (*_FOREIGN, *(prefix for b in backends.every() for prefix in b.ENVIRONMENT))
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(steering)}
     ours = {**dict.fromkeys(_POOLS, str(threads)), **_ALLOCATOR, **_cards(device)}
     kind = device.partition(":")[0]
     return {**kept, **ours, **backends.load(backend).environment(kind, threads)}
@@ -111,6 +112,12 @@ def package_versions() -> Mapping[str, str]:
     """The version of every installed distribution, by name."""
     found = {d.name: d.version for d in importlib.metadata.distributions()}
     return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+
+
+def computing(packages: Mapping[str, str]) -> dict[str, str]:
+    """Of versions by distribution, those that losses and metrics depend on, as it is declared."""
+    declared = (*tasks.PACKAGES, *(name for b in backends.every() for name in b.PACKAGES))
+    return {name: packages[name] for name in declared if name in packages}
 
 
 @functools.cache

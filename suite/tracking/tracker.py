@@ -24,6 +24,7 @@ import tasks
 from suite.records import record as records
 from suite.records.record import Record
 from suite.records.specification import flat
+from suite.system import environment
 from suite.tracking.curves import draw_curves
 
 if TYPE_CHECKING:
@@ -285,11 +286,7 @@ def _tags(record: Record) -> dict[str, str]:
         "python": str(record.machine.get("python")),
         "system": str(record.machine.get("system")),
         "threads.seen": str(record.worker.get("threads", {})),
-        **{
-            f"version.{name}": record.packages[name]
-            for name in ("numpy", "torch", "tensorflow", "tensorflow_cpu", "keras", "jax", "optax")
-            if name in record.packages
-        },
+        **{f"version.{k}": v for k, v in environment.computing(record.packages).items()},
     }
 
 

@@ -41,7 +41,8 @@ from suite.records.specification import about
 from suite.system import devices, memory
 from suite.worker import cards, probes, rates
 from suite.worker.clock import Clock
-from suite.worker.trace import trace
+from suite.worker.dropout import dropout_statistics
+from suite.worker.trace import steps_between, trace
 from suite.worker.training import Diverged, Send, Training
 from tasks.task import RequestError, State, Task, dtype_of
 
@@ -195,15 +196,41 @@ def _turn(cell: Cell, program: Program, send: Send) -> bool:
 
 
 def trace_job(cell: Cell, send: Send, job: Job) -> None:
-    """Writes the equivalence trace of ``job["steps"]`` steps to the file ``job["output"]``."""
+    """Writes the equivalence trace to each of ``job["ends"]`` to the file ``job["output"]``."""
     module = _configure(cell, Clock())
     task = _load(cell)
     initial = task.initial(cell.seed).astype(dtype_of(cell.precision))
-    # no seed, no dropout: its random numbers are each framework's own
+    # no seed: dropout is by the masks of the batches, since random numbers are each framework's own
     program = module.build(task, initial, None)
-    found = trace(task, program, cell.seed, job["steps"])
+    found = trace(task, program, cell.seed, job["ends"])
     devices.used(cell.device, program.device())
     np.savez(job["output"], allow_pickle=False, **found)
+
+
+def first_losses(cell: Cell, send: Send, job: Job) -> None:
+    """Writes the losses of the first ``job["steps"]`` steps of a cell's own training.
+
+    None with dropout: its random numbers are each framework's own.
+    """
+    module = _configure(cell, Clock())
+    task = _load(cell)
+    chunk = next(task.chunks("train", cell.seed))
+    losses = np.empty(0)
+    if not task.dropout_masks(chunk, cell.seed, 0):
+        initial = task.initial(cell.seed).astype(dtype_of(cell.precision))
+        program = module.build(task, initial, None)
+        first = {name: a[: job["steps"]] for name, a in chunk.items()}
+        losses = program.train(program.place(first))
+    np.savez(job["output"], allow_pickle=False, losses=losses)
+
+
+def dropout_job(cell: Cell, send: Send, job: Job) -> None:
+    """Writes the statistics of the framework's own dropout, nothing of a task that has none."""
+    module = _configure(cell, Clock())
+    task = _load(cell)
+    build = partial(module.build, task)
+    errors = dropout_statistics(task, build, cell.precision, cell.seed)
+    np.savez(job["output"], allow_pickle=False, **errors)
 
 
 def gradient_check(cell: Cell, send: Send, job: Job) -> None:
@@ -214,8 +241,7 @@ def gradient_check(cell: Cell, send: Send, job: Job) -> None:
     task = _load(cell).narrow()
     state = task.initial(cell.seed).astype("float64")
     program = module.build(task, state, None)
-    chunk = next(task.verification_chunks(cell.seed))
-    batch = task.excerpt(program.place({name: a[:1] for name, a in chunk.items()})[0])
+    batch = task.excerpt(program.place(next(steps_between(task, cell.seed, 0, 1)))[0])
     loss = of_loss(program.loss, state.buffers)
     errors = relative_errors(loss, state.params, batch, cell.seed)
     np.savez(job["output"], allow_pickle=False, **{k: np.array(e) for k, e in errors.items()})
@@ -240,6 +266,8 @@ JOBS = {
     "train": train,
     "time": time_alone,
     "trace": trace_job,
+    "first_losses": first_losses,
+    "dropout": dropout_job,
     "gradient_check": gradient_check,
     "describe": describe,
     "machine": machine,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -10,33 +11,61 @@ from backends.program import Program
 from tasks.task import Array, Chunk, Task
 
 
-def trace(task: Task, program: Program, seed: int, steps: int) -> dict[str, Array]:
-    """What is compared, by name: ``gradient/<leaf>``, ``loss`` (steps,), ``state/<leaf>``.
+def trace(task: Task, program: Program, seed: int, ends: Sequence[int]) -> dict[str, Array]:
+    """Trains for ``ends[-1]`` steps and notes, by name, what programs are compared by:
 
-    ``initial loss`` is the loss that came with the gradients.
+    - ``initial loss`` (1,), which comes with the gradients, and ``gradient/<leaf>``, of the first
+      batch;
+    - ``loss`` (steps,), of every step;
+    - ``state@<end>/<leaf>``, parameters, buffers and the optimiser's slots after so many steps,
+      for each of ``ends``, which rise;
+    - ``prediction@<end>/<kind>/<output>``, of every kind of batch that is evaluated, from the
+      initial state (end 0) and after each of ``ends``.
     """
-    found: dict[str, Array] = {}
-    losses = []
-    for number, chunk in enumerate(_first_steps(task, seed, steps)):
-        placed = program.place(chunk)
-        if number == 0:
-            loss, gradients = program.gradients(placed)
-            found["initial loss"] = np.array([loss])
-            found |= {f"gradient/{leaf}": g for leaf, g in gradients.items()}
-        losses.append(program.train(placed))
+    noted: dict[str, Array] = _predictions(task, program, 0)
+    losses: list[Array] = []
+    for begin, end in pairwise((0, *ends)):
+        for chunk in steps_between(task, seed, begin, end):
+            placed = program.place(chunk)
+            if not losses:
+                loss, gradients = program.gradients(placed)
+                noted["initial loss"] = np.array([loss])
+                noted |= {f"gradient/{leaf}": g for leaf, g in gradients.items()}
+            losses.append(program.train(placed))
+        noted |= _state(program, end) | _predictions(task, program, end)
+    noted["loss"] = np.concatenate(losses)
+    return noted
+
+
+def _state(program: Program, end: int) -> dict[str, Array]:
     state = program.state()
-    found["loss"] = np.concatenate(losses)
-    found |= {f"state/{leaf}": p for leaf, p in (*state.params.items(), *state.buffers.items())}
+    leaves = {**state.params, **state.buffers}
     for slot, tree in state.slots.items():
-        found |= {f"state/{slot}/{leaf}": a for leaf, a in tree.items()}
-    return found
+        leaves |= {f"{slot}/{leaf}": a for leaf, a in tree.items()}
+    return {f"state@{end}/{leaf}": a for leaf, a in leaves.items()}
 
 
-def _first_steps(task: Task, seed: int, steps: int) -> Iterator[Chunk]:
+def _predictions(task: Task, program: Program, end: int) -> dict[str, Array]:
+    return {
+        f"prediction@{end}/{kind}/{name}": np.asarray(output)
+        for kind, chunk in task.evaluation_kinds()
+        for name, output in program.predict(program.place(chunk)).items()
+    }
+
+
+def steps_between(
+    task: Task, seed: int, begin: int, end: int, masks: bool = True
+) -> Iterator[Chunk]:
+    """The chunks of the proof from step ``begin`` to step ``end``, with ``masks`` of dropout."""
+    first = 0
     for chunk in task.verification_chunks(seed):
-        taken = min(steps, len(next(iter(chunk.values()))))
-        yield {name: a[:taken] for name, a in chunk.items()}
-        steps -= taken
-        if not steps:
+        last = first + len(next(iter(chunk.values())))
+        part = slice(max(begin - first, 0), min(end, last) - first)
+        if part.start < part.stop:
+            taken = {name: a[part] for name, a in chunk.items()}
+            drawn = task.dropout_masks(taken, seed, first + part.start) if masks else {}
+            yield {**taken, **drawn}
+        first = last
+        if first >= end:
             return
-    raise ValueError(f"an epoch of {task.name} is {steps} steps too short for its envelope")
+    raise ValueError(f"an epoch of {task.name} is {end - first} steps too short for its envelope")

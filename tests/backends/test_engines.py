@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import itertools
-import math
-from dataclasses import replace
-from typing import Any
+from typing import get_args
 
 import numpy as np
 import pytest
 
 import backends
-from tasks.optimizers import SGD, Adam, Cosine, Linear, Optimizer, RMSprop
+from tasks.optimizers import Optimizer
 from tasks.task import Array, Precision, State
 from tests.backends import programs
 from tests.backends.conftest import Call
+from tests.backends.optimizers import MORE, OPTIMIZERS, UNKNOWN, published_formula
 from tests.backends.programs import assert_same
-from tests.tiny import RMSPROP, STEPS, tiny_task
+from tests.tiny import STEPS, tiny_task
 
-ADAM = Adam(1e-2, 0.9, 0.999, 1e-8)
-OPTIMIZERS: list[Optimizer] = [
-    RMSPROP,
-    SGD(learning_rate=0.1),
-    replace(ADAM, schedule=Cosine(10), clip=0.3),
-]
-MORE: list[Optimizer] = [
-    RMSprop(learning_rate=0.3, rho=0.5, epsilon=1e-2),
-    SGD(learning_rate=3.0),
-    ADAM,
-    replace(ADAM, schedule=Linear(20)),
-    replace(ADAM, clip=1e3),  # never reached
-    Adam(learning_rate=0.5, beta1=0.5, beta2=0.9, epsilon=1e-2),
-]
 ROUNDING = {"float32": 1e-5, "float64": 1e-13}
 
 
@@ -107,47 +92,26 @@ def test_optimizer_follows_its_formula_for_many_steps(
     assert_same(trained, expected, 1e-11)
 
 
+def test_every_optimiser_is_tested_and_has_a_formula() -> None:
+    assert {type(optimizer) for optimizer in OPTIMIZERS} == set(get_args(Optimizer))
+    state = programs.initial(UNKNOWN, "float64")
+    with pytest.raises(AssertionError, match="Unknown"):
+        published_formula(UNKNOWN, state, dict(state.params))
+
+
+@pytest.mark.parametrize("backend", backends.NAMES)
+def test_an_optimiser_without_an_update_is_refused_not_left_untrained(
+    call: Call, backend: str
+) -> None:
+    state = programs.initial(UNKNOWN, "float32")
+    with pytest.raises(AssertionError, match="Unknown"):
+        call(backend, "float32", programs.train, state, UNKNOWN, 4, 0, 4)
+
+
 def gradients_at(backend: str, state: State, optimizer: Optimizer, step: int) -> dict[str, Array]:
     program = programs.build(backend, state, optimizer, 1)
     chunk = list(tiny_task(optimizer, 1).chunks("train", programs.SEED))[step]
     return dict(program.gradients(program.place(chunk))[1])
-
-
-def published_formula(optimizer: Optimizer, state: State, gradients: dict[str, Array]) -> State:
-    params, slots = dict(state.params), {k: dict(v) for k, v in state.slots.items()}
-    factor = clip_factor(optimizer, gradients)
-    for name, g in gradients.items():
-        match optimizer:
-            case SGD(eta):
-                params[name] = params[name] - eta * g
-            case RMSprop(eta, rho, epsilon):
-                v = rho * slots["v"][name] + (1 - rho) * g**2
-                slots["v"][name] = v
-                params[name] = params[name] - eta * g / np.sqrt(v + epsilon)
-            case Adam():
-                _kingma_ba(optimizer, state.step + 1, params, slots, name, g * factor)
-    return State(params, slots, state.buffers, state.step + 1)
-
-
-def clip_factor(optimizer: Optimizer, gradients: dict[str, Array]) -> float:
-    if not isinstance(optimizer, Adam) or optimizer.clip is None:
-        return 1.0
-    norm = np.linalg.norm(np.concatenate([g.ravel() for g in gradients.values()]))
-    return min(1.0, optimizer.clip / float(norm))
-
-
-def _kingma_ba(c: Adam, t: int, params: Any, slots: dict[str, Any], name: str, g: Array) -> None:
-    """Algorithm 1, with the learning rate of the schedule before update ``t``."""
-    rate = c.learning_rate
-    match c.schedule:
-        case Linear(total):
-            rate *= max(0, 1 - (t - 1) / total)
-        case Cosine(total):
-            rate *= (1 + math.cos(math.pi * min(1, (t - 1) / total))) / 2
-    m = slots["m"][name] = c.beta1 * slots["m"][name] + (1 - c.beta1) * g
-    v = slots["v"][name] = c.beta2 * slots["v"][name] + (1 - c.beta2) * g**2
-    m_hat, v_hat = m / (1 - c.beta1**t), v / (1 - c.beta2**t)
-    params[name] = params[name] - rate * m_hat / (np.sqrt(v_hat) + c.epsilon)
 
 
 @pytest.mark.parametrize("backend", backends.NAMES)

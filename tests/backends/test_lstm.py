@@ -35,7 +35,7 @@ def initial(task: LSTM) -> State:
 
 def traced(backend: str) -> Tree:
     task = tiny_task()
-    return trace(task, build(backend, initial(task)), SEED, STEPS)
+    return trace(task, build(backend, initial(task)), SEED, (STEPS,))
 
 
 def trained(backend: str, state: State, chunks: list[Chunk]) -> tuple[Array, State]:

@@ -15,6 +15,7 @@ from tests.backends import programs, test_tasks
 from tests.backends.conftest import Call
 from tests.backends.programs import assert_same
 from tests.backends.test_dropout import masks
+from tests.tasks.tiny import tiny
 from tests.tiny import RMSPROP, tiny_task
 
 COMPILE, XLA = "torch:compile", "tensorflow:xla"
@@ -68,7 +69,7 @@ def test_it_trains_as_numpy_does_and_compiles_once(
 @pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: choice[0])
 def test_a_task_is_the_same_model(call: Call, backend: str, choice: tasks.Choice) -> None:
     state = test_tasks.initial(choice, "float64")
-    first, *more = test_tasks.training_chunks(test_tasks.tiny(choice))
+    first, *more = test_tasks.training_chunks(tiny(choice))
     shapes = {name: a.shape for name, a in first.items()}  # every other one would be compiled too
     again = next(c for c in more if {name: a.shape for name, a in c.items()} == shapes)
     chunks = [first, again]
@@ -97,7 +98,7 @@ def test_dropout_is_determined_by_seed_and_step(call: Call, backend: str) -> Non
         assert abs(np.corrcoef(a > 0, b > 0)[0, 1]) < 4.5 / np.sqrt(len(a))
     choice = ("imdb_text", "bow_dropout")
     state = test_tasks.initial(choice, "float32")
-    (chunk, *_) = test_tasks.training_chunks(test_tasks.tiny(choice))
+    (chunk, *_) = test_tasks.training_chunks(tiny(choice))
     single = [
         {name: a[i : i + 1] for name, a in chunk.items()} for i in range(len(chunk["labels"]))
     ]

@@ -126,7 +126,7 @@ def test_one_wrong_index_on_the_way_back_from_the_maximum_is_named(
 
     def found() -> dict[str, Array]:
         program = imdb_text.build(task, task.initial(0).astype("float64"), None)
-        return trace(task, program, seed=0, steps=3)
+        return trace(task, program, seed=0, ends=(3,))
 
     right = found()
 

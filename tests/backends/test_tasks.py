@@ -12,6 +12,7 @@ import tasks
 from tasks.task import Array, Chunk, Precision, State, Task
 from tests.backends.conftest import Call
 from tests.backends.programs import assert_same
+from tests.tasks.tiny import tiny
 
 SEED = 3
 # transformer:base is the transformer with other constants, and a tiny one of it the same
@@ -21,12 +22,6 @@ pytestmark = pytest.mark.parametrize(
     "choice", CHOICES, ids=[":".join(filter(None, choice)) for choice in CHOICES]
 )
 in_every_backend = pytest.mark.parametrize("backend", backends.NAMES)
-
-
-def tiny(choice: tasks.Choice) -> Task:
-    name, variant = choice
-    task: Task = importlib.import_module(f"tests.tasks.tiny_{name}").tiny_task(variant)
-    return task
 
 
 def training_chunks(task: Task) -> list[Chunk]:

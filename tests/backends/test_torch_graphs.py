@@ -22,6 +22,7 @@ from tests.backends import programs, test_tasks
 from tests.backends.conftest import Call
 from tests.backends.programs import assert_same
 from tests.backends.test_modes import trained_twice
+from tests.tasks.tiny import tiny
 from tests.tiny import RMSPROP
 
 Graph = Callable[..., Any]
@@ -68,7 +69,7 @@ def test_it_trains_as_numpy_does_and_captures_once(
 @pytest.mark.parametrize("choice", CHOICES, ids=[":".join(filter(None, c)) for c in CHOICES])
 def test_a_task_is_the_same_model(graph: Graph, call: Call, choice: tasks.Choice) -> None:
     state = test_tasks.initial(choice, "float64")
-    chunks = test_tasks.training_chunks(test_tasks.tiny(choice))
+    chunks = test_tasks.training_chunks(tiny(choice))
     losses, end = graph(test_tasks.train, choice, state, chunks, None)
     given = (choice, state, chunks, None)
     expected, numpy_end = call("numpy", "float64", test_tasks.train, *given)
@@ -79,7 +80,7 @@ def test_a_task_is_the_same_model(graph: Graph, call: Call, choice: tasks.Choice
 def test_dropout_is_drawn_from_seed_and_step(graph: Graph, call: Call) -> None:
     choice = ("imdb_text", "bow_dropout")
     state = test_tasks.initial(choice, "float64")
-    chunks = test_tasks.training_chunks(test_tasks.tiny(choice))
+    chunks = test_tasks.training_chunks(tiny(choice))
     losses, _ = graph(test_tasks.train, choice, state, chunks, 1)
     eager, _ = call("torch", "float64", test_tasks.train, choice, state, chunks, 1)
     other, _ = graph(test_tasks.train, choice, state, chunks, 2)

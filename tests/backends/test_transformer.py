@@ -45,7 +45,7 @@ def initial() -> State:
 def traced(backend: str, variant: str | None) -> Tree:
     task = tiny_task(variant)
     program = build(backend, task, task.initial(SEED).astype("float64"))
-    return trace(task, program, SEED, STEPS)
+    return trace(task, program, SEED, (STEPS,))
 
 
 def predicted(backend: str, state: State, chunks: list[Chunk]) -> list[dict[str, Array]]:

@@ -73,8 +73,7 @@ def main() -> None:
     ((task, variant),) = tasks.choices(name)
     source, _ = datasets.resolve(tasks.DATASETS[task], "auto")
     for own, mode in backends.chosen(wanted):
-        place = {"backend": own, "mode": mode}
-        cell = Cell(task=task, variant=variant, **place, profile="full", data=source)
+        cell = Cell(task=task, variant=variant, backend=own, mode=mode, profile="full", data=source)
         middle, low, high = against_a_bare_loop(cell)
         print(f"{name} in {own}:{mode}: {middle:.4f} [{low:.4f}, {high:.4f}] of a bare loop's time")
         share, seconds = share_of_work(cell)

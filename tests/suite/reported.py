@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import backends
 from suite.records import record as records
 from suite.records.record import Record
 from tests.suite.examples import CELL, example_record
 
 SESSION = "20260101-000000-abcd"
 TIMED = "20251231-000000-abcd"
-MODES = {"numpy": "eager", "torch": "eager", "tensorflow": "graph", "jax": "jit"}
+MODES = {name: backends.load(name).MODES[0] for name in backends.NAMES}
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)> {{ 7 * 7 }} | `x` & 'y'"
 
 

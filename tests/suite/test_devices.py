@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+import backends
 from suite.records import differences
 from suite.records import record as records
 from suite.records.cell import where
 from suite.records.events import Event
+from suite.session import probe
 from suite.session.process import Ending, launch
 from suite.system import devices
 from suite.system.environment import worker_environment
@@ -63,6 +65,19 @@ class TestCards:
 
     def test_backends_are_told_the_kind_alone(self) -> None:
         assert worker_environment("jax", "cuda:3", 1)["JAX_PLATFORMS"] == "cuda"
+
+
+def test_a_backend_for_the_cpu_alone_is_not_tried_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    def launched(*_: Any, **__: Any) -> Ending:
+        raise AssertionError("it was tried")
+
+    monkeypatch.setattr(probe, "launch", launched)
+    monkeypatch.setattr(probe, "_has_cuda", probe._has_cuda.__wrapped__)
+    with pytest.raises(AssertionError, match="it was tried"):
+        probe.chosen("numpy", "auto")
+    monkeypatch.setattr(backends.load("numpy"), "DEVICES", ("cpu",))
+    assert probe.chosen("numpy", "auto") == "cpu"
+    assert probe.probe("numpy", "cuda:1")[0].reason == "NumPy computes on cpu alone"
 
 
 def test_what_was_used_is_what_was_read() -> None:

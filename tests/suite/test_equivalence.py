@@ -33,7 +33,7 @@ ENVELOPE = Envelope(steps=10, loss=1e-12, gradient=1e-12, state=1e-12)
 def oracle() -> dict[str, Array]:
     task = tiny_task()
     program = fashion_mlp.build(task, task.initial(0).astype("float64"), None)
-    return trace(task, program, seed=0, steps=10)
+    return trace(task, program, seed=0, ends=(10,))
 
 
 def verdict(findings: tuple[Deviation, ...]) -> Verdict:
@@ -44,7 +44,7 @@ def test_a_trace_holds_exactly_the_steps_that_were_asked_for(oracle: dict[str, A
     assert oracle["loss"].shape == (10,)  # two and a half chunks
     assert oracle["loss"][0] == oracle["initial loss"][0]
     assert sum(name.startswith("gradient/") for name in oracle) == 4
-    assert sum(name.startswith("state/") for name in oracle) == 8
+    assert sum(name.startswith("state@10/") for name in oracle) == 8
 
 
 def test_the_loss_may_be_allowed_more_from_stage_to_stage(oracle: dict[str, Array]) -> None:
@@ -56,7 +56,7 @@ def test_the_loss_may_be_allowed_more_from_stage_to_stage(oracle: dict[str, Arra
     assert not verdict(compare(late, oracle, ENVELOPE)).verified
     early["loss"][3] *= 1 + 1e-7
     assert str(verdict(compare(early, oracle, staged)).explanation).endswith(
-        "loss parts at step 4: error 1.0e-07, allowed 1e-12"
+        "loss differs first at step 4: error 1.0e-07, allowed 1e-12"
     )
 
 
@@ -76,11 +76,11 @@ def test_the_same_model_passes(oracle: dict[str, Array]) -> None:
 @pytest.mark.parametrize(
     ("name", "entry", "named"),
     [
-        ("initial loss", 0, "initial loss parts at step 1"),
-        ("gradient/hidden.bias", 0, "gradient parts at hidden.bias"),
-        ("loss", 6, "loss parts at step 7"),
-        ("state/output.kernel", 3, "state parts at output.kernel"),
-        ("state/v/output.bias", 3, "state parts at v/output.bias"),
+        ("initial loss", 0, "initial loss differs first at step 1"),
+        ("gradient/hidden.bias", 0, "gradient differs most at hidden.bias"),
+        ("loss", 6, "loss differs first at step 7"),
+        ("state@10/output.kernel", 3, "state differs most at output.kernel"),
+        ("state@10/v/output.bias", 3, "state differs most at v/output.bias"),
     ],
 )
 def test_the_first_leaf_or_step_that_parts_is_named(
@@ -95,7 +95,7 @@ def test_the_first_leaf_or_step_that_parts_is_named(
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize(
-    "name", ["initial loss", "loss", "gradient/hidden.bias", "state/v/hidden.bias"]
+    "name", ["initial loss", "loss", "gradient/hidden.bias", "state@10/v/hidden.bias"]
 )
 def test_what_is_not_finite_never_passes(oracle: dict[str, Array], name: str, value: float) -> None:
     wrong = {**oracle, name: np.full_like(oracle[name], value)}
@@ -107,7 +107,7 @@ def test_what_is_not_finite_never_passes(oracle: dict[str, Array], name: str, va
 def test_a_leaf_that_is_missing_or_of_another_shape_never_passes(oracle: dict[str, Array]) -> None:
     missing = {name: a for name, a in oracle.items() if name != "gradient/output.bias"}
     assert "output.bias is missing" in str(verdict(compare(missing, oracle, ENVELOPE)).explanation)
-    turned = {**oracle, "state/hidden.kernel": oracle["state/hidden.kernel"].T}
+    turned = {**oracle, "state@10/hidden.kernel": oracle["state@10/hidden.kernel"].T}
     assert "hidden.kernel is (6, 16), not (16, 6)" in str(
         verdict(compare(turned, oracle, ENVELOPE)).explanation
     )
@@ -131,7 +131,7 @@ def test_an_envelope_longer_than_an_epoch_is_an_error_not_a_shorter_check() -> N
     task = tiny_task()
     program = fashion_mlp.build(task, task.initial(0), None)
     with pytest.raises(ValueError, match="too short"):
-        trace(task, program, seed=0, steps=13)
+        trace(task, program, seed=0, ends=(13,))
 
 
 @pytest.mark.parametrize(
@@ -142,14 +142,14 @@ def test_an_envelope_longer_than_an_epoch_is_an_error_not_a_shorter_check() -> N
             "return x.T @ dy, xp.ones(len(dy), dy.dtype) @ dy",
             "return x.T @ dy, -xp.ones(len(dy), dy.dtype) @ dy",
             "numpy",
-            "central differences parts at hidden.bias",
+            "central differences differs most at hidden.bias",
         ),
         (
             "numpy/layers.py",
             "dz *= dloss / n",
             "dz *= dloss / (n + 1)",
             "numpy",
-            "central differences parts at hidden.kernel",
+            "central differences differs most at hidden.kernel",
         ),
         (
             "torch/optimizers.py",
@@ -157,28 +157,28 @@ def test_an_envelope_longer_than_an_epoch_is_an_error_not_a_shorter_check() -> N
             "scale = torch._foreach_sqrt(v)\n                torch._foreach_add_(scale, epsilon)"
             "\n                torch._foreach_reciprocal_(scale)",
             "torch",
-            "loss parts at step 2",
+            "loss differs first at step 2",
         ),
         (
             "jax/fashion_mlp.py",
             "jax.nn.relu(",
             "jax.numpy.abs(",
             "jax",
-            "initial loss parts at step 1",
+            "initial loss differs first at step 1",
         ),
         (
             "numpy/scatter.py",
             "values.reshape(-1)[places // channels]",
             "values.reshape(-1)[places // channels - 1]",
             "numpy",
-            "central differences parts at embedding.kernel",
+            "central differences differs most at embedding.kernel",
         ),
         (
             "tensorflow/text.py",
             "tf.stack([winners, channels], axis=-1)",
             "tf.stack([tf.maximum(winners - 1, 0), channels], axis=-1)",
             "tensorflow",
-            r"gradient parts at embedding\.kernel.*; loss parts at step 2",
+            r"gradient differs most at embedding\.kernel.*; loss differs first at step 2",
         ),
     ],
     ids=[
@@ -219,7 +219,7 @@ def plant(folder: Path, file: str, right: str, wrong: str) -> None:
         (
             "torch",
             ("torch/fashion_mlp.py", "relu=nn.ReLU()", "relu=nn.ELU()"),
-            "initial loss parts at step 1",
+            "initial loss differs first at step 1",
         ),
         (
             "numpy",

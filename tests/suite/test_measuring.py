@@ -15,7 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.numpy import fashion_mlp
-from suite.records.events import Event, Outcome
+from suite.records.events import (
+    ChunkTimed,
+    ChunkTrained,
+    EpochEnded,
+    Event,
+    Outcome,
+    Shown,
+    Waiting,
+)
 from suite.records.statistics import median_interval
 from suite.tracking.curves import draw_curves
 from suite.worker.clock import PHASES, Clock
@@ -112,13 +120,10 @@ class SlowProgram:
         self._log.append("restore")
 
 
-def trained(program: Any, task: Any, initial: State) -> tuple[Clock, list[tuple[str, Any]]]:
+def trained(program: Any, task: Any, initial: State) -> tuple[Clock, list[Event]]:
     clock = Clock()
-    events: list[tuple[str, Any]] = []
-    training = Training(
-        task, program, 0, clock, lambda event, **f: events.append((event, f)), lambda: True
-    )
-    training.run(initial)
+    events: list[Event] = []
+    Training(task, program, 0, clock, events.append, lambda: True).run(initial)
     return clock, events
 
 
@@ -144,10 +149,10 @@ def test_phases_hold_what_they_say_and_warming_up_is_undone(
         "score": 0,
         "adapt": 0,
     }
-    assert all(f["seconds"] == 20 for event, f in events if event == "chunk")
-    ends = [(f["epoch"], f["train_seconds"]) for event, f in events if event == "epoch"]
+    assert {e.seconds for e in events if isinstance(e, ChunkTrained)} == {20}
+    ends = [(e.epoch, e.train_seconds) for e in events if isinstance(e, EpochEnded)]
     assert ends == [(e, 20 * chunks * e) for e in range(1, epochs + 1)]
-    assert events[-1] == ("shown", {"texts": {}, "heatmaps": {}})
+    assert events[-1] == Shown({}, {})
 
 
 class TwoShapes:
@@ -180,7 +185,7 @@ def test_every_shape_is_compiled_before_training_or_counted(
     monkeypatch.setattr("suite.worker.clock.time.perf_counter", program.now)
     clock = Clock()
     whole: Any = task
-    training = Training(whole, program, 0, clock, lambda event, **f: None, lambda: True)
+    training = Training(whole, program, 0, clock, lambda event: None, lambda: True)
     training.run(task.initial(0))
     chunks = task.config.epochs * STEPS // 4
     assert training.compilations == {"first": 1 + named, "again": again}
@@ -191,34 +196,30 @@ def test_every_shape_is_compiled_before_training_or_counted(
 def test_it_takes_a_turn_for_every_chunk_and_goes_on_while_there_are_more() -> None:
     task = tiny_task(chunk_steps=4)
     state = task.initial(0)
-    events: list[tuple[str, Any]] = []
+    events: list[Event] = []
     left = [STEPS // 4 * task.config.epochs + 5]
 
     def turn() -> bool:
         left[0] -= 1
-        events.append(("turn", left[0]))
+        events.append(Waiting())
         return left[0] >= 0
 
-    training = Training(
-        task,
-        fashion_mlp.build(task, state, 0),
-        0,
-        Clock(),
-        lambda event, **f: events.append((event, f)),
-        turn,
-    )
+    program = fashion_mlp.build(task, state, 0)
+    training = Training(task, program, 0, Clock(), events.append, turn)
     training.run(state)
     assert left == [5]
-    kinds = [event for event, _ in events if event in ("turn", "chunk")]
-    assert kinds == ["turn", "chunk"] * (STEPS // 4 * task.config.epochs)
+    kinds = [type(event) for event in events if isinstance(event, Waiting | ChunkTrained)]
+    assert kinds == [Waiting, ChunkTrained] * (STEPS // 4 * task.config.epochs)
     before = len(events)
     training.go_on()
     assert left == [-1]
-    assert [event for event, _ in events[before:]] == [*["turn", "further"] * 5, "turn"]
+    assert [type(event) for event in events[before:]] == [*[Waiting, ChunkTimed] * 5, Waiting]
     chunk = next(task.chunks("train"))
-    for said in (next(f for event, f in events if event == "chunk"), events[-2][1]):
-        assert said["samples"] == task.samples(chunk)
-        assert said["operations"] == task.operations(chunk)
+    for said in (next(e for e in events if isinstance(e, ChunkTrained)), events[-2]):
+        assert isinstance(said, ChunkTrained | ChunkTimed)
+        assert said.samples == task.samples(chunk)
+        assert said.operations == task.operations(chunk)
+        assert len(said.losses) == task.config.chunk_steps
 
 
 class Scripted:
@@ -301,8 +302,7 @@ def test_texts_are_made_by_the_trained_program(monkeypatch: pytest.MonkeyPatch) 
     _, events = trained(program, task, state)
     expected = program.predict(program.place(test))["logits"].sum()
     values = {"rows": ("a", "b"), "columns": ("c",), "values": [[0.3333], [1.0]]}
-    shown = {"texts": {"sum": f"{expected:.6f}"}, "heatmaps": {"weights": values}}
-    assert events[-1] == ("shown", shown)
+    assert events[-1] == Shown({"sum": f"{expected:.6f}"}, {"weights": values})
 
 
 def test_divergence_is_reported_with_its_step() -> None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -19,23 +19,25 @@ import tasks
 from backends.program import Unavailable
 from suite.records import record as records
 from suite.worker import probes
-from tasks import rounding
 from tasks.task import Precision
 from tests.backends import fake_cupy
 from tests.suite.command import tetragrad
+from tests.tasks.tiny import tiny
 
 SMOKE = ("--task", "fashion_mlp", "--profile", "smoke", "--data", "generated")
 
 
 @pytest.mark.parametrize("choice", tasks.choices(tasks.ALL), ids=str)
 def test_every_task_has_an_envelope_in_each(choice: tasks.Choice) -> None:
-    label = ":".join(filter(None, choice))
-    task: Any = SimpleNamespace(name=choice[0], label=label, envelopes={})
-    bfloat16, tf32 = (rounding.envelope(task, p) for p in ("bfloat16", "tf32"))
-    assert 8 * tf32.loss_tolerances()[0] == bfloat16.loss_tolerances()[0]
-    assert 8 * tf32.gradient == bfloat16.gradient < 2  # what a wrong sign parts by
-    task.envelopes = {"tf32": bfloat16}
-    assert rounding.envelope(task, "tf32") is bfloat16
+    envelopes = tiny(choice).envelopes
+    assert set(envelopes) == set(get_args(Precision))
+    for envelope in envelopes.values():
+        assert len(envelope.loss_tolerances()) == envelope.steps
+        assert 0 < envelope.gradient < 2  # what a wrong sign differs by
+    first = {precision: e.loss_tolerances()[0] for precision, e in envelopes.items()}
+    assert first["float64"] < first["float32"] < first["tf32"]
+    for at in (first, {precision: e.gradient for precision, e in envelopes.items()}):
+        assert 8 * at["tf32"] == at["bfloat16"]
 
 
 @pytest.mark.parametrize("backend", backends.NAMES)

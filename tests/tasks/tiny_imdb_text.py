@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -14,14 +15,14 @@ REVIEWS = {"train": 27, "test": 10}
 BATCH, STEPS = 8, 3
 
 
-def tiny_data(vocabulary: int = 16) -> IMDB:
+def tiny_data(vocabulary: int = 16, reviews: Mapping[str, int] = REVIEWS) -> IMDB:
     """Reviews of 0 to 12 words, some of which the vocabulary lacks."""
     rng = np.random.default_rng(1)
     words, offsets = {}, {}
-    for split, count in REVIEWS.items():
+    for split, count in reviews.items():
         offsets[split] = np.concatenate([[0], np.cumsum(rng.integers(0, 13, count))])
         words[split] = rng.integers(UNKNOWN, vocabulary, offsets[split][-1], dtype=np.int32)
-    labels = {split: np.arange(n) * 2 // n for split, n in REVIEWS.items()}
+    labels = {split: np.arange(n) * 2 // n for split, n in reviews.items()}
     return IMDB(words, offsets, labels, Provenance("imdb", "generated", "tiny"))
 
 

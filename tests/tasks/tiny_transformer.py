@@ -33,7 +33,7 @@ CONFIG = TransformerConfig(
 )
 
 
-def tiny_task(variant: str | None = None) -> Transformer:
+def tiny_task(variant: str | None = None, config: TransformerConfig = CONFIG) -> Transformer:
     """Width 8, two heads; eight steps of 3 pairs an epoch, in four chunks of two buckets."""
     rng = np.random.default_rng(1)
 
@@ -42,7 +42,7 @@ def tiny_task(variant: str | None = None) -> Transformer:
         numbers = rng.integers(3, words, (n, 7), dtype=np.int32)
         return np.where(np.arange(7) < lengths, numbers, 0).astype(np.int32)
 
-    splits = {"train": BATCH * STEPS + 2, "val": 4, "test": 5}
+    splits = {"train": config.batch * config.epoch_steps + 2, "val": 4, "test": 5}
     german = {split: sentences(n, GERMAN) for split, n in splits.items()}
     english = {split: sentences(n, ENGLISH) for split, n in splits.items()}
     vocabularies = tuple(
@@ -59,5 +59,5 @@ def tiny_task(variant: str | None = None) -> Transformer:
         references,
         Provenance("multi30k", "generated", "tiny"),
     )
-    config = replace(CONFIG, dropout=0.1 if variant == "dropout" else 0.0)
+    config = replace(config, dropout=0.1 if variant == "dropout" else 0.0)
     return Transformer(config, "smoke", variant, data)

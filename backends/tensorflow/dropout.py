@@ -1,0 +1,54 @@
+"""Dropout in Keras: by a mask that comes with the batch, or else as ``keras.layers.Dropout``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import keras
+import tensorflow as tf
+
+
+class Dropout(keras.layers.Dropout):
+    """``keras.layers.Dropout`` by the name of what it follows, which can be told what to keep.
+
+    Scaled in training, not in evaluation: Srivastava et al. 2014, section 10.
+    """
+
+    draws = True
+    """Whether it drops where it is not told what to keep."""
+    record: dict[str, tf.Tensor] | None = None
+    """Where the factors of its input's entries go, while that is ``recorded``."""
+
+    def __init__(self, rate: float, layer: str):
+        super().__init__(rate)
+        self.layer = layer
+
+    def call(
+        self, inputs: tf.Tensor, kept: tf.Tensor | None = None, training: bool = False
+    ) -> tf.Tensor:
+        """``inputs``, of which it drops what is not ``kept``, a mask of the same shape, if given.
+
+        While it is recorded, ``inputs`` become ones, so that nothing that follows is right.
+        """
+        x = inputs if self.record is None else tf.ones_like(inputs)
+        if kept is not None and self.rate:
+            y = x * tf.cast(kept, x.dtype) / (1 - self.rate)
+        else:
+            y = super().call(x, training=training) if self.draws else x
+        if self.record is not None:
+            self.record[self.layer] = y
+        return y
+
+
+@contextmanager
+def recorded(dropouts: Sequence[Dropout]) -> Iterator[dict[str, tf.Tensor]]:
+    """What these layers multiply by in what is traced meanwhile, by layer."""
+    record: dict[str, tf.Tensor] = {}
+    for dropout in dropouts:
+        dropout.record = record
+    try:
+        yield record
+    finally:
+        for dropout in dropouts:
+            dropout.record = None

@@ -1,0 +1,109 @@
+"""What the tests of dropout run inside a backend's process: traces, statistics, planted slips."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from suite.records.verdict import Finding
+from suite.worker.dropout import dropout_finding, dropout_statistics
+from suite.worker.trace import trace
+from tasks.imdb_text import BagConfig, BagOfWords, Embedding, EmbeddingConfig
+from tasks.task import Array, Envelope, State, Task
+from tests.tasks import tiny_imdb_text, tiny_transformer
+
+SEED = 3
+STEPS = 6
+EXACT = Envelope(STEPS, loss=1e-11, gradient=1e-11, state=1e-8)
+REVIEWS = {"train": 64 * STEPS, "test": 10}
+Slip = tuple[str, str, str]
+"""A module of a backend, what stands there, and what to put in its place."""
+
+
+def roomy(label: str) -> Task:
+    """A variant with dropout, tiny but for the number of entries that each layer drops from."""
+    shared = {"batch": 64, "chunk_steps": STEPS}
+    match label:
+        case "imdb_text:bow_dropout":
+            config = BagConfig(words=12, hidden=48, dropout=0.5, **shared)  # type: ignore[arg-type]
+            return BagOfWords(config, "smoke", "bow_dropout", _reviews())
+        case "imdb_text:embedding":
+            small = EmbeddingConfig(rows=14, channels=32, length=5, hidden=6, **shared)
+            return Embedding(small, "smoke", "embedding", _reviews())
+    constants = replace(tiny_transformer.CONFIG, width=32, layers=1, batch=12, buckets=(8,))
+    return tiny_transformer.tiny_task("dropout", constants)
+
+
+def _reviews() -> tiny_imdb_text.IMDB:
+    return tiny_imdb_text.tiny_data(reviews=REVIEWS)
+
+
+def traced(backend: str, label: str, slip: Slip | None = None) -> dict[str, Array]:
+    """The float64 trace of a program that a slip may be planted in."""
+    task = roomy(label)
+    with planted(backend, slip):
+        module = importlib.import_module(f"backends.{backend}.{task.name}")
+        program = module.build(task, task.initial(SEED).astype("float64"), None)
+        return trace(task, program, SEED, (STEPS,))
+
+
+def examined(
+    backend: str, label: str, slip: Slip | None = None
+) -> tuple[Finding, Mapping[str, Array]]:
+    """The finding on the backend's own dropout, with the errors behind it."""
+    task = roomy(label)
+    task.envelopes = {"float64": EXACT}
+    with planted(backend, slip):
+        module = importlib.import_module(f"backends.{backend}.{task.name}")
+
+        def build(state: State, seed: int | None) -> object:
+            return module.build(task, state, seed)
+
+        errors = dropout_statistics(task, build, "float64", SEED)  # type: ignore[arg-type]
+    return dropout_finding(errors), errors
+
+
+@contextmanager
+def planted(backend: str, slip: Slip | None) -> Iterator[None]:
+    """Loads the backend's modules anew, one of them with the slip, and at the end once more."""
+    if slip is None:
+        yield
+        return
+    module, old, new = slip
+    package, name = f"backends.{backend}", f"backends.{backend}.{module}"
+    source = Path(sys.modules[package].__path__[0], f"{module}.py").read_text()
+    assert source.count(old) == 1, f"{old!r} stands {source.count(old)} times in {name}"
+    _forget(package)
+    try:
+        spec = importlib.util.find_spec(name)
+        assert spec is not None
+        made = importlib.util.module_from_spec(spec)
+        sys.modules[name] = made
+        exec(compile(source.replace(old, new), f"{name}, planted", "exec"), made.__dict__)
+        setattr(sys.modules[package], module, made)
+        yield
+    finally:
+        _forget(package)
+
+
+def _forget(package: str) -> None:
+    """Its modules, not itself: it holds what was configured."""
+    for name in [name for name in sys.modules if name.startswith(f"{package}.")]:
+        del sys.modules[name]
+
+
+def drawn(label: str, seed: int, step: int) -> Mapping[str, Array]:
+    """The masks of the task's first chunk."""
+    task = roomy(label)
+    return task.dropout_masks(next(task.chunks("train", SEED)), seed, step)
+
+
+def fraction(masks: Mapping[str, Array]) -> float:
+    return float(np.mean(np.concatenate([a.ravel() for a in masks.values()])))
