@@ -14,11 +14,16 @@ from pathlib import Path
 
 import nox
 
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT))
+from suite.system.git import forget_hook  # noqa: E402
+
+forget_hook()  # a session may be started by a hook of another repository: asv and tests call git
+
 nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "tests"]
 
-ROOT = Path(__file__).parent
 ENVIRONMENT = ROOT / ".nox" / "tetragrad"
 PINS = ("constraints.txt", "pyproject.toml")
 
@@ -51,9 +56,8 @@ def tests(session: nox.Session) -> None:
     Those of the backends, which are the longest, begin first and share one processor.
     """
     parallel = ("--numprocesses", "logical", "--maxprocesses", "4")
-    parallel += ("--dist", "loadgroup", "--no-loadscope-reorder")
-    slowest = "--durations=20"
-    session.run(str(environment(session) / "pytest"), *parallel, slowest, *session.posargs)
+    grouped = ("--dist", "loadgroup", "--no-loadscope-reorder", "--durations=20")
+    session.run(str(environment(session) / "pytest"), *parallel, *grouped, *session.posargs)
 
 
 @nox.session

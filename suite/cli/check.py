@@ -75,10 +75,7 @@ def check(
     chosen = backends.chosen(backend, mode)
     with Terminal() as reporter:
         there = checking.find(folder, choices, profile, sources(choices, data, reporter))
-        found = [(baseline, checking.cells_of(baseline, chosen, seed)) for baseline in there]
-        if not any(own for _, own in found):
-            asked = ", ".join(f"{name}:{mode}" for name, mode in chosen)
-            raise RequestError(f"the baselines have no run of {asked}; choose another --backend")
+        found = checking.wanted(there, chosen, seed)
         cells = cells_in(results, timeout, reporter)
         with interruptible():
             findings = checking.check(found, cells, profile)

@@ -160,6 +160,20 @@ def cells_of(baseline: Baseline, chosen: Sequence[backends.Choice], seed: int | 
     return found
 
 
+def wanted(
+    there: Sequence[Baseline], chosen: Sequence[backends.Choice], seed: int | None
+) -> list[tuple[Baseline, list[Cell]]]:
+    """Every baseline with its ``cells_of`` the chosen. RequestError if one of them has none."""
+    found = [(baseline, cells_of(baseline, chosen, seed)) for baseline in there]
+    if bare := [baseline.label for baseline, own in found if not own]:
+        asked = ", ".join(f"{name}:{mode}" for name, mode in chosen)
+        raise RequestError(
+            f"the baselines of {', '.join(bare)} have no run of {asked}; choose another --backend "
+            "or --task, or `tetragrad baseline update`"
+        )
+    return found
+
+
 def check(found: Sequence[tuple[Baseline, Sequence[Cell]]], cells: Cells, profile: str) -> Findings:
     """Runs the cells and holds each against its baseline; the quantities share FALSE_ALARMS."""
     looked_at = sum(len(baseline.names) * len(own) for baseline, own in found)

@@ -6,13 +6,14 @@ import functools
 import importlib.metadata
 import os
 import platform
-import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import backends
 import tasks
+from suite.system import git
 from tasks.task import RequestError
 
 # What a user's shell may hold that would change what is measured: of libraries below the
@@ -124,17 +125,16 @@ def computing(packages: Mapping[str, str]) -> dict[str, str]:
 
 @functools.cache
 def git_revision() -> Mapping[str, Any]:
-    """The commit that the source stands at and whether it was changed since; None outside git."""
-    root = Path(__file__).resolve().parents[2]
+    """The commit that the source stands at and whether it was changed since.
 
-    def git(*arguments: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=30
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    status = git("status", "--porcelain")
-    return {"commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
+    Both None if no repository that git can read tracks this source.
+    """
+    known: dict[str, Any] = {"commit": None, "dirty": None}
+    seconds = 30.0
+    with suppress(git.GitError):
+        git.require_tracked(seconds)
+        known["commit"] = git.ask("rev-parse", "--verify", "HEAD", timeout=seconds)
+        # whatever the user's settings hide; and of this source alone, should more be tracked there
+        changes = ("status", "--porcelain", "--untracked-files=normal", "--", ".")
+        known["dirty"] = bool(git.ask(*changes, timeout=seconds))
+    return known

@@ -20,7 +20,8 @@ import tasks
 from suite.records.events import Outcome
 from suite.records.verdict import ORACLE, Verdict, verdict_from
 from suite.session.verifier import Verifier
-from suite.system.revisions import ROOT, Side
+from suite.system.git import ROOT
+from suite.system.revisions import Side
 from tasks.task import Precision, Task
 from tests.mutants.mutant import Mutant
 

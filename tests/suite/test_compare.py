@@ -16,7 +16,8 @@ from suite.session.plan import Plan
 from suite.session.preparation import Preparation
 from suite.show.progress import Terminal
 from suite.system import revisions
-from suite.system.revisions import HERE, ROOT, Side
+from suite.system.git import ROOT
+from suite.system.revisions import HERE, Side
 from tasks.task import RequestError
 from tests.suite import planting
 from tests.suite.command import assert_refused, in_process

@@ -13,7 +13,7 @@ import backends
 import tasks
 from suite.records.events import Outcome
 from suite.records.verdict import Deviation, Verdict
-from suite.system.revisions import ROOT
+from suite.system.git import ROOT
 from tests.mutants import telling
 from tests.mutants.judging import Judgement, Result, judge_all, judgement
 from tests.mutants.mutant import Mutant
