@@ -1,4 +1,4 @@
-"""Sessions: bench, tests, lint, verify, browse, regress, asv, asv-compare, asv-publish.
+"""Sessions: bench, tests, lint, verify, mutants, browse, regress, asv, asv-compare, asv-publish.
 
 ``pip install nox``, then ``nox -s bench``.
 
@@ -14,11 +14,16 @@ from pathlib import Path
 
 import nox
 
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT))
+from suite.system.git import forget_hook  # noqa: E402
+
+forget_hook()  # a session may be started by a hook of another repository: asv and tests call git
+
 nox.needs_version = ">=2024.4.15"
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "tests"]
 
-ROOT = Path(__file__).parent
 ENVIRONMENT = ROOT / ".nox" / "tetragrad"
 PINS = ("constraints.txt", "pyproject.toml")
 
@@ -46,10 +51,13 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests, a file on each processor at a time; arguments go to pytest."""
-    parallel = ("--numprocesses", "logical", "--maxprocesses", "4", "--dist", "loadfile")
-    slowest = "--durations=20"
-    session.run(str(environment(session) / "pytest"), *parallel, slowest, *session.posargs)
+    """Run the tests, a file on each processor at a time; arguments go to pytest.
+
+    Those of the backends, which are the longest, begin first and share one processor.
+    """
+    parallel = ("--numprocesses", "logical", "--maxprocesses", "4")
+    grouped = ("--dist", "loadgroup", "--no-loadscope-reorder", "--durations=20")
+    session.run(str(environment(session) / "pytest"), *parallel, *grouped, *session.posargs)
 
 
 @nox.session
@@ -72,6 +80,13 @@ def lint(session: nox.Session) -> None:
 def verify(session: nox.Session) -> None:
     """Prove the backends equal; arguments go to `tetragrad verify`."""
     session.run(str(environment(session) / "tetragrad"), "verify", *session.posargs)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Plant mistakes, see which of them `verify` finds; takes hours. Arguments: see --help."""
+    session.chdir(ROOT)
+    session.run(str(environment(session) / "python"), "-m", "tests.mutants", *session.posargs)
 
 
 @nox.session

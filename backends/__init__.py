@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from collections.abc import Sequence
 from typing import cast
 
 from backends.program import Backend
-from tasks.task import RequestError
+from tasks.task import RequestError, nearest
 
 NAMES = ("numpy", "torch", "tensorflow", "jax")
 ALL = "all"
@@ -19,13 +20,26 @@ Choice = tuple[str, str]
 def load(name: str) -> Backend:
     """The backend ``name``, without its framework. RequestError if there is none of that name."""
     if name not in NAMES:
-        raise RequestError(f"there is no backend {name!r}; the backends are: {', '.join(NAMES)}")
+        there = f"{nearest(name, NAMES)}; the backends are: {', '.join(NAMES)}"
+        raise RequestError(f"there is no backend {name!r}{there}")
     return cast(Backend, importlib.import_module(f"backends.{name}"))
 
 
 def every() -> tuple[Backend, ...]:
     """All backends, without their frameworks, for what they declare of themselves."""
     return tuple(map(load, NAMES))
+
+
+def lacking(name: str, task: str) -> str | None:
+    """None, or that a backend has no file for a task."""
+    if importlib.util.find_spec(f"backends.{name}.{task}"):
+        return None
+    return f"{task} has no {load(name).TITLE} implementation"
+
+
+def unavailable(name: str, mode: str, task: str) -> str | None:
+    """None, or why a backend cannot compute a task here in ``mode``, and what to do about it."""
+    return lacking(name, task) or load(name).available(mode)
 
 
 def choices(wanted: str, mode: str | None = None) -> tuple[Choice, ...]:
@@ -43,7 +57,8 @@ def choices(wanted: str, mode: str | None = None) -> tuple[Choice, ...]:
     if asked == ALL:
         return tuple((name, own) for own in known)
     if asked not in known:
-        raise RequestError(f"{name} has no mode {asked!r}; its modes are: {', '.join(known)}")
+        there = f"{nearest(asked, known)}; its modes are: {', '.join(known)}"
+        raise RequestError(f"{name} has no mode {asked!r}{there}")
     return ((name, asked),)
 
 

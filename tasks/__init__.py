@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
-from tasks.task import Config, DataSource, RequestError, Task
+from tasks.task import Config, DataSource, RequestError, Task, nearest
 
 DATASETS = {
     "fashion_mlp": "fashion_mnist",
@@ -73,7 +73,8 @@ def choices(wanted: str) -> tuple[Choice, ...]:
         return tuple((name, v) for v in known)
     if variant not in known:
         there = ", ".join(v for v in known if v) or "none: ask for the task alone"
-        raise RequestError(f"{name} has no variant {variant!r}; its variants are: {there}")
+        like = nearest(variant, [v for v in known if v])
+        raise RequestError(f"{name} has no variant {variant!r}{like}; its variants are: {there}")
     return ((name, variant),)
 
 
@@ -112,7 +113,8 @@ def config(
             continue
         if option not in known:
             there = ", ".join(known) or "none"
-            raise RequestError(f"{name} has no option {option!r}; its options are: {there}")
+            like = nearest(option, known)
+            raise RequestError(f"{name} has no option {option!r}{like}; its options are: {there}")
         try:
             constants = dataclasses.replace(constants, **{option: known[option](value)})
         except ValueError as error:
@@ -133,13 +135,13 @@ def _known_variant(name: str, variant: str | None) -> str | None:
 
 def _require_known(name: str) -> None:
     if name not in NAMES:
-        raise RequestError(f"there is no task {name!r}; the tasks are: {', '.join(NAMES)}")
+        like = nearest(name, NAMES)
+        raise RequestError(f"there is no task {name!r}{like}; the tasks are: {', '.join(NAMES)}")
 
 
 def _module(name: str, profile: str) -> ModuleType:
     _require_known(name)
     if profile not in PROFILES:
-        raise RequestError(
-            f"there is no profile {profile!r}; the profiles are: {', '.join(PROFILES)}"
-        )
+        there = f"{nearest(profile, PROFILES)}; the profiles are: {', '.join(PROFILES)}"
+        raise RequestError(f"there is no profile {profile!r}{there}")
     return importlib.import_module(f"tasks.{name}")

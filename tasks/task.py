@@ -5,6 +5,7 @@ NumPy and the standard library only.
 
 from __future__ import annotations
 
+import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,12 @@ def dtype_of(precision: Precision) -> str:
 
 class RequestError(Exception):
     """The request cannot be met. The message names the value at fault and the remedy."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """For the message on an unknown ``name``: the known one that it is like, if there is one."""
+    like = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {like[0]!r}?" if like else ""
 
 
 @dataclass(frozen=True)

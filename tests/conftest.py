@@ -1,10 +1,14 @@
-"""Settings for every test."""
+"""Settings for every test, who shares a process, and what was not tested."""
 
 from __future__ import annotations
 
 import signal
+from collections import Counter
 
+import pytest
 from hypothesis import settings
+
+from suite.system import git
 
 # machines are shared and slow at times: a deadline would fail tests for that
 settings.register_profile("tetragrad", deadline=None, derandomize=True, database=None)
@@ -12,3 +16,34 @@ settings.load_profile("tetragrad")
 
 # a shell's background job ignores Ctrl-C, and so would the programs that the tests interrupt
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# what a hook is told of its repository: the tests' own commits would go there
+git.forget_hook()
+
+FRAMEWORKS = "tests/backends/"
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With ``--dist loadgroup``, a file is run by one process, and all that asks for frameworks.
+
+    So each framework starts once; the other process has the suite's tests meanwhile.
+    """
+    if config.getoption("dist", "no") != "loadgroup":
+        return
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        group = FRAMEWORKS if file.startswith(FRAMEWORKS) else file
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Why tests were skipped, each reason once: for want of a program, a data set, a device."""
+    reasons: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("skipped", []):
+        if isinstance(report.longrepr, tuple | list):  # the latter from another process
+            reasons[report.longrepr[2].removeprefix("Skipped: ")] += 1
+    if reasons:
+        terminalreporter.section("not tested")
+        for reason, count in reasons.most_common():
+            terminalreporter.line(f"{count} test{'s' * (count > 1)}: {reason}")

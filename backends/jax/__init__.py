@@ -59,7 +59,11 @@ def describe() -> dict[str, Any]:
     import jax
 
     tasks = Path("/proc/self/task")
-    names = [(t / "comm").read_text().strip() for t in tasks.iterdir()] if tasks.is_dir() else []
+    names = (
+        [(t / "comm").read_text(encoding="utf-8").strip() for t in tasks.iterdir()]
+        if tasks.is_dir()
+        else []
+    )
     threads = {"NPROC": int(os.environ["NPROC"]), "eigen_pool": names.count("tf_XLAEigen")}
     precision = {"default_matmul_precision": jax.config.jax_default_matmul_precision}  # type: ignore[attr-defined]
     devices = [str(d) for d in jax.devices()]

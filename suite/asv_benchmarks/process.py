@@ -29,7 +29,8 @@ def become_worker(task: str, backend: str) -> None:
     before the first line of Python runs. NotImplementedError, which asv takes for a benchmark to
     be skipped, if the backend is not there.
     """
-    if reason := backends.load(backend).available():
+    ((_, mode),) = backends.choices(backend)
+    if reason := backends.unavailable(backend, mode, task):
         raise NotImplementedError(reason)
     if os.environ.get(_MARK) != backend:
         environment = {**worker_environment(backend, "cpu", threads=1), _MARK: backend}

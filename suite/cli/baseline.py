@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 import backends
 import tasks
 from suite.cli import options
 from suite.cli.check import SMOKE, cells_in, sources
+from suite.cli.commands import Command
 from suite.cli.options import (
     BASELINES,
     RESULTS,
@@ -31,12 +31,13 @@ from suite.cli.options import (
 from suite.records import baseline as baselines
 from suite.session import check as checking
 from suite.session.check import Result
+from suite.show.console import errors
 from suite.show.progress import Terminal
 
 app = typer.Typer(help="What runs are held against in `check`.", no_args_is_help=True)
 
 
-@app.command()
+@app.command(cls=Command)
 def update(
     task: TaskOption = [],  # noqa: B006
     backend: BackendOption = [],  # noqa: B006
@@ -67,7 +68,7 @@ def update(
             wanted = checking.planned(choice, chosen, profile, used[choice[0]], range_)
             bad += _update(folder, cells.run(wanted), range_)
     for why in bad:
-        Console(stderr=True).print(escape(f"no baseline: {why}"), style="red", soft_wrap=True)
+        errors().print(escape(f"no baseline: {why}"), style="red", soft_wrap=True)
     raise typer.Exit(1 if bad else 0)
 
 

@@ -24,6 +24,7 @@ from suite.cli.options import (
     TaskOption,
     TimeoutOption,
     interruptible,
+    path_given,
 )
 from suite.records import record as records
 from suite.session import check as checking
@@ -54,9 +55,12 @@ def check(
             show_default=False,
         ),
     ] = None,
-    junit: Annotated[Path | None, typer.Option(help="File for the findings as JUnit XML.")] = None,
+    junit: Annotated[
+        Path | None,
+        typer.Option(parser=path_given, help="File for the findings as JUnit XML."),
+    ] = None,
     markdown: Annotated[
-        Path | None, typer.Option(help="File for the findings as Markdown.")
+        Path | None, typer.Option(parser=path_given, help="File for the findings as Markdown.")
     ] = None,
     timeout: TimeoutOption = 3600,
     folder: BaselinesOption = BASELINES,
@@ -71,10 +75,7 @@ def check(
     chosen = backends.chosen(backend, mode)
     with Terminal() as reporter:
         there = checking.find(folder, choices, profile, sources(choices, data, reporter))
-        found = [(baseline, checking.cells_of(baseline, chosen, seed)) for baseline in there]
-        if not any(own for _, own in found):
-            asked = ", ".join(f"{name}:{mode}" for name, mode in chosen)
-            raise RequestError(f"the baselines have no run of {asked}; choose another --backend")
+        found = checking.wanted(there, chosen, seed)
         cells = cells_in(results, timeout, reporter)
         with interruptible():
             findings = checking.check(found, cells, profile)

@@ -24,6 +24,7 @@ from suite.cli.options import (
     TaskOption,
     ThreadsOption,
     TimeoutOption,
+    path_given,
 )
 from suite.records import record as records
 from suite.records.cell import Conditions
@@ -53,7 +54,8 @@ def compare(
     base_python: Annotated[
         Path | None,
         typer.Option(
-            help="Python of the base's environment; its source is the same if no BASE is named."
+            parser=path_given,
+            help="Python of the base's environment; its source is the same if no BASE is named.",
         ),
     ] = None,
     task: TaskOption = [],  # noqa: B006  (typer copies it)
@@ -72,8 +74,12 @@ def compare(
     ] = 30,
     timeout: TimeoutOption = 3600,
     results: ResultsOption = RESULTS,
-    markdown: Annotated[Path | None, typer.Option(help="Write the findings there too.")] = None,
-    junit: Annotated[Path | None, typer.Option(help="Write them as JUnit XML there.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(parser=path_given, help="Write the findings there too.")
+    ] = None,
+    junit: Annotated[
+        Path | None, typer.Option(parser=path_given, help="Write them as JUnit XML there.")
+    ] = None,
 ) -> None:
     """Time a revision, or another environment, against the source as it is, in turns.
 

@@ -10,7 +10,7 @@ import typer
 
 import backends
 import tasks
-from suite.cli.options import BackendOption, ResultsOption, UriOption
+from suite.cli.options import RESULTS, BackendOption, ResultsOption, UriOption, path_given
 from suite.show.console import output
 from suite.tracking import tracker as tracking
 from suite.tracking.tracker import Tracker
@@ -31,9 +31,13 @@ def history(
     ] = False,
     output_folder: Annotated[
         Path | None,
-        typer.Option("--output", help="Folder to write to. Default: in the results folder."),
+        typer.Option(
+            "--output",
+            parser=path_given,
+            help="Folder to write to. Default: in the results folder.",
+        ),
     ] = None,
-    results: ResultsOption = Path("results"),
+    results: ResultsOption = RESULTS,
     tracking_uri: UriOption = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON document on standard output.")

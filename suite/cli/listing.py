@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import tasks
 from suite.cli import options
-from suite.show import listing
-from suite.show import sources as showing
+from suite.show import listing, sources as showing
 from suite.show.console import output
 
 

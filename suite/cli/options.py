@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +15,21 @@ import backends
 import tasks
 from suite.records.cell import Conditions
 from suite.system import devices, environment
-from tasks.task import RequestError
+from suite.tracking import tracker as tracking
+from tasks import datasets, paths
+from tasks.task import RequestError, nearest
+
+
+def path_or(default: Path | None) -> Callable[[str], Path | None]:
+    """Reads an option that is a path; an empty one is not given."""
+
+    def path(text: str) -> Path | None:
+        return paths.given(text) or default
+
+    return path
+
+
+path_given = path_or(None)
 
 
 class Data(StrEnum):
@@ -75,13 +90,19 @@ ResumeOption = Annotated[
         metavar="SESSION", help="Run only what this session has no good record of, as it was asked."
     ),
 ]
-ResultsOption = Annotated[Path, typer.Option(help="Where records and the MLflow store lie.")]
+RESULTS = Path("results")
+"""Where they lie unless told."""
+ResultsOption = Annotated[
+    Path,
+    typer.Option(parser=path_or(RESULTS), help="Where records and the MLflow store lie."),
+]
 UriOption = Annotated[
     str | None,
     typer.Option(
         "--tracking",
         "--tracking-uri",
         envvar="MLFLOW_TRACKING_URI",
+        parser=tracking.uri_given,
         help="MLflow store, or none. Default: SQLite in the results folder.",
     ),
 ]
@@ -93,10 +114,21 @@ PatienceOption = Annotated[
         help="End after so many epochs without a lower validation metric; keep the best.",
     ),
 ]
+
+
+def _data(context: typer.Context, parameter: typer.CallbackParam, value: Data) -> Data:
+    """What is asked for; who names a folder of data, and says no more, asks for those."""
+    source = context.get_parameter_source(parameter.name)
+    unasked = source is None or source.name == "DEFAULT"
+    return Data.real if unasked and paths.from_variable(datasets.DIRECTORY) else value
+
+
 DataOption = Annotated[
     Data,
     typer.Option(
-        help="auto: real if present or downloadable, else a generated stand-in, labelled."
+        callback=_data,
+        help="auto: real if present or downloadable, else a generated stand-in, labelled. "
+        "Where TETRAGRAD_DATA is set, real is the default.",
     ),
 ]
 DeviceOption = Annotated[
@@ -139,21 +171,30 @@ BaseOption = Annotated[
         show_default=False,
     ),
 ]
-RESULTS = Path("results")
-"""Where they lie unless told."""
 BASELINES = RESULTS / "baselines"
-BaselinesOption = Annotated[Path, typer.Option("--baselines", help="Where baselines lie.")]
+BaselinesOption = Annotated[
+    Path,
+    typer.Option("--baselines", parser=path_or(BASELINES), help="Where baselines lie."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
+
+
+def _options_like(name: str) -> str:
+    """The option that was meant, perhaps, and all there are."""
+    known = "; ".join(f"{task}: {', '.join(has)}" for task, has in tasks.OPTIONS.items())
+    names = [option for has in tasks.OPTIONS.values() for option in has]
+    meant = f"; give {name}=VALUE" if name in names else nearest(name, names)
+    return f"{meant}; options are: {known}"
 
 
 def constants(wanted: Sequence[str], choices: Sequence[tasks.Choice]) -> dict[str, str]:
     found = {}
     for one in wanted:
-        name, equals, found[name] = one.partition("=")
+        # a text means the same, and names the same cell, in whichever form a keyboard gives it
+        name, equals, found[name] = unicodedata.normalize("NFC", one).partition("=")
         owners = [task for task, _ in choices if name in tasks.OPTIONS.get(task, {})]
         if not equals or not owners:
-            known = "; ".join(f"{task}: {', '.join(has)}" for task, has in tasks.OPTIONS.items())
-            raise RequestError(f"--set {one} is no option of what is run; options are: {known}")
+            raise RequestError(f"--set {one} is no option of what is run{_options_like(name)}")
         for task in owners:
             tasks.config(task, tasks.PROFILES[0], options={name: found[name]})
     return found
@@ -175,7 +216,8 @@ def batch_scales(
 def chosen(wanted: list[str], known: tuple[str, ...], kind: str) -> tuple[str, ...]:
     for name in wanted:
         if name not in known:
-            raise RequestError(f"there is no {kind} {name!r}; there are: {', '.join(known)}")
+            like = nearest(name, known)
+            raise RequestError(f"there is no {kind} {name!r}{like}; there are: {', '.join(known)}")
     return tuple(dict.fromkeys(wanted)) or known
 
 

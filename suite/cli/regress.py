@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -27,8 +29,7 @@ from suite.cli.options import (
 from suite.records import record as records
 from suite.records.cell import Conditions
 from suite.records.findings import Finding, Findings
-from suite.session import check as checking
-from suite.session import compare as comparison
+from suite.session import check as checking, compare as comparison
 from suite.session.compare import THRESHOLD
 from suite.session.plan import Plan
 from suite.session.preparation import Preparation
@@ -38,14 +39,15 @@ from suite.show.findings import print_findings
 from suite.show.progress import Terminal
 from suite.system import revisions
 from suite.system.revisions import HERE, Side
+from tasks.task import RequestError
 
 
 def regress(
     base: Annotated[
         str | None,
         typer.Argument(
-            help="Git revision to compare speeds with. Default: the merge base with origin/main, "
-            "on main the commit before.",
+            help="Git revision to compare speeds with. Default: the merge base with origin/main; "
+            "on main, or where there is no origin/main, the commit before.",
             show_default=False,
         ),
     ] = None,
@@ -57,12 +59,21 @@ def regress(
         float, typer.Option(min=0, help="Seconds of timing for each task and backend, at most.")
     ] = 5,
     timeout: TimeoutOption = 3600,
+    allow_no_base: Annotated[
+        bool,
+        typer.Option(
+            "--allow-no-base",
+            help="Where no BASE is named and no default one is there (a first commit, a shallow "
+            "clone, an installed package), check against the baselines alone.",
+        ),
+    ] = False,
     folder: BaselinesOption = BASELINES,
     results: ResultsOption = RESULTS,
 ) -> None:
     """Hold what runs come to against the baselines, and their speeds against an earlier revision.
 
-    Writes summary.md and junit.xml to the results folder's regress/. Exit code 1 on a regression.
+    Writes summary.md and junit.xml to the results folder's regress/. Exit code 1 on a regression,
+    2 if there is nothing to compare with: before anything is run.
     """
     options.require_possible(1, timeout)
     choices = tasks.chosen(task or tasks.NAMES)
@@ -76,11 +87,11 @@ def regress(
         timing_limit=limit,
     )
     records.require_writable(results)
-    with Terminal() as reporter, interruptible():
+    with Terminal() as reporter, interruptible(), _base(base, allow_no_base) as old:
         there = checking.find(folder, choices, profile, sources(choices, data, reporter))
-        wanted = [(one, checking.cells_of(one, plan.backends, None)) for one in there]
+        wanted = checking.wanted(there, plan.backends, None)
         checked = checking.check(wanted, cells_in(results, timeout, reporter), profile)
-        found = (*checked.found, *_compared(plan, base, results, reporter))
+        found = (*checked.found, *_compared(plan, old, results, reporter))
     findings = Findings("Regression check", found)
     print_findings([finding for finding in found if finding.passed is not True], output())
     findings.write(results / "regress" / "summary.md", results / "regress" / "junit.xml")
@@ -88,12 +99,29 @@ def regress(
     raise typer.Exit(1 if findings.failed else 0)
 
 
-def _compared(plan: Plan, base: str | None, results: Path, reporter: Reporter) -> list[Finding]:
-    """Speeds against the base; without one, that there is none."""
-    revision = base or revisions.before()
-    if revision is None:
-        return [Finding("speed", "not compared", "there is no earlier revision here", None)]
-    with revisions.checked_out(revision) as tree:
-        old = Side(revisions.short(revision), tree)
-        preparation = Preparation(plan, results, reporter)
-        return comparison.compare(plan, old, HERE, THRESHOLD, preparation, reporter.busy)
+def _compared(plan: Plan, base: Side | Finding, results: Path, reporter: Reporter) -> list[Finding]:
+    """Speeds against the base; without one, why there is none."""
+    if isinstance(base, Finding):
+        return [base]
+    preparation = Preparation(plan, results, reporter)
+    return comparison.compare(plan, base, HERE, THRESHOLD, preparation, reporter.busy)
+
+
+@contextmanager
+def _base(revision: str | None, allow_none: bool) -> Iterator[Side | Finding]:
+    """The base, as long as the block lasts; or, if that is allowed, why there is none.
+
+    RequestError if there is none and that is not allowed, or if a revision that was named is none.
+    """
+    none = None
+    try:
+        wanted = revisions.before() if revision is None else revision
+    except RequestError as error:
+        none = Finding("speed", "not compared", str(error), None)
+    if none and not allow_none:
+        raise RequestError(f"{none.reason}; or name a BASE, or allow that: --allow-no-base")
+    if none:
+        yield none
+        return
+    with revisions.checked_out(wanted) as tree:
+        yield Side(revisions.short(wanted), tree)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from suite.cli.options import RESULTS, ResultsOption, UriOption
+from suite.cli.options import RESULTS, ResultsOption, UriOption, path_given
+from suite.show.console import errors
 from suite.tracking import tracker as tracking
 from suite.tracking.tracker import Tracker
 
@@ -32,7 +32,11 @@ def report(
     results: ResultsOption = RESULTS,
     output_folder: Annotated[
         Path | None,
-        typer.Option("--output", help="Folder to write to. Default: in the results folder."),
+        typer.Option(
+            "--output",
+            parser=path_given,
+            help="Folder to write to. Default: in the results folder.",
+        ),
     ] = None,
     tracking_uri: UriOption = None,
 ) -> None:
@@ -53,6 +57,6 @@ def write(
     uri = asked_uri or tracking.default_uri(results)
     if uri != tracking.NONE:
         tracker = Tracker(uri, results) if tracking.has_store(uri, results) else None
-        say = partial(Console(stderr=True).print, markup=False, highlight=False, soft_wrap=True)
+        say = partial(errors().print, markup=False, highlight=False, soft_wrap=True)
         reports.track(tracker, found, files, say)
     return files

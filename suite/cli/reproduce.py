@@ -20,6 +20,7 @@ from suite.show.findings import print_findings
 from suite.show.progress import Terminal
 from suite.tracking import tracker as tracking
 from suite.tracking.tracker import Tracker, TrackingError
+from tasks import paths
 from tasks.task import RequestError
 
 
@@ -54,8 +55,9 @@ def reproduce(
 
 def _record(what: str, results: Path, uri: str | None) -> Record:
     """The record in a file, or the one that an MLflow run keeps. RequestError if there is none."""
-    if Path(what).exists() or what.endswith(".json"):
-        return records.read(Path(what))
+    path = paths.given(what)
+    if path and (path.exists() or what.endswith(".json")):
+        return records.read(path)
     uri = uri or tracking.default_uri(results)
     if not tracking.has_store(uri, results):
         raise RequestError(

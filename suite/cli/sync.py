@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from suite.cli.options import RESULTS, ResultsOption, UriOption
-from suite.records import moving
-from suite.records import record as records
+from suite.cli.options import RESULTS, ResultsOption, UriOption, path_given
+from suite.records import moving, record as records
 from suite.report import notes
+from suite.show.console import errors
 from suite.tracking import tracker as tracking
 from suite.tracking.tracker import Tracker, TrackingError
 from tasks.task import RequestError
@@ -21,6 +20,7 @@ def sync(
     folder: Annotated[
         Path | None,
         typer.Argument(
+            parser=path_given,
             help="Bring these records home first: a results folder of another machine, or one of "
             "its sessions' folders of records.",
             show_default=False,
@@ -30,7 +30,7 @@ def sync(
     tracking_uri: UriOption = None,
 ) -> None:
     """Send every record that MLflow does not have yet, once only."""
-    console = Console(stderr=True)
+    console = errors()
     if tracking_uri == tracking.NONE:
         raise RequestError("--tracking none is no store to send to; name one, or leave it out")
     if folder:

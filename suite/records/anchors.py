@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from suite.records.verdict import Deviation
-from suite.system.revisions import ROOT
+from suite.system.git import ROOT
 from tasks.task import Task, Tree
 
 FOLDER = ROOT / "results" / "anchors"

@@ -6,8 +6,7 @@ import re
 from dataclasses import asdict
 from pathlib import Path
 
-from suite.records import record as records
-from suite.records import timing as timings
+from suite.records import record as records, timing as timings
 from tasks.task import RequestError
 
 NAME = re.compile(r"\w[\w.-]*")

@@ -188,7 +188,7 @@ def _data(found: Sequence[Record]) -> tuple[UsedData, ...]:
 
 def _commits(found: Sequence[Record]) -> tuple[str, ...]:
     def said(git: Mapping[str, Any]) -> str:
-        commit = git.get("commit") or "unknown: the source was not under git"
+        commit = git.get("commit") or "unknown: no repository that could be read tracks it"
         return f"{commit}, changed since" if git.get("dirty") else str(commit)
 
     return tuple(dict.fromkeys(said(r.git) for r in found))

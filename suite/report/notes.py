@@ -9,8 +9,7 @@ from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 
-from suite.records import record as records
-from suite.records import timing as timings
+from suite.records import record as records, timing as timings
 from suite.records.record import Record
 from suite.report import content, exports, sentences, words
 from suite.report.document import Section

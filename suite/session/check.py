@@ -10,9 +10,7 @@ import numpy as np
 
 import backends
 import tasks
-from suite.records import baseline as baselines
-from suite.records import builder
-from suite.records import record as records
+from suite.records import baseline as baselines, builder, record as records
 from suite.records.baseline import FALSE_ALARMS, Baseline, Run
 from suite.records.cell import Cell, Conditions
 from suite.records.events import Outcome
@@ -56,7 +54,8 @@ class Cells:
         """
         found = [builder.begin(self._session, cell) for cell in cells]
         for record in found:
-            if reason := backends.load(record.cell.backend).available(record.cell.mode):
+            cell = record.cell
+            if reason := backends.unavailable(cell.backend, cell.mode, cell.task):
                 builder.end(record, Outcome.SKIPPED, reason)
         there = [record for record in found if record.outcome is not Outcome.SKIPPED]
         first = cells[0]
@@ -158,6 +157,20 @@ def cells_of(baseline: Baseline, chosen: Sequence[backends.Choice], seed: int | 
             own = runs[0].seed if seed is None else seed
             shared = asdict(baseline.conditions)
             found.append(Cell(**{**shared, "backend": backend, "mode": mode}, seed=own))
+    return found
+
+
+def wanted(
+    there: Sequence[Baseline], chosen: Sequence[backends.Choice], seed: int | None
+) -> list[tuple[Baseline, list[Cell]]]:
+    """Every baseline with its ``cells_of`` the chosen. RequestError if one of them has none."""
+    found = [(baseline, cells_of(baseline, chosen, seed)) for baseline in there]
+    if bare := [baseline.label for baseline, own in found if not own]:
+        asked = ", ".join(f"{name}:{mode}" for name, mode in chosen)
+        raise RequestError(
+            f"the baselines of {', '.join(bare)} have no run of {asked}; choose another --backend "
+            "or --task, or `tetragrad baseline update`"
+        )
     return found
 
 

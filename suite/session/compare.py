@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from suite.records import builder
-from suite.records import timing as timings
+from suite.records import builder, timing as timings
 from suite.records.events import Outcome
 from suite.records.findings import Finding
 from suite.records.record import Record

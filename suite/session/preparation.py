@@ -58,7 +58,8 @@ class Preparation:
         KeyboardInterrupt if the user interrupts.
         """
         for record in records:
-            if reason := backends.load(record.cell.backend).available(record.cell.mode):
+            cell = record.cell
+            if reason := backends.unavailable(cell.backend, cell.mode, cell.task):
                 builder.end(record, Outcome.SKIPPED, reason)
         cells = [record.cell for record in records if record.outcome is not Outcome.SKIPPED]
         for device in dict.fromkeys(cell.device for cell in cells):

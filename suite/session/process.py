@@ -255,7 +255,7 @@ def _oom_kills() -> int:
     """How often the system has killed a process for memory since it started (Linux)."""
     counters = Path("/proc/vmstat")
     if counters.is_file():
-        for line in counters.read_text().splitlines():
+        for line in counters.read_text(encoding="utf-8").splitlines():
             if line.startswith("oom_kill "):
                 return int(line.split()[1])
     return 0

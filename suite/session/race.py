@@ -12,8 +12,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import tasks
-from suite.records import builder
-from suite.records import timing as timings
+from suite.records import builder, timing as timings
 from suite.records.cell import where
 from suite.records.events import ChunkTimed, ChunkTrained, Event, Finished, Outcome
 from suite.records.record import Record

@@ -56,11 +56,11 @@ def require_rerunnable(record: Record) -> Task:
     cell = record.cell
     if record.outcome not in RERUNNABLE or not record.chunks:
         raise RequestError(
-            f"{cell.label} has the outcome {record.outcome!r}, which says nothing of what training "
+            f"{cell.label} has the outcome '{record.outcome}', which says nothing of what training "
             f"comes to; give a record with the outcome {' or '.join(RERUNNABLE)}"
         )
     ((name, mode),) = backends.choices(cell.backend_label)
-    if reason := backends.load(name).available(mode):
+    if reason := backends.unavailable(name, mode, cell.task):
         raise RequestError(f"{cell.label} cannot be run here: {reason}")
     environment.require_cpus(cell.threads)
     task = tasks.load(cell.task, cell.profile, cell.data, cell.variant, cell.options)

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import tasks
-from suite.records import builder, checkpoints
-from suite.records import record as records
-from suite.records import timing as timings
+from suite.records import builder, checkpoints, record as records, timing as timings
 from suite.records.cell import Cell
 from suite.records.events import Outcome
 from suite.records.record import Record

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from suite.records import builder
-from suite.records import timing as timings
+from suite.records import builder, timing as timings
 from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.records.timing import Timing, titled

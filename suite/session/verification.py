@@ -31,7 +31,7 @@ def verify_all(
         if notice:
             reporter.say(notice)
         task = tasks.load(name, "full", source, variant)
-        there = {one: backends.load(one[0]).available(one[1]) for one in chosen}
+        there = {one: backends.unavailable(*one, name) for one in chosen}
         wanted = [(one, precision) for one in chosen for precision in precisions]
         reporter.busy(f"verifying {task.label}")
         found: dict[Wanted, Verdict] = {}

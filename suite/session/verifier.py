@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
@@ -121,7 +120,7 @@ class Verifier:
 
     def _oracle_job(self) -> _Job:
         """The oracle's trace, long enough for every precision."""
-        steps = (self.task.envelopes[precision].steps for precision in get_args(Precision))
+        steps = (envelope.steps for envelope in self.task.envelopes.values())
         ends = {anchors.STEPS, *steps}
         choice = backends.choices(ORACLE)[0]
         return _Job("trace", choice, "float64", "cpu", tuple(sorted(ends)))
@@ -227,7 +226,7 @@ class Verifier:
         """From the cache."""
         path = self._cache_path(choice, precision)
         if path and path.is_file():
-            return verdict_from(json.loads(path.read_text()))
+            return verdict_from(json.loads(path.read_text(encoding="utf-8")))
         return None
 
     def _keep(self, choice: backends.Choice, precision: Precision, verdict: Verdict) -> None:

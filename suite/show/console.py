@@ -4,18 +4,34 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from suite.show.plain import plain
 
 WIDTH_OF_FILES = 120
+
+
+class _Console(Console):
+    """A console that lays out what its encoding can say: plain forms may be longer."""
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        return super().render_str(plain(text, self.encoding), **how)
 
 
 def output() -> Console:
     """A console on standard output: the terminal's width, or 120 columns in a file or a log."""
     known = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(width=None if known else WIDTH_OF_FILES)
+    return _Console(width=None if known else WIDTH_OF_FILES)
+
+
+def errors() -> Console:
+    """A console on standard error."""
+    return _Console(stderr=True)
 
 
 def table(title: str) -> Table:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from suite.records.cell import Cell
 from suite.records.events import ChunkTrained, EpochEnded, Event, Resumed
 from suite.records.record import Record
+from suite.show.console import errors
 
 
 class Terminal:
     """Shows what goes on while a session runs: a ``Reporter``."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True)
+        self.console = errors()
         self._live = self.console.is_terminal
         self._bar = Progress(
             TextColumn("{task.description}"),

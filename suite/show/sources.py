@@ -23,10 +23,13 @@ def show(task: str, console: Console) -> None:
         names = backends.NAMES[start : start + columns]
         for name in names:
             table.add_column(f"backends/{name}/{task}.py", ratio=1)
-        table.add_row(
-            *(
-                Syntax((root / name / f"{task}.py").read_text(), "python", word_wrap=True)
-                for name in names
-            )
-        )
+        table.add_row(*(_source(root, name, task) for name in names))
         console.print(table)
+
+
+def _source(root: Path, backend: str, task: str) -> Syntax | str:
+    """An implementation, or that there is none."""
+    file = root / backend / f"{task}.py"
+    if not file.is_file():
+        return f"{task} has no {backends.load(backend).TITLE} implementation"
+    return Syntax(file.read_text(encoding="utf-8"), "python", word_wrap=True)

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from suite.records import differences
-from suite.records import timing as timings
+from suite.records import differences, timing as timings
 from suite.records.differences import Difference
 from suite.records.record import Record
 from suite.records.timing import Timing

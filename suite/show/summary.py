@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from suite.records import differences
-from suite.records import record as records
+from suite.records import differences, record as records
 from suite.records.cell import computed, where
 from suite.records.convergence import Comparison, compare, spread
 from suite.records.differences import Difference
@@ -21,8 +20,7 @@ from suite.records.record import Record
 from suite.records.timing import Timing
 from suite.records.verdict import verdict_from
 from suite.session.runner import Session
-from suite.show import cards as card_line
-from suite.show import speeds
+from suite.show import cards as card_line, speeds
 from suite.show.console import table as new_table
 
 JSON_PHASES = ("import", "build", "compile", "transfer", "train", "evaluate")

@@ -16,7 +16,7 @@ COLUMNS = {
     "loss": ("initial loss", "loss"),
     "gradient": ("gradient", "central differences"),
     "state": ("state",),
-    "prediction": ("initial prediction", "prediction"),
+    "outputs": ("initial prediction", "prediction"),
 }
 """Columns with the quantities whose largest error they show."""
 
@@ -38,10 +38,10 @@ def _print_task(task: str, verdicts: Sequence[Verdict], console: Console) -> Non
     table = new_table(f"{task}: largest relative error against NumPy in float64")
     table.add_column("backend", no_wrap=True)
     elsewhere = any(v.device != devices.CPU for v in verdicts)
-    for column in (*(["device"] if elsewhere else []), "dtype", "steps", *COLUMNS, "of allowed"):
+    for column in (*(["device"] if elsewhere else []), "dtype", "steps", *COLUMNS, "share"):
         table.add_column(column, no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    table.caption = "NumPy's own gradients: against central differences"
+    table.caption = "share: the largest error by what is allowed; NumPy: central differences"
     for v in verdicts:
         place = [v.device] if elsewhere else []
         errors = [_largest(v, quantities) for quantities in COLUMNS.values()]

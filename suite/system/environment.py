@@ -6,13 +6,14 @@ import functools
 import importlib.metadata
 import os
 import platform
-import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import backends
 import tasks
+from suite.system import git
 from tasks.task import RequestError
 
 # What a user's shell may hold that would change what is measured: of libraries below the
@@ -37,12 +38,15 @@ _ALLOCATOR = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 
+_PRINTING = {"PYTHONIOENCODING": "utf-8:backslashreplace"}
+"""What a framework prints is kept, and never fails for want of a character."""
+
 
 def worker_environment(backend: str, device: str, threads: int) -> dict[str, str]:
     """The environment of a worker: the caller's, less what steers frameworks, plus our settings."""
     steering = (*_FOREIGN, *(prefix for b in backends.every() for prefix in b.ENVIRONMENT))
     kept = {k: v for k, v in os.environ.items() if not k.startswith(steering)}
-    ours = {**dict.fromkeys(_POOLS, str(threads)), **_ALLOCATOR, **_cards(device)}
+    ours = {**dict.fromkeys(_POOLS, str(threads)), **_ALLOCATOR, **_PRINTING, **_cards(device)}
     kind = device.partition(":")[0]
     return {**kept, **ours, **backends.load(backend).environment(kind, threads)}
 
@@ -100,7 +104,7 @@ def machine() -> Mapping[str, Any]:
 def _cpu_model() -> str:
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        for line in info.read_text().splitlines():
+        for line in info.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()
@@ -121,17 +125,16 @@ def computing(packages: Mapping[str, str]) -> dict[str, str]:
 
 @functools.cache
 def git_revision() -> Mapping[str, Any]:
-    """The commit that the source stands at and whether it was changed since; None outside git."""
-    root = Path(__file__).resolve().parents[2]
+    """The commit that the source stands at and whether it was changed since.
 
-    def git(*arguments: str) -> str | None:
-        try:
-            done = subprocess.run(
-                ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=30
-            )
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    status = git("status", "--porcelain")
-    return {"commit": git("rev-parse", "HEAD"), "dirty": None if status is None else bool(status)}
+    Both None if no repository that git can read tracks this source.
+    """
+    known: dict[str, Any] = {"commit": None, "dirty": None}
+    seconds = 30.0
+    with suppress(git.GitError):
+        git.require_tracked(seconds)
+        known["commit"] = git.ask("rev-parse", "--verify", "HEAD", timeout=seconds)
+        # whatever the user's settings hide; and of this source alone, should more be tracked there
+        changes = ("status", "--porcelain", "--untracked-files=normal", "--", ".")
+        known["dirty"] = bool(git.ask(*changes, timeout=seconds))
+    return known

@@ -1,18 +1,21 @@
-"""Revisions of this source, side by side: each in a git worktree of its own."""
+"""Revisions of this source, side by side: each a copy in a folder of its own."""
 
 from __future__ import annotations
 
-import subprocess
+import shlex
+import shutil
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from suite.system import git
 from tasks.task import RequestError
 
-ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("suite", "backends", "tasks")
 # the tree first: an installed Tetragrad must not be taken for it
 _WORKER = """
 import sys
@@ -30,7 +33,7 @@ class Side:
     """One of the two that are compared: a source tree, and the Python that runs its workers."""
 
     name: str
-    tree: Path = ROOT
+    tree: Path = git.ROOT
     python: str = sys.executable
 
     @property
@@ -46,40 +49,107 @@ HERE = Side("the source as it is")
 def checked_out(revision: str) -> Iterator[Path]:
     """The source tree of a revision, as long as the block lasts.
 
-    RequestError if there is no such revision, or this source is in no git repository.
+    It is a copy that the repository knows nothing of: git runs no hook for it, and whatever ends
+    this process leaves the repository as it was. RequestError if there is no such revision, or no
+    repository that tracks this source.
     """
-    commit = _git("rev-parse", "--verify", "--end-of-options", f"{revision}^{{commit}}")
-    if commit is None:
-        raise RequestError(
-            f"there is no revision {revision!r} in {ROOT}; `git log --oneline` lists those there"
-        )
-    with tempfile.TemporaryDirectory(prefix="tetragrad-") as folder:
-        tree = Path(folder) / "tree"
-        if _git("worktree", "add", "--quiet", "--detach", str(tree), commit) is None:
-            raise RequestError(f"git cannot check out {revision} into {tree}; is the disk full?")
+    commit = _commit(revision)
+    with _temporary_folder() as folder:
+        archive, tree = Path(folder) / "source.zip", Path(folder) / "tree"
         try:
-            yield tree
-        finally:
-            _git("worktree", "remove", "--force", str(tree))
+            git.ask("archive", "--format=zip", "-0", f"--output={archive}", commit)
+            with zipfile.ZipFile(archive) as files:
+                files.extractall(tree)
+            archive.unlink()
+        except git.GitError as error:
+            again = f"`git -C {shlex.quote(str(git.ROOT))} archive {commit[:12]}` must work"
+            raise RequestError(
+                f"git cannot put the source of {revision} into {folder}: {error}; {again}, and "
+                f"{_ROOM}"
+            ) from None
+        except OSError as error:
+            raise RequestError(
+                f"the source of {revision} cannot be written: {error}; {_ROOM}"
+            ) from None
+        # else a worker would take for it what is installed
+        if missing := [name for name in PACKAGES if not (tree / name / "__init__.py").is_file()]:
+            raise RequestError(f"{revision} has no source that can be run: no {', '.join(missing)}")
+        yield tree
 
 
-def before() -> str | None:
-    """What this source is to be compared with: the merge base, or the commit before; or nothing."""
-    head, fork = _git("rev-parse", "HEAD"), _git("merge-base", "HEAD", "origin/main")
-    if fork and fork != head:
+def _temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for a revision's source. One that cannot be cleared away costs no result."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="tetragrad-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise RequestError(
+            f"there is no folder for a revision's source: {error}; {_ROOM}"
+        ) from None
+
+
+def before() -> str:
+    """The commit that this source is to be compared with: the merge base, or the one before.
+
+    RequestError if it is not known here: then nothing can be said about what has changed.
+    """
+    head, main = _commit("HEAD"), _answer("rev-parse", "--verify", "origin/main^{commit}")
+    cut = f": {_SHALLOW}" if _is_shallow() else ""
+    try:
+        fork = git.ask("merge-base", head, main) if main else head
+        _, *parents = git.ask("rev-list", "--parents", "--max-count=1", head).split()
+    except git.GitError as error:
+        raise RequestError(
+            f"{git.ROOT} does not hold the merge base of HEAD and origin/main ({error}){cut}"
+        ) from None
+    if fork != head:
         return fork
-    return _git("rev-parse", "--verify", "--quiet", "HEAD~1")
+    if not parents:
+        why = cut or ": HEAD is the first one"
+        raise RequestError(f"{git.ROOT} does not hold a commit before HEAD{why}")
+    return parents[0]
 
 
 def short(revision: str) -> str:
     """A revision's abbreviated hash, or the revision as it is if git knows none."""
-    return _git("rev-parse", "--short", "--end-of-options", revision) or revision
+    return _answer("rev-parse", "--short", "--end-of-options", revision) or revision
 
 
-def _git(*arguments: str) -> str | None:
-    """What git says in this source's repository; None if it fails."""
+_ROOM = "TMPDIR may name a folder with more room"
+_SHALLOW = (
+    "this clone is shallow; `git fetch --unshallow` fetches the history, and "
+    "in GitHub's actions/checkout `fetch-depth: 0`"
+)
+
+
+def _commit(revision: str) -> str:
+    """The full hash of a revision. RequestError if there is none, in this source's repository."""
     try:
-        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True)
-    except OSError:
+        git.require_tracked()
+    except git.GitError as error:
+        remedy = "a clone has them: `git clone`, then `pip install --editable` there"
+        if "safe.directory" in str(error):
+            remedy = "if you trust its owner, do as git says"
+        elif not shutil.which("git"):
+            remedy = "install git"
+        raise RequestError(f"no revisions of {git.ROOT} are known: {error}; {remedy}") from None
+    try:
+        wanted = ("--end-of-options", f"{revision}^{{commit}}")
+        return git.ask("rev-parse", "--verify", *wanted)
+    except git.GitError as error:
+        remedy = _SHALLOW if _is_shallow() else "`git log --oneline` lists those there"
+        raise RequestError(
+            f"there is no revision {revision!r} in {git.ROOT} ({error}); {remedy}"
+        ) from None
+
+
+def _is_shallow() -> bool:
+    """Whether the clone's history was cut off."""
+    return _answer("rev-parse", "--is-shallow-repository") == "true"
+
+
+def _answer(*arguments: str) -> str | None:
+    """The output of git in this source's repository; None where "no" is an answer, too."""
+    try:
+        return git.ask(*arguments)
+    except git.GitError:
         return None
-    return done.stdout.strip() if done.returncode == 0 else None

@@ -22,16 +22,21 @@ from filelock import FileLock
 
 import tasks
 from suite.records import record as records
+from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.records.specification import flat
 from suite.system import environment
 from suite.tracking.curves import draw_curves
+from tasks import paths
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
 
-STATUS = {"ok": "FINISHED", "interrupted": "KILLED", "skipped": "KILLED"}
+STATUS = {
+    Outcome.OK: "FINISHED",
+    **dict.fromkeys((Outcome.INTERRUPTED, Outcome.NOT_BEGUN, Outcome.SKIPPED), "KILLED"),
+}
 METRICS_PER_BATCH = 1_000
 NONE = "none"
 """The address of no store at all."""
@@ -49,6 +54,13 @@ class TrackingError(Exception):
 def default_uri(results: Path) -> str:
     """The store that is used unless another is named: SQLite under ``results``."""
     return f"sqlite:///{results.resolve() / 'mlflow.db'}"
+
+
+def uri_given(text: str) -> str | None:
+    """The store that a user names, None if empty; ``~`` in a file's place is as in other paths."""
+    if match := re.fullmatch(r"(sqlite:///|file:(?://)?|)(~.*)", text):
+        return f"{match[1]}{paths.given(match[2])}"
+    return text or None
 
 
 def has_store(uri: str, results: Path) -> bool:

@@ -178,7 +178,7 @@ def _independence(task: Task, chunks: list[Chunk], drawn: list[Tree]) -> Errors:
     last = len(drawn) - 1
     names = [f"step {step}" if step < last else "another seed" for step in range(len(drawn))]
     dropouts = [task.dropouts(chunks[step % last]) for step in range(len(drawn))]
-    labels, rates, rows, spread, real = [], [], [], [], []
+    labels, rates, rows, spread = [], [], [], []
     for when, factors, layers in zip(names, drawn, dropouts, strict=True):
         for layer, dropout in layers.items():
             labels.append((layer, when))

@@ -86,6 +86,8 @@ def _clock(cell: Cell) -> tuple[Clock, dict[str, Any]]:
 
 def _configure(cell: Cell, clock: Clock) -> Any:
     """Imports the framework, set up for the cell, and the task's module in that backend."""
+    if reason := backends.lacking(cell.backend, cell.task):
+        raise Unavailable(reason)
     backend = backends.load(cell.backend)
     clock.seconds["import"] += time.process_time()  # Python itself, and what is imported above
     with clock.phase("import"):
@@ -104,7 +106,8 @@ def peak_memory() -> int:
     """Peak resident memory of this process [bytes]."""
     status = Path("/proc/self/status")
     if status.is_file():  # Linux, whose ru_maxrss begins at the size of the process that forked
-        (line,) = (t for t in status.read_text().splitlines() if t.startswith("VmHWM:"))
+        lines = status.read_text(encoding="utf-8").splitlines()
+        (line,) = (t for t in lines if t.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -117,7 +117,9 @@ def _running_threads() -> dict[str, int] | str:
     tasks = Path("/proc/self/task")
     if not tasks.is_dir():
         return NOT_READABLE
-    return dict(Counter((task / "comm").read_text().strip() for task in tasks.iterdir()))
+    return dict(
+        Counter((task / "comm").read_text(encoding="utf-8").strip() for task in tasks.iterdir())
+    )
 
 
 def system(root: Path = Path("/")) -> dict[str, Any]:
@@ -136,7 +138,7 @@ def system(root: Path = Path("/")) -> dict[str, Any]:
 
 def _text(path: Path) -> str | None:
     try:
-        return path.read_text().strip() or None
+        return path.read_text(encoding="utf-8").strip() or None
     except OSError:
         return None
 

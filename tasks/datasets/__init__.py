@@ -7,28 +7,40 @@ read is checked against its SHA-256 first.
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
+from tasks import paths
 from tasks.datasets.cache import user_cache_directory
 from tasks.datasets.downloads import download
 from tasks.datasets.sources import SOURCES, File, Source
-from tasks.task import DataSource, RequestError
+from tasks.task import DataSource, RequestError, nearest
 
 NAMES = tuple(SOURCES)
+DIRECTORY = "TETRAGRAD_DATA"
+"""The variable that names the folder where data sets lie."""
 
 
 def source(name: str) -> Source:
     """The source of data set ``name``; RequestError if there is none of that name."""
     if name not in NAMES:
-        raise RequestError(f"there is no data set {name!r}; the data sets are: {', '.join(NAMES)}")
+        there = f"{nearest(name, NAMES)}; the data sets are: {', '.join(NAMES)}"
+        raise RequestError(f"there is no data set {name!r}{there}")
     return SOURCES[name]
 
 
 def data_directory() -> Path:
-    """``$TETRAGRAD_DATA``, or the platform's cache directory."""
-    chosen = os.environ.get("TETRAGRAD_DATA")
-    return Path(chosen) if chosen else user_cache_directory()
+    """The folder that the user names, or the platform's cache directory."""
+    return named_directory() or user_cache_directory()
+
+
+def named_directory() -> Path | None:
+    """The folder that the user names, None if there is none; RequestError if it is a file."""
+    named = paths.from_variable(DIRECTORY)
+    if named and named.exists() and not named.is_dir():
+        raise RequestError(
+            f"{DIRECTORY}={named} is no folder; name the one that holds the data sets' folders"
+        )
+    return named
 
 
 def path(source: Source, file: str) -> Path:
@@ -81,6 +93,7 @@ def fetch(source: Source, timeout: float = 10) -> None:
     Files appear whole and checked, or not at all. ``timeout`` [s] bounds connecting and each wait
     for data. RequestError when no address serves a file, or the folder cannot be written.
     """
+    named = f", as {DIRECTORY} says" if named_directory() else ""
     for file, known in source.files.items():
         if _substituted(source, file):
             continue
@@ -94,7 +107,7 @@ def fetch(source: Source, timeout: float = 10) -> None:
         else:
             raise RequestError(
                 f"{file} of {source.name} could not be downloaded; {'; '.join(failures)}; check "
-                f"the network or proxy, or put the file into {path(source, file).parent}"
+                f"the network or proxy, or put the file into {path(source, file).parent}{named}"
             )
 
 
@@ -119,12 +132,12 @@ def resolve(name: str, wanted: str) -> tuple[DataSource, str | None]:
     if wanted == "generated":
         return "generated", None
     chosen = source(name)
-    if missing(chosen):
-        try:
+    try:
+        if missing(chosen):
             fetch(chosen)
-        except RequestError as error:
-            if wanted == "real":
-                raise
-            return "generated", f"{name}: using GENERATED data, not the real one: {error}"
+    except RequestError as error:
+        if wanted == "real":
+            raise RequestError(f"{error}; or pass --data generated") from None
+        return "generated", f"{name}: using GENERATED data, not the real one: {error}"
     verify(chosen)
     return "real", None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tasks import paths
 from tasks.task import Array, RequestError
 
 MANIFEST = "sha256.json"
@@ -37,8 +37,7 @@ def user_cache_directory() -> Path:
 
 def cache_directory() -> Path:
     """``$TETRAGRAD_CACHE``, or ``decoded`` in the platform's cache directory."""
-    chosen = os.environ.get("TETRAGRAD_CACHE")
-    return Path(chosen) if chosen else user_cache_directory() / "decoded"
+    return paths.from_variable("TETRAGRAD_CACHE") or user_cache_directory() / "decoded"
 
 
 def cached(name: str, key: str, make: Callable[[], Mapping[str, Array]]) -> dict[str, Array]:
@@ -86,7 +85,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def _read(folder: Path) -> dict[str, Array] | None:
     """The entry, mapped into memory; None if there is none or it is damaged."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         for file, expected in manifest.items():
             with (folder / file).open("rb") as content:
                 if hashlib.file_digest(content, "sha256").hexdigest() != expected:
@@ -114,7 +113,7 @@ def _write(folder: Path, arrays: Mapping[str, Array]) -> None:
             np.save(file, array, allow_pickle=False)
             with file.open("rb") as content:
                 manifest[file.name] = hashlib.file_digest(content, "sha256").hexdigest()
-        (fresh / MANIFEST).write_text(json.dumps(manifest))
+        (fresh / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
         if folder.exists():  # damaged, or another process was faster with the same arrays
             folder.rename(work / "old")
         fresh.rename(folder)

@@ -1,8 +1,8 @@
 """The Large Movie Review Dataset: 25,000 + 25,000 film reviews, half of them favourable.
 
 A review becomes the ranks of its words in the training vocabulary: ``<br />`` is dropped, letters
-are lower-cased, words are ``[a-z0-9']+``; rank 0 is the most frequent word in training, equally
-frequent words are in alphabetical order.
+are composed (NFC) and lower-cased, words are ``[a-z0-9']+``; rank 0 is the most frequent word in
+training, equally frequent words are in alphabetical order.
 """
 
 from __future__ import annotations
@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import re
 import tarfile
+import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from tasks import datasets
+from tasks import datasets, exact
 from tasks.datasets.cache import cached
 from tasks.datasets.sources import SOURCES
 from tasks.datasets.unpacking import UNPACKING_ERRORS, BoundedGzip
@@ -83,7 +84,8 @@ def decode(content: bytes) -> dict[str, Array]:
     reviews: dict[str, dict[str, array[int]]] = {split: {} for split in SPLITS}
     for path, text in _members(content):
         own = reviews[path.split("/")[1]]
-        found = WORD.findall(text.replace("<br />", " ").lower())
+        composed = unicodedata.normalize("NFC", text)  # else the e of é would be part of a word
+        found = WORD.findall(composed.replace("<br />", " ").lower())
         ids = array("i", (provisional.setdefault(word, len(provisional)) for word in found))
         own[path] = ids
         if len(own) > max(REVIEWS.values()):
@@ -159,18 +161,19 @@ def generated(seed: int = 0) -> IMDB:
 
     Word r is drawn with probability about 1 / (r + 1) (Zipf's law), by r + 1 = WORDS^u for uniform
     u. One word pair in eight says something: which of the two a review uses depends on its label,
-    more in some reviews than in others. The same ``seed`` gives the same bits.
+    more in some reviews than in others. Lengths are about log-normal, their median 190. The same
+    ``seed`` gives the same bits everywhere.
     """
     rng = np.random.default_rng(seed)
     words, offsets, labels = {}, {}, {}
     for split, n in REVIEWS.items():
-        lengths = rng.lognormal(5.2, 0.6, n).astype(np.int64) + 10
+        lengths = (5 * exact.powers(1_300, exact.bell(rng, (n,)))).astype(np.int64) + 10
         offsets[split] = np.concatenate([[0], np.cumsum(lengths)])
         labels[split] = np.repeat(np.array([0, 1], np.uint8), [n - n // 2, n // 2])
-        tone = 0.5 + (labels[split] - 0.5) * rng.uniform(0, 0.6, n)  # P(the favourable word)
+        lean = exact.uniform(rng, 0, 0.6, (n,))
+        tone = 0.5 + (labels[split] - 0.5) * lean  # P(the favourable word)
         drawn = rng.random(offsets[split][-1], dtype=np.float32)
-        np.power(np.float32(WORDS), drawn, out=drawn)
-        ids = drawn.astype(np.int32) - 1
+        ids = exact.powers(WORDS, drawn).astype(np.int32) - 1
         telling = np.flatnonzero(ids % 16 >= 14)
         reviews = np.searchsorted(offsets[split], telling, side="right") - 1
         favourable = rng.random(len(telling)) < tone[reviews]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks import datasets
+from tasks import datasets, exact
 from tasks.datasets.cache import cached
 from tasks.datasets.sources import SOURCES
 from tasks.task import Array, DataSource, RequestError
@@ -171,7 +171,7 @@ def decode_png(content: bytes) -> Array:
 def generated(seed: int = 0) -> Omniglot:
     """A stand-in of the same shapes: random strokes, drawn anew with a shaking hand.
 
-    The same ``seed`` gives the same bits.
+    The same ``seed`` gives the same bits everywhere.
     """
     rng = np.random.default_rng(seed)
     alphabets = {name: scribbles(rng, n, DRAWINGS) for name, n in CHARACTERS.items()}
@@ -188,11 +188,14 @@ def scribbles(rng: np.random.Generator, characters: int, drawings: int) -> Array
     3 pixels wide.
     """
     strokes, points = 2, 100
-    control = rng.uniform(0.1, 0.9, (characters, 1, strokes, 4, 2))
-    control = control + rng.normal(0, 0.04, (characters, drawings, strokes, 4, 2))
-    t = np.linspace(0, 1, points)
-    weights = np.stack([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3], axis=1)
-    curves = weights @ control  # (characters, drawings, strokes, points, 2)
+    control = exact.uniform(rng, 0.1, 0.9, (characters, 1, strokes, 4, 2))
+    moved = exact.bell(rng, (characters, drawings, strokes, 4, 2)) - 0.5
+    control = control + 0.48 * moved  # a deviation of 0.04
+    t = np.arange(points)[:, None] / (points - 1)
+    u = 1 - t
+    curves = np.zeros((characters, drawings, strokes, points, 2))
+    for k, weight in enumerate((u * u * u, 3 * t * u * u, 3 * t * t * u, t * t * t)):
+        curves += weight * control[..., k, None, :]
     spots = np.clip((curves * SIDE).astype(int), 1, SIDE - 2).reshape(-1, strokes * points, 2)
     ink = np.zeros((characters * drawings, SIDE, SIDE), bool)
     picture = np.arange(len(ink))[:, None]

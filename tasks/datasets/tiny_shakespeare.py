@@ -69,7 +69,7 @@ def generated(seed: int = 0) -> TinyShakespeare:
     A character has four successors, which the character before it puts in the order of their
     probabilities: their entropy is 1.02 nats, or 1.27 without looking at the character before.
     Many chains run side by side and are joined, since one would have to be made step by step. The
-    same ``seed`` gives the same bits.
+    same ``seed`` gives the same bits everywhere.
     """
     rng = np.random.default_rng(seed)
     size, choices = len(ALPHABET), len(SHARES)

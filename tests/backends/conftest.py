@@ -1,4 +1,4 @@
-"""One process for each backend and precision: frameworks do not share one, here neither."""
+"""One process for each backend: frameworks do not share one, here neither."""
 
 from __future__ import annotations
 
@@ -18,35 +18,61 @@ T = TypeVar("T")
 Call = Callable[..., Any]
 """``call(backend, precision, function, *arguments)`` runs a function in the backend's process.
 
-The backend may be ``backend:mode``; the function is given its name alone.
+The backend may be ``backend:mode``; the function is given its name alone. To start a framework
+takes seconds, so that its process serves all precisions and modes, one call after the other.
 """
 
 
-def _configure(choice: backends.Choice, precision: Precision) -> None:
+def _begin(name: str) -> None:
+    backends.load(name).configure("cpu", 1, "float32")
+    if name == "torch":  # which lets this be set once in a process
+        import torch
+
+        torch.set_num_interop_threads = lambda nthreads: None
+
+
+def _run(
+    choice: backends.Choice, precision: Precision, function: Callable[..., T], given: tuple[Any]
+) -> T:
     name, mode = choice
     backends.load(name).configure("cpu", 1, precision, mode)
+    if name == "tensorflow":
+        _forget_earlier_calls()
+    return function(name, *given)
+
+
+def _forget_earlier_calls() -> None:
+    """Of another precision; a worker has one, so that the backend need not do this."""
+    import tensorflow as tf
+
+    from backends.tensorflow import REWRITING, rewritten
+
+    tf.keras.config.set_dtype_policy(tf.keras.config.floatx())
+    options = tf.config.optimizer.get_experimental_options()
+    if options.get(REWRITING) and not rewritten:
+        tf.config.optimizer.set_experimental_options({REWRITING: False})
 
 
 @pytest.fixture(scope="session")
 def call() -> Iterator[Call]:
-    pools: dict[tuple[backends.Choice, str], ProcessPoolExecutor] = {}
+    pools: dict[str, ProcessPoolExecutor] = {}
 
     def call(backend: str, precision: Precision, function: Callable[..., T], *arguments: Any) -> T:
-        ((name, mode),) = backends.choices(backend)
+        (choice,) = backends.choices(backend)
+        name, mode = choice
         if reason := backends.load(name).available(mode):
             pytest.skip(reason)
-        key = ((name, mode), precision)
-        if key not in pools:
+        if name not in pools:
             before, own = dict(os.environ), worker_environment(name, "cpu", 1)
             os.environ.clear()
             os.environ.update(own)
             try:
-                pools[key] = ProcessPoolExecutor(1, get_context("spawn"), _configure, key)
-                pools[key].submit(int).result()  # the process is made here, with this environment
+                pools[name] = ProcessPoolExecutor(1, get_context("spawn"), _begin, (name,))
+                pools[name].submit(int).result()  # the process is made here, with this environment
             finally:
                 os.environ.clear()
                 os.environ.update(before)
-        return pools[key].submit(function, name, *arguments).result()
+        return pools[name].submit(_run, choice, precision, function, arguments).result()
 
     yield call
     for pool in pools.values():

@@ -4,23 +4,48 @@ from __future__ import annotations
 
 import importlib
 import time
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
 
+import backends
 from backends.program import Program
 from tasks.optimizers import Optimizer
-from tasks.task import Array, State, Tree
+from tasks.task import Array, State, Task, Tree
 from tests.tiny import tiny_task
 
 SEED = 3
+_kept: dict[Hashable, Program] = {}
 
 
-def build(backend: str, state: State, optimizer: Optimizer, chunk_steps: int = 4) -> Program:
-    task = tiny_task(optimizer, chunk_steps)
-    module = importlib.import_module(f"backends.{backend}.fashion_mlp")
-    program: Program = module.build(task, state, SEED)
+def built(backend: str, task: Task, state: State, seed: int | None) -> Program:
+    """A new program of a task."""
+    module = importlib.import_module(f"backends.{backend}.{task.name}")
+    program: Program = module.build(task, state, seed)
     return program
+
+
+def kept(backend: str, key: Hashable, task: Task, state: State, seed: int | None) -> Program:
+    """The process's program of ``key``, built once, in that state: what it compiled it keeps.
+
+    ``key`` says which task; the mode, the precision and the seed are told apart here.
+    """
+    mode = getattr(backends.load(backend), "mode", None)
+    whole = (key, mode, state.dtype.name, seed)
+    if whole not in _kept:
+        _kept[whole] = built(backend, task, state, seed)
+    _kept[whole].restore(state)
+    return _kept[whole]
+
+
+def build(backend: str, state: State, optimizer: Optimizer) -> Program:
+    return built(backend, tiny_task(optimizer), state, SEED)
+
+
+def perceptron(backend: str, state: State, optimizer: Optimizer) -> Program:
+    """The one that is kept."""
+    return kept(backend, optimizer, tiny_task(optimizer), state, SEED)
 
 
 def initial(optimizer: Optimizer, dtype: str) -> State:
@@ -31,17 +56,21 @@ def train(
     backend: str, state: State, optimizer: Optimizer, chunk_steps: int, first: int, last: int
 ) -> tuple[Array, State]:
     """The losses of steps ``first`` to ``last`` of the epoch, from ``state``, and what follows."""
-    program = build(backend, initial(optimizer, state.dtype.name), optimizer, chunk_steps)
-    program.restore(state)
+    program = perceptron(backend, state, optimizer)
     chunks = list(tiny_task(optimizer, chunk_steps).chunks("train", SEED))
     wanted = chunks[first // chunk_steps : last // chunk_steps]
     losses = [program.train(program.place(chunk)) for chunk in wanted]
     return np.concatenate(losses), program.state()
 
 
+def state_of_a_new_program(backend: str, state: State, optimizer: Optimizer) -> State:
+    """What a program says that was built from a state."""
+    return build(backend, state, optimizer).state()
+
+
 def gradients_and_outputs(backend: str, state: State, optimizer: Optimizer) -> dict[str, Any]:
     """Gradients, outputs on the test chunk, and the state before and after asking for them."""
-    program = build(backend, state, optimizer)
+    program = perceptron(backend, state, optimizer)
     task = tiny_task(optimizer)
     before = program.state()
     loss, gradients = program.gradients(program.place(next(task.chunks("train", SEED))))
@@ -131,3 +160,21 @@ def names_of_an_unknown_layer(backend: str) -> list[str]:
 
     model = keras.Sequential([keras.Input((3,)), keras.layers.PReLU()])
     return [name for name, _ in layers.parameters(model)]
+
+
+def trained_twice(
+    backend: str, state: State, optimizer: Optimizer
+) -> tuple[Array, State, list[int]]:
+    """Losses and state after an epoch, and what had been compiled after one chunk and at the end.
+
+    The program stands at the end where it began: it goes on from a state that it is given.
+    """
+    program = build(backend, state, optimizer)
+    before = program.compilations()
+    placed = [program.place(chunk) for chunk in tiny_task(optimizer).chunks("train", SEED)]
+    program.train(placed[0])
+    counts = [program.compilations() - before]
+    program.restore(state)
+    losses = np.concatenate([program.train(chunk) for chunk in placed])
+    counts.append(program.compilations() - before)
+    return losses, program.state(), counts

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,7 +11,8 @@ from backends.numpy import autoencoder, layers
 from backends.numpy.central_differences import of_loss, relative_error
 from tasks.task import Array, State, Tree
 from tests.backends.conftest import Call
-from tests.backends.test_numpy_gradients import TOLERANCE, layer, seeds, sizes
+from tests.backends.differences import TOLERANCE, layer, seeds, sizes
+from tests.backends.tiny_tasks import SEED, program_of
 from tests.tasks.tiny_autoencoder import tiny_task
 
 VARIANTS = ("joint", "plain", "spectral")
@@ -55,7 +54,7 @@ def of_a_code_of_zeros(backend: str) -> tuple[float, dict[str, Array], Array]:
     state = task.initial(0).astype("float64")
     dead = {n: np.zeros_like(a) if "encoder.output" in n else a for n, a in state.params.items()}
     state = State(dead, state.slots)
-    program = importlib.import_module(f"backends.{backend}.autoencoder").build(task, state, None)
+    program = program_of(backend, ("autoencoder", "joint"), state, SEED)
     loss, gradients = program.gradients(program.place(next(task.chunks("train"))))
     outputs = program.predict(program.place(next(task.chunks("test"))))
     return loss, dict(gradients), outputs["codes"]
@@ -91,7 +90,7 @@ def test_outputs_are_the_codes_and_their_errors(call: Call, backend: str, varian
 def outputs_of(backend: str, variant: str) -> dict[str, Array]:
     task = tiny_task(variant)
     state = task.initial(0).astype("float64")
-    program = importlib.import_module(f"backends.{backend}.autoencoder").build(task, state, None)
+    program = program_of(backend, ("autoencoder", variant), state, SEED)
     return dict(program.predict(program.place(next(task.chunks("test")))))
 
 

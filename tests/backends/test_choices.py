@@ -12,19 +12,21 @@ from tasks.task import RequestError
 
 NUMPY, EAGER, COMPILE = ("numpy", "eager"), ("torch", "eager"), ("torch", "compile")
 REPLAYED = ("torch", "graph")
-GRAPH, XLA, JIT = ("tensorflow", "graph"), ("tensorflow", "xla"), ("jax", "jit")
+XLA, JIT = ("tensorflow", "xla"), ("jax", "jit")
+DEFAULTS = tuple((name, backends.load(name).MODES[0]) for name in backends.NAMES)
+EVERY = tuple((name, mode) for name in backends.NAMES for mode in backends.load(name).MODES)
 
 
 @pytest.mark.parametrize(
     ("wanted", "mode", "found"),
     [
-        ([], None, (NUMPY, EAGER, GRAPH, JIT)),
+        ([], None, DEFAULTS),
         (["torch"], None, (EAGER,)),
         (["torch:compile", "torch"], None, (COMPILE, EAGER)),
         (["jax", "torch:all", "torch:eager"], None, (JIT, EAGER, COMPILE, REPLAYED)),
-        (["all"], None, (NUMPY, EAGER, COMPILE, REPLAYED, GRAPH, XLA, JIT)),
+        (["all"], None, EVERY),
         (["numpy", "torch"], "compile", (NUMPY, COMPILE)),
-        ([], "xla", (NUMPY, EAGER, XLA, JIT)),
+        ([], "xla", tuple(XLA if name == "tensorflow" else (name, m) for name, m in DEFAULTS)),
         (["torch:eager", "torch"], "compile", (EAGER, COMPILE)),
     ],
 )

@@ -14,6 +14,7 @@ from suite.session.equivalence import compare
 from suite.worker.trace import trace
 from tasks.optimizers import Adam
 from tasks.task import Envelope
+from tests.backends import tiny_tasks
 from tests.backends.conftest import Call
 from tests.tasks.tiny_fewshot import tiny_task
 
@@ -25,8 +26,8 @@ SEED = 2
 def results(backend: str, variant: str) -> dict[str, Any]:
     """A trace of the task, and the outputs for its test chunk."""
     task = tiny_task(variant)
-    module = importlib.import_module(f"backends.{backend}.fewshot")
-    program = module.build(task, task.initial(SEED).astype("float64"), SEED)
+    state = task.initial(SEED).astype("float64")
+    program = tiny_tasks.program_of(backend, ("fewshot", variant), state, tiny_tasks.SEED)
     outputs = program.predict(program.place(next(task.chunks("test"))))
     return {"trace": trace(task, program, SEED, (ENVELOPE.steps,)), "outputs": dict(outputs)}
 

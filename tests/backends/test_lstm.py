@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,6 +15,7 @@ from tasks.lstm import LSTM
 from tasks.task import Array, Chunk, Envelope, State, Tree
 from tests.backends.conftest import Call
 from tests.backends.programs import leaves
+from tests.backends.tiny_tasks import program_of
 from tests.tasks.tiny_lstm import STEPS, tiny_task
 
 SEED = 3
@@ -24,9 +24,7 @@ every_backend = pytest.mark.parametrize("backend", backends.NAMES)
 
 
 def build(backend: str, state: State) -> Program:
-    module = importlib.import_module(f"backends.{backend}.lstm")
-    program: Program = module.build(tiny_task(), state, SEED)
-    return program
+    return program_of(backend, ("lstm", None), state, SEED)
 
 
 def initial(task: LSTM) -> State:
@@ -39,8 +37,7 @@ def traced(backend: str) -> Tree:
 
 
 def trained(backend: str, state: State, chunks: list[Chunk]) -> tuple[Array, State]:
-    program = build(backend, initial(tiny_task()))
-    program.restore(state)
+    program = build(backend, state)
     losses = [program.train(program.place(chunk)) for chunk in chunks]
     return np.concatenate(losses), program.state()
 

@@ -10,17 +10,16 @@ import pytest
 
 import tasks
 from tasks.optimizers import Adam, Cosine, Optimizer
-from tasks.task import Array, State
-from tests.backends import programs, test_tasks
+from tests.backends import programs, tiny_tasks
 from tests.backends.conftest import Call
+from tests.backends.masks import masks
 from tests.backends.programs import assert_same
-from tests.backends.test_dropout import masks
 from tests.tasks.tiny import tiny
-from tests.tiny import RMSPROP, tiny_task
+from tests.tiny import RMSPROP
 
 COMPILE, XLA = "torch:compile", "tensorflow:xla"
 MODES = (COMPILE, XLA)
-SEED = test_tasks.SEED
+SEED = tiny_tasks.SEED
 OPTIMIZERS: list[Optimizer] = [
     RMSPROP,
     Adam(1e-2, 0.9, 0.999, 1e-8, schedule=Cosine(10), clip=0.3),
@@ -34,32 +33,16 @@ CHOICES = [
 ]
 
 
-def trained_twice(
-    backend: str, state: State, optimizer: Optimizer
-) -> tuple[Array, State, list[int]]:
-    """Losses and state after an epoch, and what had been compiled after one chunk and at the end.
-
-    The program stands at the end where it began: it goes on from a state that it is given.
-    """
-    program = programs.build(backend, state, optimizer)
-    before = program.compilations()
-    placed = [program.place(chunk) for chunk in tiny_task(optimizer).chunks("train", programs.SEED)]
-    program.train(placed[0])
-    counts = [program.compilations() - before]
-    program.restore(state)
-    losses = np.concatenate([program.train(chunk) for chunk in placed])
-    counts.append(program.compilations() - before)
-    return losses, program.state(), counts
-
-
 @pytest.mark.parametrize("backend", MODES)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: type(o).__name__)
 def test_it_trains_as_numpy_does_and_compiles_once(
     call: Call, backend: str, optimizer: Optimizer
 ) -> None:
     state = programs.initial(optimizer, "float64")
-    losses, end, counts = call(backend, "float64", trained_twice, state, optimizer)
-    expected, expected_end, none = call("numpy", "float64", trained_twice, state, optimizer)
+    losses, end, counts = call(backend, "float64", programs.trained_twice, state, optimizer)
+    expected, expected_end, none = call(
+        "numpy", "float64", programs.trained_twice, state, optimizer
+    )
     np.testing.assert_allclose(losses, expected, rtol=1e-13)
     assert_same(end, expected_end, 1e-13)
     assert (counts, none) == ([1, 1], [0, 0])
@@ -68,13 +51,13 @@ def test_it_trains_as_numpy_does_and_compiles_once(
 @pytest.mark.parametrize("backend", MODES)
 @pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: choice[0])
 def test_a_task_is_the_same_model(call: Call, backend: str, choice: tasks.Choice) -> None:
-    state = test_tasks.initial(choice, "float64")
-    first, *more = test_tasks.training_chunks(tiny(choice))
+    state = tiny_tasks.initial(choice, "float64")
+    first, *more = tiny_tasks.training_chunks(tiny(choice))
     shapes = {name: a.shape for name, a in first.items()}  # every other one would be compiled too
     again = next(c for c in more if {name: a.shape for name, a in c.items()} == shapes)
     chunks = [first, again]
-    found, end = call(backend, "float64", test_tasks.train, choice, state, chunks, None)
-    losses, numpy_end = call("numpy", "float64", test_tasks.train, choice, state, chunks, None)
+    found, end = call(backend, "float64", tiny_tasks.train, choice, state, chunks, SEED)
+    losses, numpy_end = call("numpy", "float64", tiny_tasks.train, choice, state, chunks, SEED)
     np.testing.assert_allclose(found, losses, rtol=1e-10)
     assert_same(end, numpy_end, 1e-8)
 
@@ -82,8 +65,8 @@ def test_a_task_is_the_same_model(call: Call, backend: str, choice: tasks.Choice
 @pytest.mark.parametrize("backend", MODES)
 def test_looking_changes_nothing_and_gradients_repeat(call: Call, backend: str) -> None:
     choice = ("imdb_text", "bow_batchnorm")
-    state = test_tasks.initial(choice, "float64")
-    before, after, same = call(backend, "float64", test_tasks.what_looking_changes, choice, state)
+    state = tiny_tasks.initial(choice, "float64")
+    before, after, same = call(backend, "float64", tiny_tasks.what_looking_changes, choice, state)
     assert_same(before, state, 0)
     assert_same(after, before, 0)
     assert same
@@ -97,14 +80,14 @@ def test_dropout_is_determined_by_seed_and_step(call: Call, backend: str) -> Non
     for a, b in zip(one[3], one[7], strict=True):
         assert abs(np.corrcoef(a > 0, b > 0)[0, 1]) < 4.5 / np.sqrt(len(a))
     choice = ("imdb_text", "bow_dropout")
-    state = test_tasks.initial(choice, "float32")
-    (chunk, *_) = test_tasks.training_chunks(tiny(choice))
+    state = tiny_tasks.initial(choice, "float32")
+    (chunk, *_) = tiny_tasks.training_chunks(tiny(choice))
     single = [
         {name: a[i : i + 1] for name, a in chunk.items()} for i in range(len(chunk["labels"]))
     ]
     given = ([chunk], SEED), (single, SEED), (single, SEED + 1), (single, None)
     whole, by_step, other, none = (
-        call(backend, "float32", test_tasks.train, choice, state, *one)[0] for one in given
+        call(backend, "float32", tiny_tasks.train, choice, state, *one)[0] for one in given
     )
     np.testing.assert_allclose(by_step, whole, rtol=1e-5)
     assert not np.allclose(other, whole, rtol=1e-3)

@@ -6,14 +6,13 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy.signal import correlate
 
 from backends.numpy import contrastive, convolution, fewshot
 from backends.numpy.central_differences import of_loss, relative_error
 from tasks.task import Array
-from tests.backends.test_numpy_gradients import TOLERANCE, layer, seeds, sizes
+from tests.backends.differences import TOLERANCE, layer, seeds, sizes
 from tests.tasks.tiny_fewshot import tiny_task
 
 

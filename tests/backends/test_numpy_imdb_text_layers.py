@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy.special import expit, log_expit
 
 from backends.numpy import imdb_text, layers, text
@@ -14,7 +13,7 @@ from suite.session.equivalence import compare
 from suite.worker.trace import trace
 from tasks.imdb_text import VARIANTS
 from tasks.task import Array, Envelope
-from tests.backends.test_numpy_gradients import TOLERANCE, layer, seeds, sizes
+from tests.backends.differences import TOLERANCE, layer, seeds, sizes
 from tests.tasks.tiny_imdb_text import tiny_task
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy.special import expit
 
-from backends.numpy import lstm as model
-from backends.numpy import recurrent
+from backends.numpy import lstm as model, recurrent
 from backends.numpy.central_differences import of_loss, relative_error
 from tasks.task import Array, Tree
-from tests.backends.test_numpy_gradients import TOLERANCE, layer, seeds, sizes
+from tests.backends.differences import TOLERANCE, layer, seeds, sizes
 from tests.tasks.tiny_lstm import tiny_task
 
 

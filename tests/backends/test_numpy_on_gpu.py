@@ -24,7 +24,7 @@ from tasks.task import Array, State
 from tests.backends import fake_cupy, programs
 from tests.backends.conftest import Call
 from tests.backends.programs import assert_same
-from tests.backends.test_tasks import CHOICES, initial, training_chunks
+from tests.backends.tiny_tasks import CHOICES, initial, training_chunks
 from tests.tasks.tiny import tiny
 from tests.tiny import RMSPROP
 

@@ -6,17 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy.special import log_softmax, softmax
 
-from backends.numpy import arrays, attention, layers, optimizers, vocabulary
-from backends.numpy import transformer as model
+from backends.numpy import arrays, attention, layers, optimizers, transformer as model, vocabulary
 from backends.numpy.central_differences import Differentiable, of_loss, relative_error
 from backends.numpy.engine import Backward, Key
 from tasks.optimizers import Adam
 from tasks.task import Array, Tree
-from tests.backends.test_numpy_gradients import TOLERANCE, layer, seeds, sizes
+from tests.backends.differences import TOLERANCE, layer, seeds, sizes
 from tests.tasks.tiny_transformer import tiny_task
 
 short = st.integers(1, 5)

@@ -2,70 +2,30 @@
 
 from __future__ import annotations
 
-import importlib
-
 import numpy as np
 import pytest
 
 import backends
 import tasks
-from tasks.task import Array, Chunk, Precision, State, Task
 from tests.backends.conftest import Call
 from tests.backends.programs import assert_same
+from tests.backends.tiny_tasks import (
+    CHOICES,
+    SEED,
+    initial,
+    program_of,
+    restored,
+    seed_without_dropout,
+    train,
+    training_chunks,
+    what_looking_changes,
+)
 from tests.tasks.tiny import tiny
 
-SEED = 3
-# transformer:base is the transformer with other constants, and a tiny one of it the same
-LEFT_OUT = (("fashion_mlp", None), ("transformer", "base"))
-CHOICES = [choice for choice in tasks.choices(tasks.ALL) if choice not in LEFT_OUT]
 pytestmark = pytest.mark.parametrize(
     "choice", CHOICES, ids=[":".join(filter(None, choice)) for choice in CHOICES]
 )
 in_every_backend = pytest.mark.parametrize("backend", backends.NAMES)
-
-
-def training_chunks(task: Task) -> list[Chunk]:
-    """Two epochs, so that there are several chunks."""
-    return [chunk for epoch in range(2) for chunk in task.chunks("train", SEED, epoch)]
-
-
-def initial(choice: tasks.Choice, precision: Precision) -> State:
-    return tiny(choice).initial(SEED).astype(precision)
-
-
-def train(
-    backend: str,
-    choice: tasks.Choice,
-    state: State,
-    chunks: list[Chunk],
-    dropout_seed: int | None,
-) -> tuple[Array, State]:
-    """The losses of ``chunks`` from ``state``, and what follows."""
-    task = tiny(choice)
-    module = importlib.import_module(f"backends.{backend}.{choice[0]}")
-    program = module.build(task, task.initial(SEED).astype(state.dtype), dropout_seed)
-    program.restore(state)
-    losses = [program.train(program.place(chunk)) for chunk in chunks]
-    return np.concatenate([*losses, []]), program.state()
-
-
-def what_looking_changes(
-    backend: str, choice: tasks.Choice, state: State
-) -> tuple[State, State, bool]:
-    """The state before and after asking for gradients and outputs, and whether these repeat."""
-    task = tiny(choice)
-    program = importlib.import_module(f"backends.{backend}.{choice[0]}").build(task, state, SEED)
-    placed, test = (program.place(next(task.chunks(s, SEED))) for s in ("train", "test"))
-    before = program.state()
-    first, outputs = program.gradients(placed), program.predict(test)
-    after = program.state()
-    again, outputs_again = program.gradients(placed), program.predict(test)
-    same = first[0] == again[0] and all(
-        np.array_equal(a[name], b[name])
-        for a, b in ((first[1], again[1]), (outputs, outputs_again))
-        for name in a
-    )
-    return before, after, same
 
 
 @in_every_backend
@@ -73,7 +33,7 @@ def test_state_round_trips_bit_for_bit(call: Call, backend: str, choice: tasks.C
     state = initial(choice, "float32")
     chunks = training_chunks(tiny(choice))
     _, trained = call(backend, "float32", train, choice, state, chunks[:1], SEED)
-    _, back = call(backend, "float32", train, choice, trained, [], SEED)
+    back = call(backend, "float32", restored, choice, trained)
     assert_same(back, trained, 0)
     assert set(trained.buffers) == set(tiny(choice).buffers)
     for name, buffer in trained.buffers.items():
@@ -94,8 +54,7 @@ def test_gradients_and_predict_change_nothing(
 def score(backend: str, choice: tasks.Choice) -> set[str]:
     """The names of a task's metrics."""
     task = tiny(choice)
-    state = task.initial(SEED)
-    program = importlib.import_module(f"backends.{backend}.{choice[0]}").build(task, state, None)
+    program = program_of(backend, choice, task.initial(SEED), SEED)
     chunks = list(task.chunks("test"))
     return set(task.score([(c, program.predict(program.place(c))) for c in chunks]))
 
@@ -130,11 +89,12 @@ def test_training_handed_from_backend_to_backend_goes_on_identically(
 ) -> None:
     state, chunks = initial(choice, "float64"), training_chunks(tiny(choice))
     available = [b for b in backends.NAMES if backends.load(b).available() is None]
-    unbroken, end = call("numpy", "float64", train, choice, state, chunks * 4, None)
+    seed = seed_without_dropout(choice)
+    unbroken, end = call("numpy", "float64", train, choice, state, chunks * 4, seed)
     losses = []
     for number, chunk in enumerate(chunks * 4):
         backend = available[number % len(available)]
-        found, state = call(backend, "float64", train, choice, state, [chunk], None)
+        found, state = call(backend, "float64", train, choice, state, [chunk], seed)
         losses.append(found)
     np.testing.assert_allclose(np.concatenate(losses), unbroken, rtol=1e-10)
     assert_same(state, end, 1e-8)

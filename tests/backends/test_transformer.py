@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +19,7 @@ from tasks.datasets.multi30k import BOS, EOS, PAD, UNKNOWN
 from tasks.task import Array, Chunk, Envelope, State, Tree
 from tasks.transformer import Transformer
 from tests.backends.conftest import Call
+from tests.backends.programs import built, kept
 from tests.tasks.tiny_transformer import ENGLISH, GERMAN, STEPS, tiny_task
 
 SEED = 3
@@ -29,9 +29,8 @@ LENGTHS = np.array([[4], [6], [2]])  # of three sentences, end mark included
 
 
 def build(backend: str, task: Transformer, state: State, seed: int | None = None) -> Program:
-    module = importlib.import_module(f"backends.{backend}.transformer")
-    program: Program = module.build(task, state, seed)
-    return program
+    """The one that is kept."""
+    return kept(backend, ("transformer", task.variant), task, state, seed)
 
 
 def initial() -> State:
@@ -262,7 +261,7 @@ def test_every_shape_is_compiled_once(call: Call, backend: str) -> None:
 def compilations(backend: str) -> tuple[int, int]:
     """After training on two shapes and two kinds of prediction, once and three times."""
     task = tiny_task()
-    program = build(backend, task, task.initial(SEED), SEED)
+    program = built(backend, task, task.initial(SEED), SEED)
     train = list(task.shapes(SEED))
     assert len(train) == 2
     counts = []
@@ -303,7 +302,7 @@ def test_greedy_translations_of_100_real_sentences_are_the_same_in_every_backend
 
 def trained_a_little(backend: str) -> State:
     task: Any = tasks.load("transformer", "full", "real")
-    program = build(backend, task, task.initial(SEED))
+    program = built(backend, task, task.initial(SEED), None)
     for _, chunk in zip(range(60), task.verification_chunks(SEED), strict=False):
         program.train(program.place(chunk))
     return program.state()
@@ -311,7 +310,7 @@ def trained_a_little(backend: str) -> State:
 
 def translated(backend: str, state: State) -> list[bytes]:
     task: Any = tasks.load("transformer", "full", "real")
-    program = build(backend, task, state)
+    program = built(backend, task, state, None)
     (source,) = next(task.decoding_chunks())["source"]
     tokens = program.predict(program.place({"source": source[None, :100]}))["tokens"]
     return [row.tobytes() for row in tokens[0]]

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from suite.records.events import ChunkTimed
-from suite.worker import main as worker
-from suite.worker import training
+from suite.worker import main as worker, training
 
 
 class BareTraining(training.Training):

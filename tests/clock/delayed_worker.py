@@ -6,8 +6,7 @@ import sys
 import time
 from typing import Any
 
-from suite.worker import main as worker
-from suite.worker import training
+from suite.worker import main as worker, training
 
 
 class Delayed:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from suite.tracking import tracker as tracking
 from suite.tracking.tracker import Tracker
+from tests.suite.repositories import at, repository
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +18,11 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("store")
     assert Tracker(tracking.default_uri(results), results).experiments() == {}
     return results / "mlflow.db"
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository of two commits, taken for this source, and a folder for what is temporary."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    return at(repository(tmp_path / "source"), monkeypatch)

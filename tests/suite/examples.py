@@ -1,9 +1,14 @@
-"""A record like those that sessions write."""
+"""Records, a baseline and a timing like those that sessions write."""
 
 from __future__ import annotations
 
-from suite.records.cell import Cell
+import copy
+from dataclasses import replace
+
+from suite.records.baseline import Baseline, baseline_of
+from suite.records.cell import Cell, Conditions
 from suite.records.record import Record
+from suite.records.timing import Contestant, Timing
 
 CELL = Cell(
     task="fashion_mlp",
@@ -84,4 +89,36 @@ def example_record(session: str = "20260101-000000-abcd") -> Record:
         ],
         texts={"greedy": "To be"},
         memory={"after_import": 10**8, "peak": 2 * 10**8},
+    )
+
+
+def example_runs() -> list[Record]:
+    """Five seeds of NumPy and five others of JAX, with accuracies around .8."""
+    found = []
+    for number in range(10):
+        record = copy.deepcopy(example_record())
+        backend, mode = ("numpy", "eager") if number < 5 else ("jax", "jit")
+        record.cell = replace(CELL, backend=backend, mode=mode, seed=number)
+        record.epochs[1]["metrics"]["test_accuracy"] += (number - 4.5) / 1000
+        found.append(record)
+    return found
+
+
+def example_baseline() -> Baseline:
+    return baseline_of(example_runs(), "tetragrad baseline update")
+
+
+def example_timing(*seconds: list[float]) -> Timing:
+    """Of numpy:eager, torch:eager and so on, each with its seconds; 100 samples a turn."""
+    contestants = tuple(
+        Contestant(f"{name}:eager", name, "eager", True, tuple(own), 0.0)
+        for name, own in zip(("numpy", "torch", "jax"), seconds, strict=False)
+    )
+    return Timing(
+        session="20260101-000000-abcd",
+        conditions=Conditions(task="fewshot", variant="triplet"),
+        created="2026-01-01T00:00:00.000+00:00",
+        unit="images/s",
+        samples=(100,) * len(seconds[0]),
+        contestants=contestants,
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import backends
 from suite.records import record as records
+from suite.records.events import Outcome
 from suite.records.record import Record
 from tests.suite.examples import CELL, example_record
 
@@ -45,7 +46,8 @@ def record(backend: str, seed: int = 0, speed: float = 1.0, **changes: Any) -> R
     found = replace(found, chunks=chunks, equivalence=verdict(backend, finding(4.2e-7)))
     cell = replace(cell, **of_cell)
     provenance = {**found.provenance, "source": cell.data}
-    return replace(found, **{"cell": cell, "provenance": provenance, **changes})
+    outcome = Outcome(changes.pop("outcome", found.outcome))
+    return replace(found, **{"cell": cell, "provenance": provenance, "outcome": outcome, **changes})
 
 
 def failed(backend: str, outcome: str = "crashed", seed: int = 0, reason: str = "why") -> Record:

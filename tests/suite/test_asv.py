@@ -17,6 +17,7 @@ import pytest
 import backends
 import tasks
 from suite.asv_benchmarks import process
+from tests.suite.repositories import git
 
 ROOT = Path(backends.__file__).parent.parent
 COMMITS = 14
@@ -40,14 +41,6 @@ def asv(folder: Path, *arguments: str, **variables: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
-
-
-def git(folder: Path, *arguments: str, **variables: str) -> str:
-    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
-    command = ["git", "-C", str(folder), *identity, *arguments]
-    environment = {**os.environ, **variables}
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    return done.stdout.strip()
 
 
 def run(folder: Path, commit: str, *arguments: str, **variables: str) -> dict[str, Any]:

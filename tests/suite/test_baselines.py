@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from suite.records import baseline as baselines
-from suite.records.baseline import Baseline, band, baseline_of
-from suite.records.record import Record
+from suite.records.baseline import band
 from tasks.task import RequestError
-from tests.suite.examples import CELL, example_record
-
-
-def example_runs() -> list[Record]:
-    """Five seeds of NumPy and five others of JAX, with accuracies around .8."""
-    found = []
-    for number in range(10):
-        record = copy.deepcopy(example_record())
-        backend, mode = ("numpy", "eager") if number < 5 else ("jax", "jit")
-        record.cell = replace(CELL, backend=backend, mode=mode, seed=number)
-        record.epochs[1]["metrics"]["test_accuracy"] += (number - 4.5) / 1000
-        found.append(record)
-    return found
-
-
-def example_baseline() -> Baseline:
-    return baseline_of(example_runs(), "tetragrad baseline update")
+from tests.suite.examples import example_baseline
 
 
 @pytest.mark.parametrize(("n", "chance"), [(3, 0.2), (20, 0.01)])

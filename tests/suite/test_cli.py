@@ -15,11 +15,17 @@ import psutil
 import pytest
 
 import backends
-from suite.records import record as records
-from suite.records import timing as timings
+from suite.records import record as records, timing as timings
 from suite.records.verdict import verdict_from
-from tests.suite.command import assert_refused, start, tetragrad
-from tests.suite.test_records import unwritable
+from tests.suite.command import (
+    assert_refused,
+    in_process,
+    start,
+    tetragrad,
+    unwritable,
+    wait_for,
+    workers,
+)
 
 CELL_KEYS = {
     *(
@@ -41,6 +47,7 @@ CELL_KEYS = {
 }
 FASHION = ("--task", "fashion_mlp")
 GENERATED = ("--data", "generated")
+ALONE = ("--tracking", "none")
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +124,8 @@ class TestRun:
         before = {p: p.stat().st_mtime_ns for p in (folder / "results" / "verified").iterdir()}
         assert len(before) == len(backends.NAMES)
         done = tetragrad(
-            folder, *("run", *FASHION, "--profile", "smoke", "--backend", "numpy", *GENERATED)
+            folder,
+            *("run", *FASHION, "--profile", "smoke", "--backend", "numpy", *GENERATED, *ALONE),
         )
         assert done.returncode == 0, done.stderr
         after = {p: p.stat().st_mtime_ns for p in (folder / "results" / "verified").iterdir()}
@@ -132,7 +140,7 @@ class TestRun:
         done = tetragrad(
             folder,
             *("run", *FASHION, "--profile", "smoke", *GENERATED, "--json", "--seeds", "2"),
-            *("--backend", "numpy", "--backend", "torch", "--early-stopping", "2"),
+            *("--backend", "numpy", "--backend", "torch", "--early-stopping", "2", *ALONE),
         )
         assert done.returncode == 0, done.stderr
         document = json.loads(done.stdout)
@@ -171,12 +179,17 @@ class TestRun:
     def test_a_request_that_cannot_be_met_is_refused(
         self, tmp_path: Path, arguments: list[str], words: list[str]
     ) -> None:
-        assert_refused(tetragrad(tmp_path, "run", *arguments), *words)
+        assert_refused(in_process(tmp_path, "run", *arguments), *words)
         assert list(tmp_path.iterdir()) == []
+
+    def test_a_refusal_is_one_line_of_a_process_too(self, tmp_path: Path) -> None:
+        done = tetragrad(tmp_path, "run", "--task", "fashion")
+        assert_refused(done, "error: there is no task 'fashion'")
+        assert done.stderr.count("\n") == 1
 
     def test_results_that_cannot_be_written(self, tmp_path: Path) -> None:
         folder = unwritable(tmp_path)
-        done = tetragrad(Path("/"), "run", *FASHION, "--results", str(folder), *GENERATED)
+        done = in_process(Path("/"), "run", *FASHION, "--results", str(folder), *GENERATED)
         assert_refused(done, str(folder), "cannot be written", "--results")
 
     def test_a_damaged_data_file(self, tmp_path: Path) -> None:
@@ -186,7 +199,7 @@ class TestRun:
         for file in SOURCE.files:
             (tmp_path / "fashion_mnist" / file).write_bytes(b"damaged")
         for command in (["run", *FASHION], ["verify", *FASHION], ["data", "verify"]):
-            done = tetragrad(tmp_path, *command, TETRAGRAD_DATA=str(tmp_path))
+            done = in_process(tmp_path, *command, TETRAGRAD_DATA=str(tmp_path))
             assert_refused(done, "train-images-idx3-ubyte.gz is damaged", "tetragrad data fetch")
 
     def test_a_framework_or_a_compiler_that_is_missing_skips_its_cells_alone(
@@ -197,7 +210,7 @@ class TestRun:
         (tmp_path / "nothing").mkdir()
         done = tetragrad(
             folder,
-            *("run", *FASHION, "--profile", "smoke", "--json", *GENERATED),
+            *("run", *FASHION, "--profile", "smoke", "--json", *GENERATED, *ALONE),
             *("--backend", "jax", "--backend", "numpy", "--backend", "torch:compile"),
             PYTHONPATH=str(tmp_path),
             PATH=str(tmp_path / "nothing"),
@@ -215,28 +228,16 @@ class TestRun:
     def test_a_device_that_is_missing_skips_its_cells(self, tmp_path: Path) -> None:
         if list(Path("/dev").glob("nvidia[0-9]*")):
             pytest.skip("this machine has a GPU")
-        done = tetragrad(
+        done = in_process(
             tmp_path,
             *("run", *FASHION, "--profile", "smoke", "--device", "cuda", "--json", *GENERATED),
+            *ALONE,
         )
         assert done.returncode == 1  # nothing ran
         for cell in json.loads(done.stdout)["cells"]:
             assert cell["outcome"] == "skipped"
             assert "has no device 'cuda'" in cell["reason"]
             assert not cell["verified"]
-
-
-def wait_for(process: Any, pattern: str) -> None:
-    """Reads standard error up to a line that matches."""
-    for line in process.stderr:
-        if re.search(pattern, line):
-            return
-    raise AssertionError(f"it ended without {pattern!r}")
-
-
-def workers(process: Any) -> list[psutil.Process]:
-    children = psutil.Process(process.pid).children(recursive=True)
-    return [p for p in children if "suite.worker" in p.cmdline()]
 
 
 LONG = ("run", *FASHION, "--profile", "full", "--seeds", "2", "--json", *GENERATED)
@@ -269,8 +270,8 @@ class TestFaults:
         assert process.returncode == 130
         assert "Traceback" not in stderr
         begun, rest = json.loads(stdout)["cells"]
-        assert (begun["outcome"], rest["outcome"]) == ("interrupted", "interrupted")
-        assert rest["reason"] == "not begun"
+        assert (begun["outcome"], rest["outcome"]) == ("interrupted", "not begun")
+        assert rest["reason"] == "the session ended before"
         assert "test_accuracy" in begun["metrics"]
         assert len(list(records.all_paths(tmp_path / "results"))) == 2
         assert running
@@ -279,7 +280,7 @@ class TestFaults:
     def test_a_cell_that_takes_too_long_is_stopped(self, smoke: tuple[Path, Any]) -> None:
         folder, _ = smoke
         begin = time.monotonic()
-        done = tetragrad(folder, *LONG, "--backend", "numpy", "--timeout", "0.5")
+        done = tetragrad(folder, *LONG, *ALONE, "--backend", "numpy", "--timeout", "0.5")
         assert time.monotonic() - begin < 60
         assert done.returncode == 1
         for cell in json.loads(done.stdout)["cells"]:
@@ -298,8 +299,8 @@ class TestFaults:
         (cell,) = json.loads(done.stdout)["cells"]
         assert cell["mlflow_run"] is None
         assert (folder / cell["record"]).is_file()
-        assert tetragrad(folder, "sync").stdout.startswith("1 sent")
-        assert tetragrad(folder, "sync").stdout.startswith("0 sent")
+        assert in_process(folder, "sync").stdout.startswith("1 sent")
+        assert in_process(folder, "sync").stdout.startswith("0 sent")
 
 
 class TestOtherCommands:
@@ -313,22 +314,22 @@ class TestOtherCommands:
         assert re.search(r"tensorflow\W+[\d.]+\W+xla\W+/device:CPU:0", done.stdout)
 
     def test_show_has_all_four_implementations(self, tmp_path: Path) -> None:
-        done = tetragrad(tmp_path, "show", "fashion_mlp", COLUMNS="400")
+        done = in_process(tmp_path, "show", "fashion_mlp", COLUMNS="400")
         assert done.returncode == 0
         for backend in backends.NAMES:
             assert f"backends/{backend}/fashion_mlp.py" in done.stdout
         assert "softmax_cross_entropy_backward" in done.stdout
-        assert_refused(tetragrad(tmp_path, "show", "nothing"), "no task 'nothing'")
+        assert_refused(in_process(tmp_path, "show", "nothing"), "no task 'nothing'")
 
     def test_data_path_list_and_verify(self, tmp_path: Path) -> None:
         where = {"TETRAGRAD_DATA": str(tmp_path)}
-        done = tetragrad(tmp_path, "data", "path", "fashion_mnist", **where)
+        done = in_process(tmp_path, "data", "path", "fashion_mnist", **where)
         assert done.stdout.strip() == str(tmp_path / "fashion_mnist")
-        listed = tetragrad(tmp_path, "data", "list", **where, COLUMNS="300").stdout
+        listed = in_process(tmp_path, "data", "list", **where, COLUMNS="300").stdout
         for name in ("imdb", "84.1", "no", "ai.stanford.edu", "d2l-data", "Maas"):
             assert name in listed
-        assert_refused(tetragrad(tmp_path, "data", "verify", **where), "missing", "data fetch")
-        assert_refused(tetragrad(tmp_path, "data", "verify", "x", **where), "no data set 'x'")
+        assert_refused(in_process(tmp_path, "data", "verify", **where), "missing", "data fetch")
+        assert_refused(in_process(tmp_path, "data", "verify", "x", **where), "no data set 'x'")
 
     def test_browse_serves_mlflow_on_the_own_machine_alone(self, smoke: tuple[Path, Any]) -> None:
         folder, _ = smoke
@@ -358,4 +359,4 @@ class TestOtherCommands:
             process.communicate()
 
     def test_browse_says_when_there_is_nothing(self, tmp_path: Path) -> None:
-        assert_refused(tetragrad(tmp_path, "browse"), "no results", "tetragrad run")
+        assert_refused(in_process(tmp_path, "browse"), "no results", "tetragrad run")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -16,10 +16,13 @@ from suite.session.plan import Plan
 from suite.session.preparation import Preparation
 from suite.show.progress import Terminal
 from suite.system import revisions
-from suite.system.revisions import HERE, ROOT, Side
+from suite.system.git import ROOT
+from suite.system.revisions import HERE, Side
 from tasks.task import RequestError
-from tests.suite.command import assert_refused, tetragrad
-from tests.suite.test_timings import timing
+from tests.suite import planting
+from tests.suite.command import assert_refused, in_process
+from tests.suite.examples import example_timing
+from tests.suite.planting import planted
 
 PLAN = Plan(
     choices=(("fashion_mlp", None),),
@@ -52,15 +55,8 @@ def preparation(tmp_path: Path) -> Preparation:
     return Preparation(PLAN, tmp_path, Terminal())
 
 
-def copied(folder: Path) -> Path:
-    """This source, to be changed."""
-    for name in ("suite", "backends", "tasks"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    return folder
-
-
 def test_a_sleep_in_one_engines_step_is_found(tmp_path: Path, preparation: Preparation) -> None:
-    tree = copied(tmp_path / "head")
+    tree = planted(tmp_path / "head")
     engine = tree / "backends" / "numpy" / "engine.py"
     engine.write_text(engine.read_text() + SLOW)
     (found,) = compare(PLAN, Side("base"), Side("head", tree), 0.02, preparation, lambda _: None)
@@ -108,17 +104,7 @@ def test_who_is_slower_must_be_so_in_other_processes_too(
 
 
 def test_a_dropped_synchronisation_is_found(tmp_path: Path, preparation: Preparation) -> None:
-    tree = copied(tmp_path / "head")
-    engine = tree / "backends" / "jax" / "engine.py"
-    source = engine.read_text()
-    for right, wrong in (
-        ("losses = jax.block_until_ready(result)", "losses = result"),
-        ("        self._step += count\n        return np.asarray(losses)",
-         "        self._step += count\n        return losses"),
-    ):  # fmt: skip
-        assert source.count(right) == 1
-        source = source.replace(right, wrong)
-    engine.write_text(source)
+    tree = planted(tmp_path / "head", *planting.DROPPED_SYNCHRONISATION)
     plan = replace(PLAN, backends=(("jax", "jit"),), timing_limit=5)
     (found,) = compare(plan, Side("base"), Side("head", tree), 0.05, preparation, lambda _: None)
     assert (found.verdict, found.passed) == ("not waited for", False), found
@@ -136,17 +122,13 @@ def test_a_dropped_synchronisation_is_found(tmp_path: Path, preparation: Prepara
 def test_seconds_that_cannot_be_those_of_the_work(
     seconds: float, idle_load: float, why: str | None
 ) -> None:
-    found = replace(timing([seconds] * 5), operations=(1e9,) * 5, machine={"matmul": 4e10})
+    found = replace(example_timing([seconds] * 5), operations=(1e9,) * 5, machine={"matmul": 4e10})
     one = replace(found.contestants[0], idle_load=idle_load)
     assert unfinished(replace(found, contestants=(one,)), "numpy:eager") == why
 
 
 def test_the_head_that_is_named_is_what_is_verified(tmp_path: Path) -> None:
-    tree = copied(tmp_path / "head")
-    layers = tree / "backends" / "numpy" / "layers.py"
-    source, right = layers.read_text(), "return x.T @ dy, xp.ones"
-    assert source.count(right) == 1
-    layers.write_text(source.replace(right, "return x.T @ dy, -xp.ones"))
+    tree = planted(tmp_path / "head", planting.SIGN_OF_A_GRADIENT)
     head = Side("head", tree)
     preparation = Preparation(PLAN, tmp_path, Terminal(), head)
     (found,) = compare(PLAN, HERE, head, 0.05, preparation, lambda _: None)
@@ -154,7 +136,7 @@ def test_the_head_that_is_named_is_what_is_verified(tmp_path: Path) -> None:
 
 
 def test_a_base_that_cannot_be_timed_is_no_alarm(tmp_path: Path, preparation: Preparation) -> None:
-    tree = copied(tmp_path / "base")
+    tree = planted(tmp_path / "base")
     (tree / "backends" / "numpy" / "engine.py").write_text("raise OSError('no engine yet')")
     (found,) = compare(PLAN, Side("base", tree), Side("head"), 0.05, preparation, lambda _: None)
     assert (found.verdict, found.passed) == ("undecided", None)
@@ -184,18 +166,19 @@ def test_a_revision_is_checked_out_as_long_as_it_is_needed() -> None:
 def test_what_cannot_be_compared_is_refused(
     tmp_path: Path, wrong: tuple[str, ...], words: tuple[str, ...]
 ) -> None:
-    assert_refused(tetragrad(tmp_path, "compare", *wrong), *words)
+    assert_refused(in_process(tmp_path, "compare", *wrong), *words)
 
 
 def test_another_environment_of_the_same_source(tmp_path: Path) -> None:
     asked = ("--task", "fashion_mlp", "--backend", "numpy", "--profile", "smoke", "--limit", "1")
     files = ("--markdown", "found.md", "--junit", "found.xml")
-    done = tetragrad(
+    done = in_process(
         tmp_path,
         *("compare", "--base-python", sys.executable, "--data", "generated"),
         *(*asked, *files, "--threshold", "0.8"),
     )
     assert done.returncode == 0, done.stderr
     assert "in another environment" in done.stdout
-    assert "fashion_mlp in numpy:eager" in (tmp_path / "found.md").read_text()
-    assert "<testcase" in (tmp_path / "found.xml").read_text()
+    assert "fashion_mlp in numpy:eager | same |" in (tmp_path / "found.md").read_text()
+    (suite,) = ElementTree.parse(tmp_path / "found.xml").getroot()
+    assert (suite.attrib["tests"], suite.attrib["failures"]) == ("1", "0")

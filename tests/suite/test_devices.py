@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 import backends
-from suite.records import differences
-from suite.records import record as records
+from suite.records import differences, record as records
 from suite.records.cell import where
 from suite.records.events import Event
 from suite.session import probe
@@ -20,7 +19,7 @@ from suite.session.process import Ending, launch
 from suite.system import devices
 from suite.system.environment import worker_environment
 from tasks.task import RequestError
-from tests.suite.command import assert_refused, tetragrad
+from tests.suite.command import assert_refused, in_process
 from tests.suite.examples import CELL, example_record
 
 NO_CARD = {"CUDA_VISIBLE_DEVICES": ""}
@@ -40,7 +39,7 @@ def test_a_device_that_is_not(unknown: str) -> None:
 
 @pytest.mark.parametrize("command", ["run", "time", "verify", "compare"])
 def test_every_command_refuses_it(tmp_path: Path, command: str) -> None:
-    assert_refused(tetragrad(tmp_path, command, "--device", "tpu"), "tpu", "cuda:N")
+    assert_refused(in_process(tmp_path, command, "--device", "tpu"), "tpu", "cuda:N")
 
 
 class TestCards:
@@ -133,7 +132,7 @@ class TestAbsent:
         folder = tmp_path_factory.mktemp("absent")
         wanted = ("--backend", "numpy", "--backend", "torch", "--backend", "jax")
         asked = (*SMOKE, *wanted, "--device", "cuda:1", "--tracking", "none", "--json")
-        return folder, tetragrad(folder, "run", *asked, **NO_CARD)
+        return folder, in_process(folder, "run", *asked, **NO_CARD)
 
     def test_it_is_skipped_with_a_reason(self, run: tuple[Path, Any]) -> None:
         folder, done = run
@@ -150,7 +149,7 @@ class TestAbsent:
 
     def test_auto_goes_to_the_cpu_and_the_record_says_so(self, tmp_path: Path) -> None:
         asked = (*SMOKE, "--backend", "numpy", "--device", "auto", "--tracking", "none", "--json")
-        done = tetragrad(tmp_path, "run", *asked, **NO_CARD)
+        done = in_process(tmp_path, "run", *asked, **NO_CARD)
         assert done.returncode == 0, done.stderr
         (cell,) = json.loads(done.stdout)["cells"]
         assert (cell["outcome"], cell["device"], cell["verified"]) == ("ok", "cpu", True)
@@ -158,10 +157,10 @@ class TestAbsent:
         assert kept.worker["device"] == "cpu"
 
     def test_the_list_says_what_is_missing(self, tmp_path: Path) -> None:
-        done = tetragrad(tmp_path, "list", COLUMNS="250", **NO_CARD)
+        done = in_process(tmp_path, "list", COLUMNS="250", **NO_CARD)
         assert done.returncode == 0, done.stderr
         for words in ("on cuda: NumPy has no", "on cuda: PyTorch has no"):
             assert words in done.stdout
-        for row in done.stdout.splitlines():
-            if row.startswith(" jax"):
-                assert "on cuda: JAX has no device" in row
+        rows = [row for row in done.stdout.splitlines() if row.startswith(" jax")]
+        assert rows
+        assert all("on cuda: JAX has no device" in row for row in rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from dataclasses import replace
@@ -13,19 +12,19 @@ import pytest
 from mlflow import MlflowClient
 
 import backends
-import tasks
 from backends.numpy import fashion_mlp
+from suite.records import record as records
 from suite.records.events import Outcome
 from suite.records.verdict import Deviation, Verdict
 from suite.session.equivalence import compare
 from suite.tracking import tracker as tracking
 from suite.worker.trace import trace
-from tasks import datasets
 from tasks.task import Array, Envelope
-from tests.suite.command import tetragrad
+from tests.suite import planting
+from tests.suite.command import in_process, tetragrad
+from tests.suite.planting import Fault, planted
 from tests.tiny import tiny_task
 
-ROOT = Path(backends.__file__).parent.parent
 ENVELOPE = Envelope(steps=10, loss=1e-12, gradient=1e-12, state=1e-12)
 
 
@@ -134,142 +133,98 @@ def test_an_envelope_longer_than_an_epoch_is_an_error_not_a_shorter_check() -> N
         trace(task, program, seed=0, ends=(13,))
 
 
+VERIFY = ("verify", "--precision", "float64", "--data", "generated")
+EMBEDDING = "imdb_text:embedding"
+
+
 @pytest.mark.parametrize(
-    ("file", "right", "wrong", "backend", "named"),
+    ("faults", "asked", "named"),
     [
         (
-            "numpy/layers.py",
-            "return x.T @ dy, xp.ones(len(dy), dy.dtype) @ dy",
-            "return x.T @ dy, -xp.ones(len(dy), dy.dtype) @ dy",
-            "numpy",
-            "central differences differs most at hidden.bias",
+            (planting.SIGN_OF_A_GRADIENT, planting.WRONG_WINNER),
+            {"numpy": ("fashion_mlp", EMBEDDING)},
+            {
+                "fashion_mlp in numpy:eager": "central differences.* most at hidden.bias",
+                f"{EMBEDDING} in numpy:eager": "central differences.* most at embedding.kernel",
+            },
         ),
         (
-            "numpy/layers.py",
-            "dz *= dloss / n",
-            "dz *= dloss / (n + 1)",
-            "numpy",
-            "central differences differs most at hidden.kernel",
+            (planting.GRADIENT_OF_THE_LOSS,),
+            {"numpy": ("fashion_mlp",)},
+            {"fashion_mlp in numpy:eager": "central differences.* most at hidden.kernel"},
         ),
         (
-            "torch/optimizers.py",
-            "scale = torch._foreach_add(v, epsilon)\n                torch._foreach_rsqrt_(scale)",
-            "scale = torch._foreach_sqrt(v)\n                torch._foreach_add_(scale, epsilon)"
-            "\n                torch._foreach_reciprocal_(scale)",
-            "torch",
-            "loss differs first at step 2",
-        ),
-        (
-            "jax/fashion_mlp.py",
-            "jax.nn.relu(",
-            "jax.numpy.abs(",
-            "jax",
-            "initial loss differs first at step 1",
-        ),
-        (
-            "numpy/scatter.py",
-            "values.reshape(-1)[places // channels]",
-            "values.reshape(-1)[places // channels - 1]",
-            "numpy",
-            "central differences differs most at embedding.kernel",
-        ),
-        (
-            "tensorflow/text.py",
-            "tf.stack([winners, channels], axis=-1)",
-            "tf.stack([tf.maximum(winners - 1, 0), channels], axis=-1)",
-            "tensorflow",
-            r"gradient differs most at embedding\.kernel.*; loss differs first at step 2",
+            (
+                planting.EPSILON_OUTSIDE_THE_ROOT,
+                planting.OTHER_ACTIVATION_IN_JAX,
+                planting.WRONG_WINNER_IN_TENSORFLOW,
+            ),
+            {"torch jax": ("fashion_mlp",), "tensorflow": (EMBEDDING,)},
+            {
+                "fashion_mlp in torch:eager": "loss.* first at step 2",
+                "fashion_mlp in jax:jit": "initial loss.* first at step 1",
+                f"{EMBEDDING} in tensorflow:graph": (
+                    r"gradient.* most at embedding\.kernel.*; loss.* first at step 2"
+                ),
+            },
         ),
     ],
     ids=[
-        "wrong sign of a gradient",
+        "wrong sign of a gradient, and one wrong index in max pooling's backward",
         "wrong gradient of the loss",
-        "epsilon outside the root",
-        "another activation",
-        "one wrong index in max pooling's backward",
-        "one wrong index in max pooling's backward, not in NumPy",
+        "epsilon outside the root, another activation, one wrong index, not in NumPy",
     ],
 )
-def test_a_planted_error_is_caught_and_named(
-    tmp_path: Path, file: str, right: str, wrong: str, backend: str, named: str
+def test_planted_errors_are_caught_and_named(
+    tmp_path: Path,
+    faults: tuple[Fault, ...],
+    asked: dict[str, tuple[str, ...]],
+    named: dict[str, str],
 ) -> None:
-    plant(tmp_path, file, right, wrong)
-    label = "imdb_text:embedding" if file.endswith(("text.py", "scatter.py")) else "fashion_mlp"
-    options = ("--backend", backend, "--precision", "float64", "--data", "generated")
-    done = tetragrad(tmp_path, "verify", "--task", label, *options, PYTHONPATH=str(tmp_path))
-    assert done.returncode == 1, done
-    assert "FAILED" in done.stdout
-    assert re.search(named, done.stdout)
+    planted(tmp_path, *faults)
+    printed = ""
+    for names, labels in asked.items():
+        wanted = [word for name in names.split() for word in ("--backend", name)]
+        wanted += [word for label in labels for word in ("--task", label)]
+        done = in_process(tmp_path, *VERIFY, *wanted, PYTHONPATH=str(tmp_path))
+        assert done.returncode == 1, done
+        printed += done.stdout
+    assert printed.count("FAILED") == len(named)
+    for what, words in named.items():
+        assert re.search(f"^{what}, float64: .*{words}", printed, re.MULTILINE), printed
 
 
-def plant(folder: Path, file: str, right: str, wrong: str) -> None:
-    """A copy of the program in ``folder`` with one error in it."""
-    for package in ("suite", "tasks", "backends"):
-        shutil.copytree(ROOT / package, folder / package)
-    target = folder / "backends" / file
-    source = target.read_text()
-    assert source.count(right) == 1
-    target.write_text(source.replace(right, wrong))
+def test_what_is_the_same_model_is_told_so(tmp_path: Path) -> None:
+    done = tetragrad(tmp_path, *VERIFY, "--task", "fashion_mlp")
+    assert done.returncode == 0, done
+    ran = sum(backends.load(b).available() is None for b in backends.NAMES)
+    assert (done.stdout.count(" same"), done.stdout.count("FAILED")) == (ran, 0)
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's own
-@pytest.mark.parametrize(
-    ("backend", "plant_of", "named"),
-    [
-        (
-            "torch",
-            ("torch/fashion_mlp.py", "relu=nn.ReLU()", "relu=nn.ELU()"),
-            "initial loss differs first at step 1",
-        ),
-        (
-            "numpy",
-            ("numpy/layers.py", "return x.T @ dy, xp.ones", "return x.T @ dy, -xp.ones"),
-            "central differences parts",  # it agrees with itself, which is not enough
-        ),
-    ],
-)
 def test_the_speed_of_another_model_is_marked_wherever_it_is_shown(
-    tmp_path: Path, backend: str, plant_of: tuple[str, str, str], named: str
+    tmp_path: Path, empty_store: Path
 ) -> None:
-    plant(tmp_path, *plant_of)
-    options = (
-        "--task",
-        "fashion_mlp",
-        "--profile",
-        "smoke",
-        "--data",
-        "generated",
-        "--backend",
-        backend,
-    )
-    done = tetragrad(tmp_path, "run", *options, PYTHONPATH=str(tmp_path))
+    """Of NumPy too, which agrees with itself: that is not enough."""
+    planted(tmp_path, planting.SIGN_OF_A_GRADIENT, planting.OTHER_ACTIVATION_IN_TORCH)
+    (tmp_path / "results").mkdir()
+    shutil.copy(empty_store, tmp_path / "results")
+    smoke = ("--task", "fashion_mlp", "--profile", "smoke", "--data", "generated")
+    both = ("--backend", "numpy", "--backend", "torch", "--timing-limit", "0")
+    done = tetragrad(tmp_path, "run", *smoke, *both, PYTHONPATH=str(tmp_path))
     assert done.returncode == 1, done
-    assert re.search(rf"{backend}:eager .*k\? .* NO", done.stdout)
-    assert f"{backend}:eager is NOT VERIFIED, its speed does not count: {named}" in done.stdout
-    assert re.search(rf"{backend}-eager.*ok, [\d,]+ samples/s \(NOT VERIFIED\)", done.stderr)
-    document = json.loads(
-        tetragrad(tmp_path, "run", *options, "--json", PYTHONPATH=str(tmp_path)).stdout
-    )
-    (cell,) = document["cells"]
-    assert (cell["outcome"], cell["verified"]) == ("ok", False)
-    run = MlflowClient(tracking.default_uri(tmp_path / "results")).get_run(cell["mlflow_run"])
-    assert run.info.run_name == f"{backend}:eager seed 0 (not verified)"
-    assert run.data.tags["verified"] == "false"
-
-
-# a model each; variants that are one of them without dropout, or in part, are left to `verify`
-LABELS = (
-    *("fashion_mlp", "imdb_text:bow", "imdb_text:bow_l2", "imdb_text:bow_batchnorm"),
-    *("imdb_text:embedding", "autoencoder:joint", "fewshot:siamese", "fewshot:triplet"),
-    *("lstm", "transformer"),
-)
-
-
-@pytest.mark.parametrize("label", LABELS)
-def test_all_backends_compute_the_same_model(tmp_path: Path, label: str) -> None:
-    dataset = datasets.source(tasks.DATASETS[label.partition(":")[0]])
-    data = "generated" if datasets.missing(dataset) else "real"
-    done = tetragrad(tmp_path, "verify", "--task", label, "--data", data)
-    assert done.returncode == 0, done
-    ran = sum(backends.load(b).available() is None for b in backends.NAMES)
-    assert done.stdout.count(" same") == 2 * ran
+    named = {"numpy": "central differences.* most at", "torch": "initial loss.* first at step 1"}
+    for backend, words in named.items():
+        assert re.search(rf"{backend}:eager .*k\? .* NO", done.stdout)
+        counts_not = f"{backend}:eager is NOT VERIFIED, its speed does not count: "
+        assert re.search(f"{counts_not}.*{words}", done.stdout)
+        assert re.search(rf"{backend}-eager.*ok, [\d,]+ samples/s \(NOT VERIFIED\)", done.stderr)
+    found = [records.read(path) for path in records.all_paths(tmp_path / "results")]
+    assert [(r.outcome, r.verified) for r in found] == [("ok", False)] * 2
+    store = MlflowClient(tracking.default_uri(tmp_path / "results"))
+    experiment = store.get_experiment_by_name("fashion_mlp")
+    assert experiment
+    runs = {run.info.run_name: run for run in store.search_runs([experiment.experiment_id])}
+    for backend in named:
+        run = runs[f"{backend}:eager seed 0 (not verified)"]
+        assert run.data.tags["verified"] == "false"

@@ -29,9 +29,8 @@ from suite.records.record import Record
 from suite.session.process import Worker
 from suite.tracking import tracker as tracking
 from suite.tracking.tracker import COMPLETE_TAG, RECORD_TAG
-from tests.suite.command import assert_refused, start, tetragrad
+from tests.suite.command import assert_refused, in_process, start, tetragrad, wait_for
 from tests.suite.examples import CELL
-from tests.suite.test_cli import wait_for
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, not ours
 KILLS = int(os.environ.get("TETRAGRAD_KILLS", "3"))
@@ -46,7 +45,7 @@ ALONE = ("--tracking", "none")
 def verified(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Results with a verdict that others need not come to again."""
     folder = tmp_path_factory.mktemp("verified")
-    done = tetragrad(folder, *SMOKE, *ALONE)
+    done = in_process(folder, *SMOKE, *ALONE)
     assert done.returncode == 0, done.stderr
     assert not (folder / "results" / "mlflow.db").exists()
     return folder / "results"
@@ -85,7 +84,7 @@ def session_of(folder: Path) -> str:
 
 class TestMemory:
     def test_a_worker_beyond_its_limit_costs_only_its_cell(self, folder: Path) -> None:
-        done = tetragrad(folder, *SMOKE, *ALONE, "--memory-limit", "100M", "--json")
+        done = in_process(folder, *SMOKE, *ALONE, "--memory-limit", "100M", "--json")
         assert done.returncode == 1
         (cell,) = json.loads(done.stdout)["cells"]
         assert cell["outcome"] == "out-of-memory"
@@ -102,7 +101,7 @@ class TestMemory:
 
     @pytest.mark.parametrize("size", ["100", "0M", "-1G", "1T", "G"])
     def test_what_is_no_size_is_refused(self, tmp_path: Path, size: str) -> None:
-        done = tetragrad(tmp_path, *SMOKE, f"--memory-limit={size}")
+        done = in_process(tmp_path, *SMOKE, f"--memory-limit={size}")
         assert_refused(done, f"--memory-limit {size} is no size", "512M")
 
 
@@ -138,7 +137,7 @@ class TestResultsThatCannotBeWritten:
         mend()
         before = kept(folder)
         assert [r.outcome for r in before.values()][:1] == ["ok"]
-        done = tetragrad(folder, "run", "--resume", session[1], *ALONE, "--json")
+        done = in_process(folder, "run", "--resume", session[1], *ALONE, "--json")
         assert done.returncode == 0, done.stderr
         cells = json.loads(done.stdout)["cells"]
         assert [(c["seed"], c["outcome"]) for c in cells] == [(0, "ok"), (1, "ok")]
@@ -185,7 +184,7 @@ class TestResultsThatCannotBeWritten:
         with small_disk(tmp_path / "results"):
             remount = ["mount", "-o", "remount,ro", str(tmp_path / "results")]
             subprocess.run(remount, check=True)
-            done = tetragrad(tmp_path, *SMOKE)
+            done = in_process(tmp_path, *SMOKE)
         assert_refused(done, "results cannot be written (Read-only file system)", "--results")
 
 
@@ -204,9 +203,9 @@ class TestTwoSessions:
 
     def test_one_that_runs_cannot_be_resumed(self, folder: Path) -> None:
         process = start(folder, *SMOKE, *ALONE)
-        wait_for(process, "smoke|fashion_mlp, seed 0")
+        wait_for(process, r"^\[1/1\] fashion_mlp, seed 0 \.\.\.$")
         process.send_signal(signal.SIGSTOP)  # or it may be done before it is asked about
-        done = tetragrad(folder, "run", "--resume", session_of(folder))
+        done = in_process(folder, "run", "--resume", session_of(folder))
         process.send_signal(signal.SIGCONT)
         process.communicate(timeout=120)
         assert_refused(done, "is still running")
@@ -232,12 +231,12 @@ class TestMoving:
         (home / "results").mkdir()
         shutil.copy(empty_store, home / "results")
         shutil.copytree(folder / "results" / "records" / session, home / "stick")
-        assert_refused(tetragrad(home, "sync", "stick", *ALONE), "--tracking none")
-        done = tetragrad(home, "sync", "stick")
+        assert_refused(in_process(home, "sync", "stick", *ALONE), "--tracking none")
+        done = in_process(home, "sync", "stick")
         assert done.stdout == "1 brought to results\n1 sent, 0 already there\n", done.stderr
         assert kept(home) == kept(folder)
         assert tracked(home) == Counter([name])
-        again = tetragrad(home, "sync", "stick")
+        again = in_process(home, "sync", "stick")
         assert again.stdout == "0 brought to results\n0 sent, 1 already there\n"
 
 
@@ -294,24 +293,24 @@ class TestResume:
         assert kept(folder) == {}
         checkpoints = folder / "results" / "checkpoints" / session
         assert [path.suffix for path in checkpoints.iterdir()] == [".npz"]
-        done = tetragrad(folder, "run", "--resume", session, *ALONE, "--json")
+        done = in_process(folder, "run", "--resume", session, *ALONE, "--json")
         assert done.returncode == 0, done.stderr
         (record,) = kept(folder).values()
         assert record.resumed
         assert record.resumed >= 468
         assert [len(record.chunks), len(record.epochs)] == [45, 5]
         assert not checkpoints.exists()
-        again = tetragrad(folder, "run", "--resume", session, *ALONE)
+        again = in_process(folder, "run", "--resume", session, *ALONE)
         assert "kept from before" in again.stderr
         assert list(kept(folder).values()) == [record]
 
     def test_what_does_not_hold_is_run_again(self, folder: Path) -> None:
-        done = tetragrad(folder, *SMOKE, *ALONE, "--seeds", "2")
+        done = in_process(folder, *SMOKE, *ALONE, "--seeds", "2")
         assert done.returncode == 0, done.stderr
         paths = list(records.all_paths(folder / "results"))
         first, second = map(records.read, paths)
         records.write(folder / "results", replace(second, packages={"numpy": "0.0"}))
-        done = tetragrad(folder, "run", "--resume", session_of(folder), *ALONE)
+        done = in_process(folder, "run", "--resume", session_of(folder), *ALONE)
         assert done.returncode == 0, done.stderr
         assert done.stderr.count("kept from before") == 1
         assert records.read(paths[0]) == first
@@ -319,13 +318,13 @@ class TestResume:
         assert records.read(paths[1]).created > second.created
 
     def test_requests_that_cannot_be_met(self, folder: Path) -> None:
-        done = tetragrad(folder, "run", "--resume", "20200101-000000-abcd")
+        done = in_process(folder, "run", "--resume", "20200101-000000-abcd")
         assert_refused(done, "no session '20200101-000000-abcd'", "none")
         plans = folder / "results" / "sessions"
         plans.mkdir()
         (plans / "s1.json").write_text("{}")
-        assert_refused(tetragrad(folder, "run", "--resume", "s1"), "s1.json is not the plan")
-        done = tetragrad(folder, "run", "--resume", "../s1")
+        assert_refused(in_process(folder, "run", "--resume", "s1"), "s1.json is not the plan")
+        done = in_process(folder, "run", "--resume", "../s1")
         assert_refused(done, "no session '../s1'")
 
 
@@ -356,10 +355,10 @@ class TestPowerLoss:
         assert all(record.outcome == "ok" for record in found.values())
         at_death = tracked(folder)
         assert set(at_death.values()) == {1}
-        done = tetragrad(folder, "sync")
+        done = in_process(folder, "sync")
         assert done.returncode == 0, done.stderr
         assert tracked(folder) == Counter(found.keys())
-        assert tetragrad(folder, "sync").stdout == f"0 sent, {len(found)} already there\n"
+        assert in_process(folder, "sync").stdout == f"0 sent, {len(found)} already there\n"
         sessions = Counter(name.partition("/")[0] for name in found)
         with capsys.disabled():
             print(

@@ -171,13 +171,15 @@ def test_a_worker_whose_parent_is_gone_ends(tmp_path: Path) -> None:
     worker = subprocess.Popen(
         [sys.executable, "-P", "-m", "suite.worker", str(writing)],
         stdin=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         pass_fds=(writing,),
     )
     os.close(reading)
     os.close(writing)
-    worker.communicate(json.dumps({"kind": "train", "cell": asdict(cell)}).encode(), timeout=60)
+    job = json.dumps({"kind": "train", "cell": asdict(cell)}).encode()
+    _, printed = worker.communicate(job, timeout=60)
     assert worker.returncode == 1
+    assert b"Traceback" not in printed, printed  # as any other error has it, with the same code
 
 
 def test_memory_that_runs_out_has_its_outcome(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 import backends
-from suite.records import record as records
-from suite.records import timing as timings
+from suite.records import record as records, timing as timings
 from suite.tracking import tracker as tracking
 from tests.suite.command import tetragrad
 
@@ -19,10 +19,12 @@ MODES = ("tensorflow:graph", "tensorflow:xla", "torch:compile")
 
 
 @pytest.fixture(scope="module")
-def session(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+def session(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tuple[Path, Any]:
     """One smoke run, shared by the tests that look at what came of it."""
     folder = tmp_path_factory.mktemp("modes")
-    (folder / "scratch").mkdir()
+    for name in ("scratch", "results"):
+        (folder / name).mkdir()
+    shutil.copy(empty_store, folder / "results")
     chosen = ("--backend", "tensorflow:all", "--backend", "torch", "--mode", "compile")
     run = ("run", "--task", "fashion_mlp", "--profile", "smoke", "--data", "generated", "--json")
     done = tetragrad(folder, *run, *chosen, TMPDIR=str(folder / "scratch"))

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from suite.records import record as records
-from suite.records import timing as timings
+from suite.records import record as records, timing as timings
 from suite.records.events import Outcome
 from suite.records.moving import bring_home
 from suite.records.timing import Contestant, Timing

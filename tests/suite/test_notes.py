@@ -18,9 +18,9 @@ from suite.report import notes
 from suite.tracking import tracker as tracking
 from suite.tracking.tracker import Tracker
 from tests.suite import reported
-from tests.suite.command import tetragrad
+from tests.suite.command import in_process
+from tests.suite.pages import Seen
 from tests.suite.reported import HOSTILE, SESSION, failed, record, unverified
-from tests.suite.test_report_page import Seen
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, not ours
 LATER = "20260102-000000-abcd"
@@ -110,7 +110,7 @@ def test_sync_writes_what_is_missing_and_what_has_changed_and_no_more(
 ) -> None:
     tracker = log(results, [record("numpy")])
     assert run_note(results) == ""
-    done = tetragrad(results.parent, "sync")
+    done = in_process(results.parent, "sync")
     assert (done.returncode, done.stdout) == (0, "0 sent, 1 already there\n"), done.stderr
     assert "JAX" not in run_note(results)
     log(results, [record("jax", created="2026-01-01T00:00:01.000+00:00")])

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
-from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
@@ -20,8 +16,7 @@ from backends.program import Unavailable
 from suite.records import record as records
 from suite.worker import probes
 from tasks.task import Precision
-from tests.backends import fake_cupy
-from tests.suite.command import tetragrad
+from tests.suite.command import in_process
 from tests.tasks.tiny import tiny
 
 SMOKE = ("--task", "fashion_mlp", "--profile", "smoke", "--data", "generated")
@@ -46,50 +41,6 @@ def test_there_is_no_tf32_on_the_cpu(backend: str) -> None:
         backends.load(backend).configure("cpu", 1, "tf32")
 
 
-def _set(backend: str) -> list[dict[str, Any]]:
-    """What a backend says of its precision once it was set up for a GPU, be there one or not:
-    for float32, and then for tf32."""
-    if backend == "numpy":
-        sys.modules["cupy"] = fake_cupy.cupy()
-    if backend == "torch":  # which lets this be set once in a process
-        import torch
-
-        torch.set_num_interop_threads = lambda nthreads: None
-    module, found = backends.load(backend), []
-    precisions: tuple[Precision, ...] = ("float32", "tf32")
-    for precision in precisions:
-        with suppress(Unavailable):  # for want of the device: what was set stays so
-            module.configure("cuda", 1, precision)
-        if backend == "jax":
-            import jax
-
-            own: Any = jax.config
-            found.append({"default_matmul_precision": own.jax_default_matmul_precision})
-        else:
-            found.append(module.describe()["precision"])
-    return found
-
-
-@pytest.mark.parametrize(
-    ("backend", "flags"),
-    [
-        ("numpy", {"CUPY_TF32": ("0", "1")}),
-        ("torch", {f"{part}.allow_tf32": (False, True) for part in ("cuda.matmul", "cudnn")}),
-        ("tensorflow", {"tensor_float_32_execution": (False, True)}),
-        ("jax", {"default_matmul_precision": ("highest", "tensorfloat32")}),
-    ],
-)
-def test_tf32_is_off_unless_it_is_asked_for(
-    monkeypatch: pytest.MonkeyPatch, backend: str, flags: dict[str, tuple[Any, Any]]
-) -> None:
-    if reason := backends.load(backend).available():
-        pytest.skip(reason)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        off, on = pool.submit(_set, backend).result()
-    assert {flag: (off[flag], on[flag]) for flag in flags} == flags
-
-
 def test_a_setting_without_effect_is_found() -> None:
     exact: Any = SimpleNamespace(product=np.matmul)
     with pytest.raises(Unavailable, match="not of bfloat16 here: all digits"):
@@ -103,7 +54,7 @@ class TestBfloat16:
     def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
         folder = tmp_path_factory.mktemp("bfloat16")
         asked = (*SMOKE, "--precision", "bfloat16", "--tracking", "none", "--json")
-        return folder, tetragrad(folder, "run", *asked)
+        return folder, in_process(folder, "run", *asked)
 
     def test_who_has_it_is_verified_and_learns(self, run: tuple[Path, Any]) -> None:
         folder, done = run

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from suite.records.cell import Cell
 from suite.records.events import Outcome
 from suite.records.record import Record
 from tasks.task import RequestError
+from tests.suite.command import unwritable
 from tests.suite.examples import CELL, example_record
 
 
@@ -53,14 +53,6 @@ def test_a_record_of_another_schema_version_is_refused(tmp_path: Path) -> None:
 def test_results_that_cannot_be_written_are_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"cannot be written.*--results"):
         records.require_writable(unwritable(tmp_path))
-
-
-def unwritable(tmp_path: Path) -> Path:
-    """A folder that this user cannot write to; root may write anywhere but under /proc."""
-    if os.geteuid() == 0:
-        return Path("/proc/results")
-    tmp_path.chmod(0o555)
-    return tmp_path
 
 
 def epochs(*accuracies: float) -> list[dict[str, Any]]:

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from suite import report
-from suite.records import record as records
-from suite.records import timing as timings
+from suite.records import record as records, timing as timings
 from suite.records.events import Outcome
 from suite.report import content, exports, ledger
 from suite.report.document import Entry, Report

@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from dataclasses import replace
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from suite.report import Files, words
 from suite.tracking import tracker as tracking
 from suite.tracking.tracker import Tracker
 from tests.suite import reported
-from tests.suite.command import assert_refused, tetragrad
+from tests.suite.command import assert_refused, in_process, tetragrad
+from tests.suite.pages import Seen
 from tests.suite.reported import HOSTILE, SESSION, record
 
 
@@ -33,27 +34,6 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Files:
     """A report with everything that there is in reports."""
     folder = tmp_path_factory.mktemp("full")
     return report.write(folder, reported.everything())
-
-
-class Seen(HTMLParser):
-    """The text of a page outside scripts and styles, and all its tags."""
-
-    def __init__(self, html: str):
-        super().__init__()
-        self.text, self._hidden = "", False
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self._hidden = tag in ("script", "style")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._hidden = False
-
-    def handle_data(self, data: str) -> None:
-        if not self._hidden:
-            self.text += f" {' '.join(data.split())}"
 
 
 class TestPage:
@@ -121,15 +101,26 @@ class TestPage:
             assert f"backends/{backend}/fashion_mlp.py" in text
         assert "sources of this task" in Seen(page(tmp_path, [record("numpy", task="../x")])).text
 
+    def test_there_may_be_any_number_of_backends(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(backends, "NAMES", 2 * backends.NAMES)
+        assert "8 implementations" in Seen(page(tmp_path, [record("numpy")])).text
+
     def test_records_with_next_to_nothing_in_them(self, tmp_path: Path) -> None:
         bare = records.Record(SESSION, record("numpy").cell, "2026-01-01T00:00:00.000+00:00")
-        assert "unknown" in page(tmp_path, [bare])
+        text = Seen(page(tmp_path, [bare])).text  # the page's scripts know the word too
+        assert "commit unknown" in text or "unknown: the source was not under git" in text
 
 
 class TestCommand:
     @pytest.mark.filterwarnings("ignore")  # MLflow's own, not ours
-    def test_it_writes_the_latest_session_and_adds_it_to_its_runs(self, tmp_path: Path) -> None:
+    def test_it_writes_the_latest_session_and_adds_it_to_its_runs(
+        self, tmp_path: Path, empty_store: Path
+    ) -> None:
         results = tmp_path / "results"
+        results.mkdir()
+        shutil.copy(empty_store, results)
         tracker = Tracker(tracking.default_uri(results), results)
         for session in ("20260101-000000-aaaa", "20260102-000000-bbbb"):
             one = replace(record("numpy"), session=session)
@@ -156,7 +147,7 @@ class TestCommand:
             records.write(tmp_path, replace(record("numpy", seed), session=session))
         reported.write(tmp_path, [], *reported.at_batches())
         asked = ("report", *sessions, reported.TIMED)
-        done = tetragrad(tmp_path, *asked, "--results", str(tmp_path), "--output", "out")
+        done = in_process(tmp_path, *asked, "--results", str(tmp_path), "--output", "out")
         assert done.returncode == 0, done.stderr
         assert "not tracked: there is no MLflow store" in done.stderr
         assert not (tmp_path / "mlflow.db").exists()
@@ -166,17 +157,17 @@ class TestCommand:
         assert document["sections"][0]["seeds"] == [0, 1]
 
     def test_a_request_that_cannot_be_met_is_refused(self, tmp_path: Path) -> None:
-        assert_refused(tetragrad(tmp_path, "report"), "no results", "tetragrad run")
+        assert_refused(in_process(tmp_path, "report"), "no results", "tetragrad run")
         reported.write(tmp_path / "results", [record("numpy")])
-        assert_refused(tetragrad(tmp_path, "report", "../x"), "no session '../x'", SESSION)
+        assert_refused(in_process(tmp_path, "report", "../x"), "no session '../x'", SESSION)
         (tmp_path / "file").touch()
-        done = tetragrad(tmp_path, "report", "--output", "file")
+        done = in_process(tmp_path, "report", "--output", "file")
         assert_refused(done, "cannot be written to", "file (File exists)", "--output")
 
     def test_a_store_that_is_away_costs_nothing(self, tmp_path: Path) -> None:
         reported.write(tmp_path / "results", [record("numpy")])
         away = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-        done = tetragrad(tmp_path, "report", "--tracking-uri", "http://127.0.0.1:9", **away)
+        done = in_process(tmp_path, "report", "--tracking-uri", "http://127.0.0.1:9", **away)
         assert done.returncode == 0
         assert "not tracked: http://127.0.0.1:9" in done.stderr
         assert "report.html" in done.stdout

@@ -16,9 +16,9 @@ from mlflow import MlflowClient
 
 import backends
 import tasks
-from suite.records import builder
-from suite.records import record as records
+from suite.records import builder, record as records
 from suite.records.cell import Cell
+from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.records.specification import about
 from suite.session import reproduce as reproduction
@@ -27,7 +27,7 @@ from suite.session.reproduce import Rerun, require_rerunnable
 from suite.tracking import tracker as tracking
 from suite.tracking.tracker import Tracker
 from tasks.task import RequestError
-from tests.suite.command import assert_refused, tetragrad
+from tests.suite.command import assert_refused, in_process
 from tests.suite.examples import CELL, example_record
 from tests.tiny import tiny_task
 
@@ -49,7 +49,7 @@ def test_another_process_comes_to_the_same_bits(tmp_path: Path, backend: str) ->
     record = trained(replace(SMOKE, backend=name, mode=mode))
     assert record.outcome == "ok"
     path = records.write(tmp_path, record)
-    done = tetragrad(tmp_path, "reproduce", str(path))
+    done = in_process(tmp_path, "reproduce", str(path))
     assert done.returncode == 0, done
     for words in (
         "The environment is the same.\nLosses must be the same to the bit.\n",
@@ -70,14 +70,14 @@ def test_a_run_is_found_by_its_id_and_a_wrong_bit_in_it(tmp_path: Path, empty_st
     path = records.write(results, record)
     run, _ = Tracker(tracking.default_uri(results), results).log(record, path)
     path.unlink()  # what the store keeps is enough
-    done = tetragrad(tmp_path, "reproduce", run)
+    done = in_process(tmp_path, "reproduce", run)
     assert done.returncode == 1, done
     assert "losses: different (they part at step 26: " in done.stdout
     assert "metrics: same" in done.stdout
     parent = MlflowClient(tracking.default_uri(results)).get_run(run).data.tags
-    whole = tetragrad(tmp_path, "reproduce", parent["mlflow.parentRunId"])
+    whole = in_process(tmp_path, "reproduce", parent["mlflow.parentRunId"])
     assert_refused(whole, parent["mlflow.parentRunId"], "keeps no record")
-    assert_refused(tetragrad(tmp_path, "reproduce", "00ff"), "00ff is no file", "not found")
+    assert_refused(in_process(tmp_path, "reproduce", "00ff"), "00ff is no file", "not found")
 
 
 def rerun(change: Callable[[Record], None] = lambda record: None, **again: Any) -> Rerun:
@@ -169,7 +169,7 @@ class TestLosses:
         assert said(found)["losses"] == ("different", False)
 
     def test_another_outcome_is_different(self) -> None:
-        found = rerun(outcome="diverged", reason="the loss is inf at step 3")
+        found = rerun(outcome=Outcome.DIVERGED, reason="the loss is inf at step 3")
         assert said(found)["outcome"] == ("different", False)
         assert found.findings().exit_code == 1
 
@@ -238,8 +238,8 @@ class TestRefused:
 
     def test_in_one_line(self, tmp_path: Path) -> None:
         (tmp_path / "no.json").write_text("[1]")
-        assert_refused(tetragrad(tmp_path, "reproduce", "no.json"), "no.json is not a record")
+        assert_refused(in_process(tmp_path, "reproduce", "no.json"), "no.json is not a record")
         (tmp_path / "yes.json").write_text(json.dumps(asdict(rerunnable(provenance={}))))
-        assert_refused(tetragrad(tmp_path, "reproduce", "yes.json"), "digest", "was None")
-        assert_refused(tetragrad(tmp_path, "reproduce", "4f00"), "4f00 is no file", "--tracking")
+        assert_refused(in_process(tmp_path, "reproduce", "yes.json"), "digest", "was None")
+        assert_refused(in_process(tmp_path, "reproduce", "4f00"), "4f00 is no file", "--tracking")
         assert not (tmp_path / "results").exists()

@@ -163,6 +163,7 @@ def test_efficiency_is_shown_where_it_is_known_and_counts() -> None:
     assert line.split()[-2:] == ["-", "yes"]
     found = timed()
     found.records[1].verified = False
+    assert [c["verified"] for c in summary.document(found)["cells"]] == [True, False]
     (line,) = (line for line in printed(found) if line.startswith(" torch:eager"))
     assert line.split()[-2:] == ["-", "NO"]
 

@@ -13,7 +13,7 @@ from suite.records import timing as timings
 from suite.records.events import Event
 from suite.records.record import Record
 from suite.session.race import Race
-from tests.suite.command import assert_refused, tetragrad
+from tests.suite.command import assert_refused, in_process
 from tests.suite.examples import CELL, example_record
 
 ASKED = ("--task", "fashion_mlp", "--profile", "smoke", "--data", "generated", "--limit", "0")
@@ -22,7 +22,7 @@ TWICE = ("--backend", "numpy", "--backend", "numpy")
 
 def test_the_same_twice_is_two_contestants_that_nothing_is_trained_of(tmp_path: Path) -> None:
     scales = ("--batch-scale", "1", "--batch-scale", "2")
-    done = tetragrad(tmp_path, "time", *ASKED, *TWICE, *scales, "--json")
+    done = in_process(tmp_path, "time", *ASKED, *TWICE, *scales, "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     found, larger = document["timings"]["fashion_mlp"], document["timings"]["fashion_mlp x2"]
@@ -44,7 +44,7 @@ def test_the_same_twice_is_two_contestants_that_nothing_is_trained_of(tmp_path: 
 
 def test_any_backend_is_the_base_and_the_table_says_so(tmp_path: Path) -> None:
     both = ("--backend", "numpy", "--backend", "torch", "--base", "torch")
-    done = tetragrad(tmp_path, "time", *ASKED, *both, COLUMNS="200")
+    done = in_process(tmp_path, "time", *ASKED, *both, COLUMNS="200")
     assert done.returncode == 0, done.stderr
     assert "x torch:eager" in done.stdout
     assert "GENERATED DATA" in done.stdout
@@ -53,7 +53,7 @@ def test_any_backend_is_the_base_and_the_table_says_so(tmp_path: Path) -> None:
 def test_a_timing_that_cannot_be_kept_is_shown_all_the_same(tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "timings").write_text("a file where the folder should be")
-    done = tetragrad(tmp_path, "time", *ASKED, "--backend", "numpy")
+    done = in_process(tmp_path, "time", *ASKED, "--backend", "numpy")
     assert done.returncode == 1
     assert "numpy:eager" in done.stdout
     assert "cannot be written" in done.stderr
@@ -71,7 +71,7 @@ def test_a_timing_that_cannot_be_kept_is_shown_all_the_same(tmp_path: Path) -> N
 def test_what_cannot_be_is_refused(
     tmp_path: Path, wrong: tuple[str, ...], words: tuple[str, ...]
 ) -> None:
-    assert_refused(tetragrad(tmp_path, "time", *ASKED, *TWICE, *wrong), *words)
+    assert_refused(in_process(tmp_path, "time", *ASKED, *TWICE, *wrong), *words)
 
 
 def together(commands: list[tuple[str, ...] | None], limit: float) -> tuple[Race, list[Record]]:

@@ -7,35 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from suite.records import record as records
-from suite.records import timing as timings
-from suite.records.cell import Conditions
+from suite.records import record as records, timing as timings
 from suite.records.statistics import settled
-from suite.records.timing import Contestant, Timing
 from tasks.task import RequestError
-
-
-def timing(*seconds: list[float]) -> Timing:
-    """Of numpy:eager, torch:eager and so on, each with its seconds; 100 samples a turn."""
-    contestants = tuple(
-        Contestant(f"{name}:eager", name, "eager", True, tuple(own), 0.0)
-        for name, own in zip(("numpy", "torch", "jax"), seconds, strict=False)
-    )
-    return Timing(
-        session="20260101-000000-abcd",
-        conditions=Conditions(task="fewshot", variant="triplet"),
-        created="2026-01-01T00:00:00.000+00:00",
-        unit="images/s",
-        samples=(100,) * len(seconds[0]),
-        contestants=contestants,
-    )
+from tests.suite.examples import example_timing
 
 
 def test_rates_and_ratios_are_medians_over_rounds() -> None:
-    found = timing([1.0, 2.0, 4.0], [0.5, 1.0, 2.0])
+    found = example_timing([1.0, 2.0, 4.0], [0.5, 1.0, 2.0])
     assert found.throughput("torch:eager")[0] == 100
     own = 1.96 * timings.PROCESS  # all there is: in every round, whatever the machine did, it is 2
     assert found.ratio("torch:eager", "numpy:eager") == pytest.approx((2, 2 - 2 * own, 2 + 2 * own))
@@ -49,7 +30,7 @@ def test_a_drift_of_the_machine_does_not_reach_the_ratios() -> None:
     rng = np.random.default_rng(0)
     drift = np.linspace(1, 3, 40)
     one, other = (drift * base * rng.lognormal(0, 0.01, 40) for base in (1.0, 0.8))
-    found = timing(one.tolist(), other.tolist())
+    found = example_timing(one.tolist(), other.tolist())
     middle, low, high = found.ratio("torch:eager", "numpy:eager")
     assert low < 1.25 < high
     assert (high - low) / middle < 0.03
@@ -59,16 +40,16 @@ def test_a_drift_of_the_machine_does_not_reach_the_ratios() -> None:
 
 def test_it_is_precise_after_some_rounds_at_least_and_only_if_all_ratios_are() -> None:
     steady, wild = [1.0] * timings.LEAST_ROUNDS, [1.0, 1.2, 0.8, 1.1, 0.9, 1.0, 1.2, 0.8]
-    assert timing(steady, steady).precise()
-    assert not timing(steady[1:], steady[1:]).precise()
-    assert not timing(steady, wild).precise()
-    assert not timing(steady, steady, wild).precise()
-    assert timing(wild).precise()  # alone, there is no ratio to know
+    assert example_timing(steady, steady).precise()
+    assert not example_timing(steady[1:], steady[1:]).precise()
+    assert not example_timing(steady, wild).precise()
+    assert not example_timing(steady, steady, wild).precise()
+    assert example_timing(wild).precise()  # alone, there is no ratio to know
 
 
 def test_the_rounds_of_warming_up_are_left_out_for_all() -> None:
     cold = [5.0, 3.0, *[1.0] * 8]
-    found = timings.trimmed(timing([1.0] * 10, cold))
+    found = timings.trimmed(example_timing([1.0] * 10, cold))
     assert found.warm_up_rounds == 2
     assert found.contestants[0].seconds == (1.0,) * 8
     assert found.contestants[1].seconds == (1.0,) * 8
@@ -78,7 +59,7 @@ def test_the_rounds_of_warming_up_are_left_out_for_all() -> None:
 def test_shapes_of_different_size_are_no_warming_up() -> None:
     samples = (100, 300) * 6
     seconds = [count / 100 for count in samples]
-    found = timings.trimmed(replace(timing(seconds, seconds), samples=samples))
+    found = timings.trimmed(replace(example_timing(seconds, seconds), samples=samples))
     assert found.warm_up_rounds == 0
 
 
@@ -94,14 +75,14 @@ def test_a_steady_series_is_kept_nearly_whole() -> None:
 
 
 def test_rounds_of_several_seeds_are_joined() -> None:
-    first, second = timing([1.0], [2.0]), timing([3.0], [4.0])
+    first, second = example_timing([1.0], [2.0]), example_timing([3.0], [4.0])
     both = timings.joined(replace(first, warnings=("a",), warm_up_rounds=1), second)
     assert [c.seconds for c in both.contestants] == [(1.0, 3.0), (2.0, 4.0)]
     assert (both.samples, both.warnings, both.warm_up_rounds) == ((100, 100), ("a",), 1)
 
 
 def test_efficiency_is_the_fraction_of_the_attainable_rate() -> None:
-    found = timing([1.0, 2.0, 4.0], [0.5, 1.0, 2.0])
+    found = example_timing([1.0, 2.0, 4.0], [0.5, 1.0, 2.0])
     assert found.efficiency("torch:eager") is None
     found = replace(found, operations=(1e9, 2e9, 4e9), machine={"matmul": 8e9, "copy": 1e9})
     assert found.efficiency("numpy:eager") == (0.125, 0.125, 0.125)
@@ -112,13 +93,13 @@ def test_efficiency_is_the_fraction_of_the_attainable_rate() -> None:
 def test_operations_go_with_their_rounds() -> None:
     cold = [5.0, 3.0, *[1.0] * 8]
     counts = tuple(map(float, range(10)))
-    found = timings.trimmed(replace(timing([1.0] * 10, cold), operations=counts))
+    found = timings.trimmed(replace(example_timing([1.0] * 10, cold), operations=counts))
     assert found.operations == counts[2:]
     assert timings.joined(found, found).operations == counts[2:] * 2
 
 
 def test_a_timing_round_trips_and_what_is_none_is_refused(tmp_path: Path) -> None:
-    found = timing([1.0, 2.0], [0.5, 1.0])
+    found = example_timing([1.0, 2.0], [0.5, 1.0])
     found = replace(found, operations=(1.0, 2.0), machine={"matmul": 1e9})
     path = timings.path_of(tmp_path, found)
     assert path.relative_to(tmp_path).parts == (

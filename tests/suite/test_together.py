@@ -13,7 +13,7 @@ from suite.session import race as together
 from suite.session.process import Worker
 from suite.session.race import Race
 from tests.suite.examples import CELL, example_record
-from tests.suite.test_turns import SCRIPT
+from tests.suite.scripts import SCRIPT
 
 GOES_ON = """
 done = {"numpy": 1, "torch": 3, "jax": 0}[job["cell"]["backend"]]

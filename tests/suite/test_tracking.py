@@ -107,9 +107,11 @@ def test_cells_of_a_session_are_nested_in_one_parent(tracker: Tracker, results: 
 
 
 def test_a_cell_that_failed_is_there_as_failed(tracker: Tracker, results: Path) -> None:
-    for outcome, status in {Outcome.CRASHED: "FAILED", Outcome.INTERRUPTED: "KILLED"}.items():
+    killed = (Outcome.INTERRUPTED, Outcome.NOT_BEGUN)
+    for outcome, status in {Outcome.CRASHED: "FAILED", **dict.fromkeys(killed, "KILLED")}.items():
+        session = outcome.replace(" ", "-")
         record = replace(
-            example_record(outcome), outcome=outcome, reason="why", chunks=[], epochs=[], phases={}
+            example_record(session), outcome=outcome, reason="why", chunks=[], epochs=[], phases={}
         )
         run = client(results).get_run(tracker.log(record, records.write(results, record))[0])
         assert run.info.status == status

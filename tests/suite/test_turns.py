@@ -14,23 +14,8 @@ from suite.records.events import Described, Event
 from suite.session.process import Worker
 from suite.session.turns import Turns
 from tests.suite.examples import CELL
+from tests.suite.scripts import SCRIPT
 
-SCRIPT = """
-import json, os, sys, time
-channel = os.fdopen(int(sys.argv[1]), "w", buffering=1)
-def send(**event): channel.write(json.dumps(event) + "\\n")
-job = json.loads(sys.stdin.readline())
-word = "go"
-def turn():
-    global word
-    send(event="waiting")
-    word = sys.stdin.readline().strip()
-    return word == "go"
-def work(name, seconds=.05):
-    send(event="described", worker={"begin": time.monotonic()})
-    time.sleep(seconds)
-    send(event="described", worker={"end": time.monotonic()})
-"""
 THREE_TURNS = """
 work("first")
 for _ in range(3):

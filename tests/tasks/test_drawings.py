@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tasks import drawings
 from tasks.datasets.omniglot import DRAWINGS, RUN_CHARACTERS, RUNS, SIDE, Omniglot, scribbles

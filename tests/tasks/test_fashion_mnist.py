@@ -7,23 +7,18 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from tasks import datasets
 from tasks.datasets import fashion_mnist
 from tasks.task import Array, RequestError
-
-
-def encode(values: Array) -> bytes:
-    header = bytes((0, 0, 8, values.ndim)) + struct.pack(f">{values.ndim}I", *values.shape)
-    return gzip.compress(header + values.tobytes(), 1)
+from tests.tasks.archives import idx
 
 
 @given(arrays(np.uint8, array_shapes(max_dims=3, min_side=0, max_side=6)))
 def test_idx_round_trips(values: Array) -> None:
-    np.testing.assert_array_equal(fashion_mnist.decode_idx(encode(values), values.ndim), values)
+    np.testing.assert_array_equal(fashion_mnist.decode_idx(idx(values), values.ndim), values)
 
 
 @given(st.binary(max_size=64), st.integers(1, 3), st.booleans())
@@ -34,7 +29,7 @@ def test_any_other_bytes_are_refused(junk: bytes, axes: int, zipped: bool) -> No
 
 @given(st.integers(0, 60))
 def test_a_file_cut_anywhere_is_refused(cut: int) -> None:
-    whole = encode(np.arange(60, dtype=np.uint8).reshape(3, 4, 5))
+    whole = idx(np.arange(60, dtype=np.uint8).reshape(3, 4, 5))
     with pytest.raises(RequestError):
         fashion_mnist.decode_idx(whole[: min(cut, len(whole) - 1)], 3)
 

@@ -18,20 +18,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tasks.datasets import fashion_mnist, imdb, multi30k, omniglot, tiny_shakespeare
 from tasks.task import RequestError
-from tests.tasks.test_fashion_mnist import encode
-from tests.tasks.test_imdb import TEXTS
-from tests.tasks.test_imdb import archive as reviews
-from tests.tasks.test_imdb import encoded as as_bytes
-from tests.tasks.test_omniglot import ARCHIVE, ink, png
-from tests.tasks.test_omniglot import archive as zipped
+from tests.tasks.archives import ARCHIVE, TEXTS, encoded, idx, ink, png, tar, zipped
 
-IMAGES = encode(np.zeros((3, 28, 28), np.uint8))
-LABELS = encode(np.arange(3, dtype=np.uint8))
+IMAGES = idx(np.zeros((3, 28, 28), np.uint8))
+LABELS = idx(np.arange(3, dtype=np.uint8))
 DRAWINGS = {f"{ARCHIVE}/Latin/character01/0301_{d:02}.png": png(ink(d)) for d in range(1, 21)}
 SENTENCES = gzip.compress(b"ein Mann\nzwei Frauen\n")
 
@@ -64,10 +58,10 @@ def packed_otherwise() -> bytes:
 PARSERS: dict[str, tuple[Callable[[bytes], Any], bytes]] = {
     "images": (lambda content: fashion_mnist.decode(fashion(images=content)), IMAGES),
     "labels": (lambda content: fashion_mnist.decode(fashion(labels=content)), LABELS),
-    "reviews": (imdb.decode, reviews(as_bytes(TEXTS))),
+    "reviews": (imdb.decode, tar(encoded(TEXTS))),
     "unpacked reviews": (
         lambda content: imdb.decode(gzip.compress(content, 1)),
-        gzip.decompress(reviews(as_bytes(TEXTS))),
+        gzip.decompress(tar(encoded(TEXTS))),
     ),
     "drawings": (_drawings, zipped(DRAWINGS)),
     "drawings packed otherwise": (_drawings, packed_otherwise()),
@@ -121,9 +115,9 @@ def test_any_bytes_after_a_good_beginning_are_read_or_refused(
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (IMAGES, encode(np.array([0, 1, 10], np.uint8)), "label is 10, not below 10"),
-        (IMAGES, encode(np.zeros(4, np.uint8)), r"\(3, 28, 28\), not \(4, 28, 28\)"),
-        (encode(np.zeros((3, 28, 27), np.uint8)), LABELS, r"\(3, 28, 27\), not"),
+        (IMAGES, idx(np.array([0, 1, 10], np.uint8)), "label is 10, not below 10"),
+        (IMAGES, idx(np.zeros(4, np.uint8)), r"\(3, 28, 28\), not \(4, 28, 28\)"),
+        (idx(np.zeros((3, 28, 27), np.uint8)), LABELS, r"\(3, 28, 27\), not"),
         (LABELS, LABELS, "3 axes"),
         (gzip.compress(bytes(fashion_mnist.LARGEST + 1), 1), LABELS, "absurdly long"),
     ],
@@ -154,7 +148,7 @@ def tar_with(*strange: tarfile.TarInfo) -> bytes:
     """The reviews, and members without content."""
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w:gz") as tar:
-        for name, text in as_bytes(TEXTS).items():
+        for name, text in encoded(TEXTS).items():
             member = tarfile.TarInfo(name)
             member.size = len(text)
             tar.addfile(member, io.BytesIO(text))
@@ -207,7 +201,7 @@ def test_archives_that_grow_without_bounds_are_refused(monkeypatch: pytest.Monke
             imdb.decode(bomb)
     monkeypatch.setattr(imdb, "REVIEWS", {"train": 1, "test": 1})
     with pytest.raises(RequestError, match="more than 1 reviews"):
-        imdb.decode(reviews(as_bytes(TEXTS)))
+        imdb.decode(tar(encoded(TEXTS)))
 
 
 def test_an_encrypted_archive_is_refused() -> None:

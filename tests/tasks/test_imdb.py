@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import tarfile
+import unicodedata
+from typing import Literal
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tasks import datasets
 from tasks.datasets import imdb
 from tasks.task import RequestError
+from tests.tasks.archives import TEXTS, encoded, tar
 
-TEXTS = {
-    "aclImdb/train/pos/0_9.txt": "A good, GOOD film!<br /><br />It's 10/10",
-    "aclImdb/train/neg/1_1.txt": "a bad film... caf\u00e9",
-    "aclImdb/test/pos/10_8.txt": "good unseen",
-    "aclImdb/test/neg/2_2.txt": "film",
-}
 OTHERS = {
     "aclImdb/train/unsup/5_0.txt": "unseen unseen unseen",
     "aclImdb/imdb.vocab": "words",
@@ -28,24 +22,10 @@ OTHERS = {
 }
 
 
-def archive(texts: dict[str, bytes]) -> bytes:
-    content = io.BytesIO()
-    with tarfile.open(fileobj=content, mode="w:gz") as tar:
-        for name, text in texts.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(text)
-            tar.addfile(member, io.BytesIO(text))
-    return content.getvalue()
-
-
-def encoded(*parts: dict[str, str]) -> dict[str, bytes]:
-    return {name: text.encode() for part in parts for name, text in part.items()}
-
-
 def test_words_become_ranks_by_frequency_then_alphabet() -> None:
     # train: a, film, good twice; 10 twice too; bad, caf, it's once; digits come before letters
     order = ["10", "a", "film", "good", "bad", "caf", "it's"]
-    found = imdb.decode(archive(encoded(TEXTS, OTHERS)))
+    found = imdb.decode(tar(encoded(TEXTS, OTHERS)))
     words = {
         s: " ".join(order[r] if r >= 0 else "?" for r in found[f"{s}_words"]) for s in imdb.SPLITS
     }
@@ -57,15 +37,25 @@ def test_words_become_ranks_by_frequency_then_alphabet() -> None:
 
 
 def test_archives_of_the_same_reviews_give_the_same_arrays() -> None:
-    one = imdb.decode(archive(encoded(TEXTS)))
-    other = imdb.decode(archive(dict(reversed(encoded(OTHERS, TEXTS).items()))))
+    one = imdb.decode(tar(encoded(TEXTS)))
+    other = imdb.decode(tar(dict(reversed(encoded(OTHERS, TEXTS).items()))))
     for name, array in one.items():
         np.testing.assert_array_equal(array, other[name])
 
 
+def test_composed_and_decomposed_letters_are_the_same() -> None:
+    def form(name: Literal["NFC", "NFD"]) -> dict[str, bytes]:
+        texts = {**TEXTS, "aclImdb/train/pos/3_9.txt": "cafe cafe cafe"}  # another word
+        return {path: unicodedata.normalize(name, t).encode() for path, t in texts.items()}
+
+    assert form("NFC") != form("NFD")
+    composed, decomposed = (imdb.decode(tar(form(name))) for name in ("NFC", "NFD"))
+    np.testing.assert_array_equal(composed["digest"], decomposed["digest"])
+
+
 def test_another_review_gives_another_digest() -> None:
     changed = {**TEXTS, "aclImdb/test/neg/2_2.txt": "good"}
-    one, other = (imdb.decode(archive(encoded(t)))["digest"] for t in (TEXTS, changed))
+    one, other = (imdb.decode(tar(encoded(t)))["digest"] for t in (TEXTS, changed))
     assert not np.array_equal(one, other)
 
 
@@ -78,7 +68,7 @@ def test_other_bytes_are_refused(junk: bytes) -> None:
 @pytest.mark.parametrize("kept", [0.2, 0.5, 0.9])
 def test_a_cut_archive_is_refused(kept: float) -> None:
     noise = np.random.default_rng(0).integers(97, 123, 20_000, dtype=np.uint8).tobytes()
-    whole = archive({**encoded(TEXTS), "aclImdb/test/pos/11_8.txt": noise})
+    whole = tar({**encoded(TEXTS), "aclImdb/test/pos/11_8.txt": noise})
     with pytest.raises(RequestError):
         imdb.decode(whole[: int(kept * len(whole))])
 
@@ -94,7 +84,7 @@ def test_a_cut_archive_is_refused(kept: float) -> None:
 )
 def test_what_no_review_can_be_is_refused(texts: dict[str, bytes], message: str) -> None:
     with pytest.raises(RequestError, match=message):
-        imdb.decode(archive(texts))
+        imdb.decode(tar(texts))
 
 
 def test_the_stand_in_has_the_real_sizes_and_can_be_learned() -> None:

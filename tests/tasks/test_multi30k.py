@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import unicodedata
+from typing import Literal
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tasks import datasets
 from tasks.datasets import multi30k
@@ -19,6 +21,29 @@ def test_words_are_letters_together_and_marks_alone() -> None:
     assert tokens("Ein Mann, der's weiß: T-Shirt!") == (
         ["ein", "mann", ",", "der", "'", "s", "weiß", ":", "t", "-", "shirt", "!"]
     )
+
+
+SENTENCES = ("Ein Mann läuft schön über die weiße Brücke.", "A fiancée à la Ångström, façade!")
+
+
+def test_composed_and_decomposed_letters_are_the_same() -> None:
+    for sentence in SENTENCES:
+        composed, decomposed = (unicodedata.normalize(f, sentence) for f in ("NFC", "NFD"))
+        assert composed != decomposed
+        assert tokens(decomposed) == tokens(composed)
+    assert "läuft" in tokens(unicodedata.normalize("NFD", SENTENCES[0]))
+
+
+def test_files_of_either_form_are_the_same_data() -> None:
+    def files(form: Literal["NFC", "NFD"]) -> dict[str, bytes]:
+        german, english = (unicodedata.normalize(form, f"{s}\n{s}\n") for s in SENTENCES)
+        texts = {"de": gzip.compress(german.encode()), "en": gzip.compress(english.encode())}
+        return {f: texts[f.split(".")[-2]] for f in multi30k.SOURCE.files}
+
+    composed, decomposed = (multi30k.arrays(files(form)) for form in ("NFC", "NFD"))
+    for name, array in composed.items():
+        np.testing.assert_array_equal(array, decomposed[name], name)
+    assert decomposed["references"].tobytes().decode().split("\n")[0] == SENTENCES[1]
 
 
 def test_the_vocabulary_is_what_was_seen_twice_by_count_then_alphabet() -> None:
@@ -90,3 +115,10 @@ def test_the_real_files_are_read() -> None:
     assert english[4:7] == ("a", ".", "in")
     assert data.references[0] == "A man in an orange hat starring at something."
     assert data.provenance.source == "real"
+    digest = hashlib.sha256()
+    for split in PAIRS:
+        digest.update(data.german[split].tobytes() + data.english[split].tobytes())
+    digest.update("\n".join((*german, *english, *data.references)).encode())
+    assert digest.hexdigest() == (
+        "db591ade1bf703d1cf6dd80cfcff91542cb3693ae0155c8ce9f65488433ad565"
+    )

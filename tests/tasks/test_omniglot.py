@@ -2,38 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from PIL import Image
+from hypothesis import given, strategies as st
 
 from tasks import datasets
 from tasks.datasets import omniglot
-from tasks.task import Array, RequestError
-
-ARCHIVE = "images_background_small1"
-
-
-def ink(seed: int) -> Array:
-    return np.random.default_rng(seed).random((omniglot.SIDE, omniglot.SIDE)) < 0.02
-
-
-def png(drawing: Array, kind: str = "PNG") -> bytes:
-    content = io.BytesIO()
-    Image.fromarray(~drawing).save(content, kind)
-    return content.getvalue()
-
-
-def archive(files: dict[str, bytes]) -> bytes:
-    content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as target:
-        for name, file in files.items():
-            target.writestr(name, file)
-    return content.getvalue()
+from tasks.task import RequestError
+from tests.tasks.archives import ARCHIVE, ink, png, zipped
 
 
 def background(characters: int = 2) -> dict[str, bytes]:
@@ -66,14 +42,14 @@ def test_drawings_come_by_alphabet_character_and_drawing_inverted() -> None:
         f"{ARCHIVE}/Latin/notes.txt": b"no drawing",
         "../Latin/character01/0301_01.png": b"elsewhere",
     }
-    found = omniglot.decode_background(archive({**others, **background()}), ARCHIVE)
+    found = omniglot.decode_background(zipped({**others, **background()}), ARCHIVE)
     assert found.keys() == {"Latin"}
     assert found["Latin"].shape == (2, 20, 105, 105)
     np.testing.assert_array_equal(found["Latin"][1, 6], ink(207))
 
 
 def test_runs_come_with_their_answers() -> None:
-    shown, asked, answers = omniglot.decode_runs(archive(runs()))
+    shown, asked, answers = omniglot.decode_runs(zipped(runs()))
     assert shown.shape == asked.shape == (20, 20, 105, 105)
     np.testing.assert_array_equal(shown[2, 4], ink(3005))
     assert answers[2, 4] == (5 + 3) % 20
@@ -95,7 +71,7 @@ def test_what_no_archive_of_drawings_can_hold_is_refused(
 ) -> None:
     files = {n: f for n, f in {**background(), **changed}.items() if f is not None}
     with pytest.raises(RequestError, match=message):
-        omniglot.decode_background(archive(files), ARCHIVE)
+        omniglot.decode_background(zipped(files), ARCHIVE)
 
 
 @pytest.mark.parametrize("cut", [0, 50, 150, 200])
@@ -108,7 +84,7 @@ def test_runs_without_the_class_of_an_item_are_refused() -> None:
     files = runs()
     files["run03/class_labels.txt"] = files["run03/class_labels.txt"].replace(b"item07", b"item08")
     with pytest.raises(RequestError, match="class of every item"):
-        omniglot.decode_runs(archive(files))
+        omniglot.decode_runs(zipped(files))
 
 
 @given(st.binary(max_size=200))

@@ -11,7 +11,7 @@ import pytest
 import tasks
 from suite.records import timing as timings
 from tasks.task import RequestError
-from tests.suite.command import assert_refused, tetragrad
+from tests.suite.command import assert_refused, in_process
 
 UNABLE = {  # whose batches are more than so many samples, and why
     ("fewshot", "siamese"): "compares the drawings of a batch",
@@ -68,7 +68,7 @@ def test_what_cannot_be_is_refused(choice: tasks.Choice, factor: str, words: str
 
 def test_a_timing_says_that_it_is_of_throughput_alone(tmp_path: Path) -> None:
     one = (*ASKED, "--backend", "numpy", "--task", "fashion_mlp")
-    done = tetragrad(tmp_path, "time", *one, "--batch-scale", "4", "--batch-scale", "1")
+    done = in_process(tmp_path, "time", *one, "--batch-scale", "4", "--batch-scale", "1")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("fashion_mlp · smoke") == 2
     assert done.stdout.count("batch x 4, throughput alone") == 1
@@ -81,6 +81,6 @@ def test_a_timing_says_that_it_is_of_throughput_alone(tmp_path: Path) -> None:
     ]
     able_and_not = ("--task", "fashion_mlp", "--task", "fewshot")
     scales = ("--batch-scale", "1", "--batch-scale", "2")
-    refused = tetragrad(tmp_path, "time", *ASKED, *able_and_not, *scales)
+    refused = in_process(tmp_path, "time", *ASKED, *able_and_not, *scales)
     assert_refused(refused, "fewshot cannot have batches 2 times as large")
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]

@@ -16,10 +16,10 @@ from suite.history import page, telling
 from suite.history.series import History, build
 from suite.tracking.tracker import Tracker
 from tasks.task import RequestError
-from tests.suite.command import assert_refused, tetragrad
+from tests.suite.command import assert_refused, in_process
 from tests.suite.history.past import past, send, session
+from tests.suite.pages import Seen
 from tests.suite.reported import HOSTILE
-from tests.suite.test_report_page import Seen
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, not ours
 CHOICE = ("fashion_mlp", None)
@@ -200,7 +200,7 @@ class TestPage:
 
 class TestCommand:
     def test_it_prints_the_table_and_writes_the_page(self, results: Path, tmp_path: Path) -> None:
-        done = tetragrad(tmp_path, "history", "fashion_mlp", "--steps", "--results", str(results))
+        done = in_process(tmp_path, "history", "fashion_mlp", "--steps", "--results", str(results))
         assert done.returncode == 0, done.stderr
         *_, last = done.stdout.splitlines()
         assert last == str(results / "history" / "fashion_mlp-samples_per_second.html")
@@ -231,7 +231,7 @@ class TestCommand:
 
     def test_a_request_that_cannot_be_met_is_refused(self, results: Path, tmp_path: Path) -> None:
         assert_refused(
-            tetragrad(tmp_path, "history", "fashion_mlp"), "no MLflow store", "tetragrad run"
+            in_process(tmp_path, "history", "fashion_mlp"), "no MLflow store", "tetragrad run"
         )
         with pytest.raises(RequestError, match="fewshot:all is 2 tasks"):
             command.history("fewshot:all")

@@ -1,0 +1,56 @@
+"""The classes of the commands: words that no command knows are refused with what was meant."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+import backends
+import tasks
+from suite.show.console import errors
+from tasks.task import RequestError
+
+
+class Command(TyperCommand):
+    """A command that, given a value without its option, says which option that may be."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The words that are left over, which are none. RequestError for any."""
+        ctx.allow_extra_args = True  # click would say no more than that they are unexpected
+        left = super().parse_args(ctx, args)
+        for word in left:
+            meant = _meant(word)
+            remedy = f"did you mean {meant}?" if meant else "--help shows the options"
+            raise RequestError(f"{word!r} is the value of no option; {remedy}")
+        return left
+
+
+class Commands(TyperGroup):
+    """The commands. A task or a backend that is taken for one is asked for otherwise; a request
+    that cannot be met is one line on standard error and exit code 2."""
+
+    def main(self, *given: Any, **named: Any) -> Any:
+        """Runs the command that the arguments name."""
+        try:
+            return super().main(*given, **named)
+        except RequestError as error:
+            errors().print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+            sys.exit(2)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a name, None if there is none. RequestError for a task or a backend."""
+        command = super().get_command(ctx, cmd_name)
+        if command is None and (meant := _meant(cmd_name)):
+            raise RequestError(f"{cmd_name} is no command; did you mean tetragrad run {meant}?")
+        return command
+
+
+def _meant(word: str) -> str | None:
+    """The option with the value that stands alone, if it can be told."""
+    name = word.partition(":")[0]
+    for option, known in (("--task", tasks.NAMES), ("--backend", backends.NAMES)):
+        if name in known:
+            return f"{option} {word}"
+    return None

@@ -1,0 +1,272 @@
+"""Mistakes in penalties, batch normalisation and words."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Plant, mistake
+
+KERNELS = r"(bag|hidden)\.kernel"
+NORM = r"(bag|hidden)_norm\."
+VARIANCE = r"norm\.variance"
+
+PENALTIES = (
+    *mistake(
+        "L2: with a half",
+        "imdb_text:bow_l2",
+        KERNELS,
+        "tf.nn.l2_loss; weight_decay adds lambda w, which is the gradient of the half",
+        Plant("torch", "imdb_text.py", "config.l2 * squares", "config.l2 / 2 * squares"),
+        Plant("tensorflow", "imdb_text.py", "tf.reduce_sum(tf.square(k))", "tf.nn.l2_loss(k)"),
+        Plant("jax", "imdb_text.py", "value += config.l2 * sum", "value += config.l2 / 2 * sum"),
+        Plant("numpy", "imdb_text.py", "(2 * config.l2 * cotangent)", "(config.l2 * cotangent)"),
+    ),
+    *mistake(
+        "L2: on biases too",
+        "imdb_text:bow_l2",
+        r"(bag|hidden)\.bias|\bstep [23]\b",  # which begin at 0
+        "weight_decay of torch.optim and of optax",
+        Plant(
+            "torch",
+            "imdb_text.py",
+            "+ model.hidden.weight.square().sum()",
+            "+ model.hidden.weight.square().sum()\n"
+            "        squares += model.bag.bias.square().sum() + model.hidden.bias.square().sum()",
+        ),
+        Plant(
+            "tensorflow",
+            "imdb_text.py",
+            "kernels = (model.bag.kernel, model.hidden.kernel)",
+            "kernels = (model.bag.kernel, model.hidden.kernel, model.bag.bias, model.hidden.bias)",
+        ),
+        *(
+            Plant(
+                backend,
+                "imdb_text.py",
+                'PENALISED = ("bag.kernel", "hidden.kernel")',
+                'PENALISED = ("bag.kernel", "hidden.kernel", "bag.bias", "hidden.bias")',
+            )
+            for backend in ("numpy", "jax")
+        ),
+    ),
+    *mistake(
+        "L2: on the output's kernel too",
+        "imdb_text:bow_l2",
+        r"output\.kernel",
+        "weight_decay of all kernels",
+        *(
+            Plant(
+                backend,
+                "imdb_text.py",
+                'PENALISED = ("bag.kernel", "hidden.kernel")',
+                'PENALISED = ("bag.kernel", "hidden.kernel", "output.kernel")',
+            )
+            for backend in ("numpy", "jax")
+        ),
+    ),
+    *mistake(
+        "L2: in the gradients, not in the loss",
+        "imdb_text:bow_l2",
+        r"initial loss",
+        "weight_decay of torch.optim",
+        Plant(
+            "torch",
+            "imdb_text.py",
+            "config.l2 * squares",
+            "config.l2 * (squares - squares.detach())",
+        ),
+    ),
+)
+
+NORMALISATION = (
+    *mistake(
+        "batch norm: epsilon 1e-5",
+        "imdb_text:bow_batchnorm",
+        NORM,
+        "torch, Flax and Haiku; Keras has 1e-3",
+        Plant("torch", "imdb_text.py", '"eps": config.epsilon', '"eps": 1e-5'),
+        Plant("tensorflow", "imdb_text.py", "epsilon=config.epsilon", "epsilon=1e-5"),
+        Plant("jax", "imdb_text.py", "rsqrt(variance + config.epsilon)", "rsqrt(variance + 1e-5)"),
+        Plant("numpy", "imdb_text.py", "scale, offset, config.epsilon)", "scale, offset, 1e-5)"),
+    ),
+    *mistake(
+        "batch norm: epsilon 1e-5 in evaluation",
+        "imdb_text:bow_batchnorm",
+        r"logits",
+        "a constant that is written twice",
+        Plant("numpy", "imdb_text.py", "sqrt(variance + config.epsilon)", "sqrt(variance + 1e-5)"),
+    ),
+    *mistake(
+        "batch norm: momentum's meaning",
+        "imdb_text:bow_batchnorm",
+        NORM + "(mean|variance)",
+        "torch's .01 is Keras' .99",
+        Plant(
+            "torch",
+            "imdb_text.py",
+            '"momentum": 1 - config.momentum',
+            '"momentum": config.momentum',
+        ),
+        Plant(
+            "tensorflow", "imdb_text.py", "momentum=config.momentum", "momentum=1 - config.momentum"
+        ),
+        Plant("jax", "imdb_text.py", "kept, 1 - config.momentum)", "kept, config.momentum)"),
+        Plant("numpy", "imdb_text.py", "* (1 - config.momentum)", "* config.momentum"),
+    ),
+    *mistake(
+        "batch norm: unbiased running variance",
+        "imdb_text:bow_batchnorm",
+        VARIANCE,
+        "nn.BatchNorm1d",
+        Plant(
+            "torch",
+            "text.py",
+            "self.running_var.mul_((1 - self.momentum) / len(x))"
+            ".add_(variance, alpha=1 - 1 / len(x))",
+            "self.running_var.copy_(variance)",
+        ),
+        Plant(
+            "jax",
+            "imdb_text.py",
+            'f"{norm}.variance": variance}\n            renewed',
+            'f"{norm}.variance": variance * len(h) / (len(h) - 1)}\n            renewed',
+        ),
+        Plant(
+            "numpy",
+            "imdb_text.py",
+            '(f"{norm}.variance", variance)',
+            '(f"{norm}.variance", variance * len(h) / (len(h) - 1))',
+        ),
+    ),
+    *mistake(
+        "batch norm: unbiased variance in normalising",
+        "imdb_text:bow_batchnorm",
+        NORM,
+        "torch.var, pandas: ddof=1",
+        Plant("jax", "imdb_text.py", "h.var(axis=0)", "h.var(axis=0, ddof=1)"),
+        Plant(
+            "numpy",
+            "layers.py",
+            "variance = xp.square(normed).mean(axis=0)",
+            "variance = xp.square(normed).sum(axis=0) / (len(x) - 1)",
+        ),
+    ),
+    *mistake(
+        "batch norm: before the activation",
+        "imdb_text:bow_batchnorm",
+        NORM + r"|hidden\.",
+        "Ioffe & Szegedy 2015",
+        Plant(
+            "tensorflow",
+            "imdb_text.py",
+            """\
+        h = tf.nn.relu(self.hidden(h))
+        for layer in self.hidden_after:
+            h = layer(h, training=training, **_mask(layer, batch))
+""",
+            """\
+        h = self.hidden(h)
+        for layer in self.hidden_after:
+            h = layer(h, training=training, **_mask(layer, batch))
+        h = tf.nn.relu(h)
+""",
+        ),
+        Plant(
+            "jax",
+            "imdb_text.py",
+            """\
+        h = (h - mean) * scale + params[f"{norm}.offset"]
+""",
+            """\
+        h = jax.nn.relu((a - mean) * scale + params[f"{norm}.offset"])
+""",
+        ),
+    ),
+    *mistake(
+        "gradient: not through the batch's variance",
+        "imdb_text:bow_batchnorm",
+        r"central differences.*(bag|hidden)",
+        "statistics taken for constants",
+        Plant("numpy", "layers.py", "    dx -= normed * (dscale / len(dy))\n", ""),
+    ),
+)
+
+WORDS = (
+    *mistake(
+        "bag of words: mean for sum",
+        "imdb_text:bow",
+        r"bag\.",
+        "nn.EmbeddingBag",
+        Plant(
+            "torch",
+            "text.py",
+            'F.embedding_bag(words, w, offsets, mode="sum"',
+            'F.embedding_bag(words, w, offsets, mode="mean"',
+        ),
+    ),
+    *mistake(
+        "pooling: mean for maximum",
+        "imdb_text:embedding",
+        r"embedding",
+        "GlobalAveragePooling1D",
+        Plant("torch", "imdb_text.py", 'mode="max"', 'mode="mean"'),
+        Plant(
+            "tensorflow",
+            "text.py",
+            "return embedding_max(tf.convert_to_tensor(self.kernel), words)",
+            "return tf.reduce_mean(tf.gather(tf.convert_to_tensor(self.kernel), words), axis=1)",
+        ),
+    ),
+    *mistake(
+        "pooling: the padding's row left out",
+        "imdb_text:embedding",
+        r"embedding",
+        "padding_idx of torch, mask_zero of Keras",
+        Plant("torch", "imdb_text.py", 'mode="max")', 'mode="max", padding_idx=0)'),
+        Plant(
+            "jax",
+            "imdb_text.py",
+            "winners = jnp.where(rows == rows.max(axis=0)",
+            "rows = jnp.where(by_place[:, :, None] == 0, -jnp.inf, rows)\n"
+            "    winners = jnp.where(rows == rows.max(axis=0)",
+        ),
+    ),
+    *mistake(
+        "gradient: to a wrong word",
+        "imdb_text:embedding",
+        r"embedding\.kernel",
+        "an index that is off by one on the way back",
+        Plant(
+            "numpy",
+            "scatter.py",
+            "values.reshape(-1)[places // channels]",
+            "values.reshape(-1)[places // channels - 1]",
+        ),
+        Plant(
+            "tensorflow",
+            "text.py",
+            "tf.stack([winners, channels], axis=-1)",
+            "tf.stack([tf.maximum(winners - 1, 0), channels], axis=-1)",
+        ),
+    ),
+    *mistake(
+        "cross-entropy: of a probability taken for a logit",
+        "imdb_text:bow",
+        r"initial loss",
+        "BCEWithLogitsLoss behind a sigmoid, Keras' from_logits",
+        Plant(
+            "torch",
+            "imdb_text.py",
+            'forward(model, batch)["logits"], batch["labels"])',
+            'forward(model, batch)["logits"].sigmoid(), batch["labels"])',
+        ),
+        Plant("tensorflow", "imdb_text.py", "logits=logits)", "logits=tf.sigmoid(logits))"),
+    ),
+    *mistake(
+        "cross-entropy: gradient not divided by n",
+        "imdb_text:bow",
+        r"central differences.*(bag|hidden|output)\.",
+        "a factor forgotten on the way back",
+        Plant("numpy", "layers.py", "dz *= dloss / len(z)", "dz *= dloss"),
+    ),
+)
+
+MUTANTS = (*PENALTIES, *NORMALISATION, *WORDS)

@@ -1,0 +1,83 @@
+"""Errors to plant, and copies of the program with errors in them."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import backends
+
+ROOT = Path(backends.__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Of a source file: what stands there once, and what is to stand there instead."""
+
+    file: str
+    right: str
+    wrong: str
+
+
+SIGN_OF_A_GRADIENT = Fault(
+    "backends/numpy/layers.py",
+    "return x.T @ dy, xp.ones(len(dy), dy.dtype) @ dy",
+    "return x.T @ dy, -xp.ones(len(dy), dy.dtype) @ dy",
+)
+GRADIENT_OF_THE_LOSS = Fault("backends/numpy/layers.py", "dz *= dloss / n", "dz *= dloss / (n + 1)")
+WRONG_WINNER = Fault(
+    "backends/numpy/scatter.py",
+    "values.reshape(-1)[places // channels]",
+    "values.reshape(-1)[places // channels - 1]",
+)
+WRONG_WINNER_IN_TENSORFLOW = Fault(
+    "backends/tensorflow/text.py",
+    "tf.stack([winners, channels], axis=-1)",
+    "tf.stack([tf.maximum(winners - 1, 0), channels], axis=-1)",
+)
+EPSILON_OUTSIDE_THE_ROOT = Fault(
+    "backends/torch/optimizers.py",
+    "scale = torch._foreach_add(v, epsilon)\n                torch._foreach_rsqrt_(scale)",
+    "scale = torch._foreach_sqrt(v)\n                torch._foreach_add_(scale, epsilon)"
+    "\n                torch._foreach_reciprocal_(scale)",
+)
+CONSTANT_OF_ONE_BACKEND = Fault(
+    "backends/torch/optimizers.py",
+    "torch._foreach_mul_(v, rho)",
+    "rho = 0.99\n                torch._foreach_mul_(v, rho)",
+)
+OTHER_ACTIVATION_IN_TORCH = Fault(
+    "backends/torch/fashion_mlp.py", "relu=nn.ReLU()", "relu=nn.ELU()"
+)
+OTHER_ACTIVATION_IN_JAX = Fault("backends/jax/fashion_mlp.py", "jax.nn.relu(", "jax.numpy.abs(")
+SHUFFLED_LABELS = Fault(
+    "tasks/fashion_mlp.py",
+    "data.labels[s][:n].astype(np.int32)",
+    "np.random.default_rng(0).permutation(data.labels[s][:n]).astype(np.int32)",
+)
+INITIAL_DISTRIBUTION = Fault("tasks/initializers.py", "np.sqrt(6", "np.sqrt(3")
+DROPPED_SYNCHRONISATION = (
+    Fault(
+        "backends/jax/engine.py",
+        "losses = jax.block_until_ready(result)",
+        "losses = result",
+    ),
+    Fault(
+        "backends/jax/engine.py",
+        "        self._step += count\n        return np.asarray(losses)",
+        "        self._step += count\n        return losses",
+    ),
+)
+
+
+def planted(folder: Path, *faults: Fault) -> Path:
+    """A copy of the program in ``folder``, with these errors in it."""
+    for package in ("suite", "tasks", "backends"):
+        shutil.copytree(ROOT / package, folder / package)
+    for fault in faults:
+        target = folder / fault.file
+        source = target.read_text()
+        assert source.count(fault.right) == 1, fault
+        target.write_text(source.replace(fault.right, fault.wrong))
+    return folder

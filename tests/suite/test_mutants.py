@@ -1,0 +1,141 @@
+"""The table of planted mistakes: it follows the code, and a handful of it is found and named."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import backends
+import tasks
+from suite.records.events import Outcome
+from suite.records.verdict import Deviation, Verdict
+from suite.system.git import ROOT
+from tests.mutants import telling
+from tests.mutants.judging import Judgement, Result, judge_all, judgement
+from tests.mutants.mutant import Mutant
+from tests.mutants.table import TABLE
+
+HANDFUL = {
+    "gradient: a bias with the wrong sign [numpy, fashion_mlp]": "central differences",
+    "RMSprop: epsilon outside the root [torch, fashion_mlp]": "loss",
+    "activation: another one [jax, fashion_mlp]": "initial loss",
+    "pooling: the padding's row left out [torch, imdb_text:embedding]": "gradient",
+    "batch norm: unbiased running variance [torch, imdb_text:bow_batchnorm]": "state",
+    "predict: in training mode [torch, imdb_text:bow_batchnorm]": "initial prediction",
+    "dropout: the same in both layers [jax, imdb_text:bow_dropout]": "dropout",
+    "RMSprop: rho 0.99 [numpy, fashion_mlp]": "anchor",
+}
+"""The cheapest, and the quantity that each is found by."""
+
+
+def misfit(mutant: Mutant) -> str | None:
+    """Why a mutant cannot be planted, if it cannot."""
+    source = (ROOT / mutant.file).read_text()
+    try:
+        wrong = mutant.changed(source)
+        compile(wrong, mutant.file, "exec")
+    except (ValueError, SyntaxError) as error:
+        return f"{mutant.label}: {error}"
+    return f"{mutant.label}: nothing is changed" if wrong == source else None
+
+
+@pytest.mark.parametrize("backend", backends.NAMES)
+def test_what_mutants_change_is_still_there(backend: str) -> None:
+    planted = [mutant for mutant in TABLE if mutant.backend == backend]
+    misfits = [why for mutant in planted if (why := misfit(mutant))]
+    assert misfits == [], "\n".join(misfits)
+
+
+def test_the_table_covers_every_task_and_backend_and_names_each_mutant_once() -> None:
+    assert len(TABLE) >= 60
+    assert {mutant.task.partition(":")[0] for mutant in TABLE} == set(tasks.NAMES)
+    assert {mutant.backend for mutant in TABLE} == set(backends.NAMES)
+    for mutant in TABLE:
+        assert len(tasks.choices(mutant.task)) == 1
+        re.compile(mutant.place)
+    repeated = [label for label, n in Counter(m.label for m in TABLE).items() if n > 1]
+    assert repeated == []
+
+
+def test_a_handful_of_mutants_is_caught_and_named() -> None:
+    chosen = [mutant for mutant in TABLE if mutant.label in HANDFUL]
+    assert len(chosen) == len(HANDFUL)
+    results = {result.mutant.label: result for result in judge_all(chosen, ["float64"])}
+    told = "\n".join(map(telling.line, results.values()))
+    for label, quantity in HANDFUL.items():
+        if backends.load(results[label].mutant.backend).available():
+            continue
+        assert results[label].fate == "caught", told
+        assert quantity in results[label].judgements["float64"].by, told
+        assert results[label].named, told
+
+
+MUTANT = TABLE[0]
+
+
+def verdict(where: str | None = None) -> Verdict:
+    """One of a backend that differs there, or nowhere."""
+    finding = Deviation("gradient", 1.0, 1e-12, where or "it", where is None)
+    return Verdict("fashion_mlp", "torch", "float64", 1, (finding,))
+
+
+SOUND = verdict()
+CRASHED = replace(SOUND, findings=(), outcome=Outcome.CRASHED, reason="ValueError: shapes")
+
+
+@pytest.mark.parametrize(
+    ("found", "control", "crashes", "fate", "named"),
+    [
+        (verdict("here"), SOUND, False, "caught", True),
+        (verdict("there"), SOUND, False, "caught", False),
+        (SOUND, SOUND, False, "missed", False),
+        (verdict("here"), verdict("here"), False, "broken", False),
+        (CRASHED, SOUND, False, "broken", False),
+        (CRASHED, SOUND, True, "caught", False),
+        (replace(CRASHED, outcome=Outcome.TIMEOUT), SOUND, True, "broken", False),
+        (replace(CRASHED, outcome=Outcome.SKIPPED), SOUND, False, "not tested", False),
+    ],
+)
+def test_a_mutant_is_caught_by_what_only_it_changes(
+    found: Verdict, control: Verdict, crashes: bool, fate: str, named: bool
+) -> None:
+    mutant = replace(MUTANT, place=r"\bhere\b", crashes=crashes)
+    judged = judgement(mutant, found, control)
+    assert (judged.fate, judged.named) == (fate, named)
+
+
+def test_a_mistake_stands_in_the_copy_only_as_long_as_it_is_judged(tmp_path: Path) -> None:
+    target = tmp_path / MUTANT.file
+    target.parent.mkdir(parents=True)
+    target.write_text(source := (ROOT / MUTANT.file).read_text())
+    with MUTANT.planted(tmp_path):
+        assert target.read_text() == source.replace(MUTANT.right, MUTANT.wrong)
+    assert target.read_text() == source
+    target.write_text("another source")
+    with pytest.raises(ValueError, match="0 times, not 1"), MUTANT.planted(tmp_path):
+        raise AssertionError
+
+
+def test_the_score_counts_what_is_caught_and_lists_what_float32_misses() -> None:
+    caught, missed = Judgement("caught", ("loss",), "step 2", True), Judgement("missed")
+    broken, absent = Judgement("broken", message="crashed"), Judgement("not tested")
+    results = [
+        Result(MUTANT, {"float32": caught, "float64": caught}),
+        Result(replace(MUTANT, name="small"), {"float32": missed, "float64": caught}),
+        Result(replace(MUTANT, name="slip"), {"float32": missed, "float64": broken}),
+        Result(replace(MUTANT, name="absent"), {"run": absent}),
+    ]
+    assert [result.fate for result in results] == ["caught", "caught", "missed", "not tested"]
+    assert telling.score(results) == [
+        "2 of 3 caught, 2 of these with the place named",
+        f"float32 alone misses 1: {results[1].mutant.label}",
+        "1 not tested: their backend is not here",
+    ]
+    rows = telling.markdown(results).splitlines()
+    assert rows[3].startswith("| small | ")
+    assert "| missed | loss |  | named |" in rows[3]
+    assert [one["fate"] for one in telling.document(results)] == [r.fate for r in results]
