@@ -41,7 +41,7 @@ def modules_after(code: str) -> set[str]:
 
 
 def all_modules(package: str) -> list[str]:
-    files = (ROOT / package).rglob("*.py")
+    files = (f for f in (ROOT / package).rglob("*.py") if f.stem != "__main__")  # which runs
     names = (".".join(f.relative_to(ROOT).with_suffix("").parts) for f in files)
     return sorted(n.removesuffix(".__init__") for n in names)
 

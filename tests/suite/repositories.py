@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from suite.system import environment, git as own_git, revisions
-from suite.system.git import ROOT
 from suite.system.revisions import PACKAGES
 from tasks.task import RequestError
 
@@ -44,13 +42,6 @@ def repository(folder: Path, commits: int = 2) -> Path:
     packages = {f"{name}/__init__.py": "" for name in PACKAGES}
     for number in range(commits):
         commit(folder, {**packages, "number.txt": f"{number}\n"})
-    return folder
-
-
-def copied(folder: Path) -> Path:
-    """This source, to be changed."""
-    for name in PACKAGES:
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     return folder
 
 

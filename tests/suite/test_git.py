@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +15,10 @@ from suite.system import git as own_git, revisions
 from suite.system.git import ROOT, cleaned
 from tasks.task import RequestError
 from tests.suite.command import TETRAGRAD
+from tests.suite.planting import planted
 from tests.suite.repositories import (
     at,
     commit,
-    copied,
     facts,
     git,
     left,
@@ -113,7 +114,8 @@ COMPARED = (
 @pytest.mark.parametrize("how", ["added", "all", "named"])
 def test_a_commit_holds_the_users_change_alone(how: str, tmp_path: Path) -> None:
     """Whatever index git makes the commit from; in one of the ways, all of `compare` runs."""
-    tree = copied(tmp_path / "source")
+    tree = planted(tmp_path / "source")
+    shutil.copy(ROOT / "tetragrad.py", tree)
     git(tree, "init", "--quiet")
     commit(tree, {"mine.txt": "one\n", "theirs.txt": "one\n", ".gitignore": "__pycache__/\n"})
     commit(tree, {"mine.txt": "one\ntwo\n", "theirs.txt": "one\ntwo\n"})

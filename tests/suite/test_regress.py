@@ -12,18 +12,15 @@ import pytest
 from suite.system import revisions
 from suite.system.git import ROOT
 from tasks.task import RequestError
-from tests.suite.command import assert_refused, tetragrad
+from tests.suite.command import assert_refused, in_process
 from tests.suite.repositories import (
     at,
     commit,
-    copied,
     facts,
     git,
     refused,
     repository,
 )
-
-BASELINE = ("--baselines", str(ROOT / "results" / "baselines"))
 
 
 def shallow(source: Path, depth: int = 1) -> Path:
@@ -119,46 +116,41 @@ def test_a_repository_of_another_user(
     assert revisions.before() == base
 
 
-@pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository of this source that has one commit."""
-    tree = copied(tmp_path_factory.mktemp("first") / "source")
-    git(tree, "init", "--quiet")
-    commit(tree, {".gitignore": "__pycache__/\n"})
-    return tree
+@pytest.fixture
+def first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to run in, where this source's repository has one commit."""
+    at(repository(tmp_path / "first", commits=1), monkeypatch)
+    return tmp_path
 
 
-GATE = ("--task", "fashion_mlp", "--data", "generated", *BASELINE)
+GATE = ("regress", "--task", "fashion_mlp", "--data", "generated")
+BASELINES = ("--baselines", str(ROOT / "results" / "baselines"))
 
 
-def test_regress_without_a_base_fails_before_it_runs_anything(first: Path, tmp_path: Path) -> None:
-    done = tetragrad(tmp_path, "regress", *GATE, PYTHONPATH=str(first))
+def test_regress_without_a_base_fails_before_it_runs_anything(first: Path) -> None:
+    done = in_process(first, *GATE, *BASELINES)
     assert_refused(done, "HEAD is the first one", "--allow-no-base")
     for named in ("nowhere", ""):  # a variable of the CI's that was not set
-        done = tetragrad(
-            tmp_path, "regress", named, "--allow-no-base", *GATE, PYTHONPATH=str(first)
-        )
+        done = in_process(first, *GATE, named, "--allow-no-base", *BASELINES)
         assert_refused(done, f"there is no revision {named!r}")
-    assert not list((tmp_path / "results").glob("checks/*"))
+    assert not list((first / "results").glob("checks/*"))
 
 
-def test_regress_passes_without_a_base_where_it_is_told_to(first: Path, tmp_path: Path) -> None:
-    asked = ("--allow-no-base", "--backend", "numpy")
-    done = tetragrad(tmp_path, "regress", *asked, *GATE, PYTHONPATH=str(first))
+def test_regress_passes_without_a_base_where_it_is_told_to(first: Path) -> None:
+    done = in_process(first, *GATE, "--allow-no-base", "--backend", "numpy", *BASELINES)
     assert done.returncode == 0, done
-    summary = (tmp_path / "results" / "regress" / "summary.md").read_text(encoding="utf-8")
+    summary = (first / "results" / "regress" / "summary.md").read_text(encoding="utf-8")
     assert "fashion_mlp numpy:eager: equivalence | same model" in summary
     assert "speed | not compared" in summary
     assert "HEAD is the first one" in summary
 
 
-def test_regress_that_has_no_baseline_to_check_is_refused(tmp_path: Path) -> None:
-    baselines = tmp_path / "results" / "baselines"
+def test_regress_that_has_no_baseline_to_check_is_refused(first: Path) -> None:
+    baselines = first / "results" / "baselines"
     baselines.mkdir(parents=True)
-    for path in (ROOT / "results" / "baselines").glob("fashion_mlp*smoke*generated*"):
-        document = json.loads(path.read_text())
-        document["runs"] = [run for run in document["runs"] if run["backend"] == "numpy"]
-        (baselines / path.name).write_text(json.dumps(document))
-    asked = ("--task", "fashion_mlp", "--data", "generated", "--backend", "torch")
-    done = tetragrad(tmp_path, "regress", "HEAD", *asked)
+    (path,) = (ROOT / "results" / "baselines").glob("fashion_mlp*smoke*generated*")
+    document = json.loads(path.read_text())
+    document["runs"] = [run for run in document["runs"] if run["backend"] == "numpy"]
+    (baselines / path.name).write_text(json.dumps(document))
+    done = in_process(first, *GATE, "--allow-no-base", "--backend", "torch")
     assert_refused(done, "fashion_mlp have no run of torch:eager")
