@@ -28,9 +28,11 @@ def dropout(
     ``key`` and its ``number``; without a key it drops nothing.
     """
     kept = given.get(f"{MASK}{layer}")
-    if not rate or (kept is None and key is None):
+    if not rate:
         return x
     if kept is None:
+        if key is None:
+            return x
         kept = jax.random.bernoulli(jax.random.fold_in(key, number), 1 - rate, x.shape)
     for record in _records:
         record[layer] = _dropped(rate, jnp.ones_like(x), kept)

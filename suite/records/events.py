@@ -169,7 +169,7 @@ def line(event: Event) -> str:
 def read(text: str | bytes) -> Event:
     """The event of a line. ValueError if it is none; words that it has besides are passed over."""
     document = json.loads(text)
-    kind = _KINDS.get(document.get("event")) if isinstance(document, dict) else None
+    kind = _KINDS.get(str(document.get("event"))) if isinstance(document, dict) else None
     if kind is None:
         raise ValueError(f"{text!r} is no event")
     known = {f.name: document[f.name] for f in fields(kind) if f.name in document}

@@ -62,7 +62,8 @@ class Trajectories:
         deviation = replace(
             compare_timed(losses, oracle, envelope), precision=record.cell.precision
         )
-        record.equivalence["findings"].append(asdict(deviation))
+        findings = (*record.equivalence["findings"], asdict(deviation))
+        record.equivalence = {**record.equivalence, "findings": findings}
         record.verified &= deviation.passed
 
     def _own(self, cell: Cell) -> Cell:

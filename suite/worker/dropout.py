@@ -215,9 +215,10 @@ def _pairs(
     ratio = np.where(n > 0, error / allowed, 0)
     np.fill_diagonal(ratio, 0)
     errors: Errors = {}
-    for a, b in enumerate(ratio.argmax(axis=1)):
-        where = f"{' in '.join(labels[a])} and {' in '.join(labels[b])}"
-        _merge(errors, {f"independence/{where}": np.array([error[a, b], allowed[a, b]])})
+    for own, other in enumerate(ratio.argmax(axis=1)):
+        where = f"{' in '.join(labels[own])} and {' in '.join(labels[other])}"
+        found = np.array([error[own, other], allowed[own, other]])
+        _merge(errors, {f"independence/{where}": found})
     return errors
 
 

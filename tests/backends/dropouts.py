@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from suite.records.verdict import Finding
+from suite.records.verdict import Deviation
 from suite.worker.dropout import dropout_finding, dropout_statistics
 from suite.worker.trace import trace
+from tasks.datasets.imdb import IMDB
 from tasks.imdb_text import BagConfig, BagOfWords, Embedding, EmbeddingConfig
 from tasks.task import Array, Envelope, State, Task
 from tests.tasks import tiny_imdb_text, tiny_transformer
@@ -35,13 +36,14 @@ def roomy(label: str) -> Task:
             config = BagConfig(words=12, hidden=48, dropout=0.5, **shared)  # type: ignore[arg-type]
             return BagOfWords(config, "smoke", "bow_dropout", _reviews())
         case "imdb_text:embedding":
-            small = EmbeddingConfig(rows=14, channels=32, length=5, hidden=6, **shared)
+            size = {"rows": 14, "channels": 32, "length": 5, "hidden": 6}
+            small = EmbeddingConfig(**size, **shared)  # type: ignore[arg-type]
             return Embedding(small, "smoke", "embedding", _reviews())
     constants = replace(tiny_transformer.CONFIG, width=32, layers=1, batch=12, buckets=(8,))
     return tiny_transformer.tiny_task("dropout", constants)
 
 
-def _reviews() -> tiny_imdb_text.IMDB:
+def _reviews() -> IMDB:
     return tiny_imdb_text.tiny_data(reviews=REVIEWS)
 
 
@@ -56,7 +58,7 @@ def traced(backend: str, label: str, slip: Slip | None = None) -> dict[str, Arra
 
 def examined(
     backend: str, label: str, slip: Slip | None = None
-) -> tuple[Finding, Mapping[str, Array]]:
+) -> tuple[Deviation, Mapping[str, Array]]:
     """The finding on the backend's own dropout, with the errors behind it."""
     task = roomy(label)
     task.envelopes = {"float64": EXACT}

@@ -145,7 +145,7 @@ class TestSessions:
 
     def test_a_session_that_belongs_to_none_is_refused(self, tmp_path: Path) -> None:
         with pytest.raises(
-            RequestError, match=f"{TIMED} timed fashion_mlp under other .*, threads 2"
+            RequestError, match=f"{TIMED} timed fashion_mlp under other .* --threads 2"
         ):
             written(tmp_path, *at_batches(threads=2))
 
