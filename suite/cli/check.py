@@ -18,13 +18,14 @@ from suite.cli.options import (
     BaselinesOption,
     Data,
     DataOption,
+    JUnitOption,
+    MarkdownOption,
     ModeOption,
     ProfileOption,
     ResultsOption,
     TaskOption,
     TimeoutOption,
     interruptible,
-    path_given,
 )
 from suite.records import record as records
 from suite.session import check as checking
@@ -55,13 +56,8 @@ def check(
             show_default=False,
         ),
     ] = None,
-    junit: Annotated[
-        Path | None,
-        typer.Option(parser=path_given, help="File for the findings as JUnit XML."),
-    ] = None,
-    markdown: Annotated[
-        Path | None, typer.Option(parser=path_given, help="File for the findings as Markdown.")
-    ] = None,
+    junit: JUnitOption = None,
+    markdown: MarkdownOption = None,
     timeout: TimeoutOption = 3600,
     folder: BaselinesOption = BASELINES,
     results: ResultsOption = RESULTS,

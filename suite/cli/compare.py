@@ -18,6 +18,8 @@ from suite.cli.options import (
     Data,
     DataOption,
     DeviceOption,
+    JUnitOption,
+    MarkdownOption,
     ModeOption,
     ProfileOption,
     ResultsOption,
@@ -27,7 +29,6 @@ from suite.cli.options import (
     path_given,
 )
 from suite.records import record as records
-from suite.records.cell import Conditions
 from suite.records.findings import Findings
 from suite.session import compare as comparison
 from suite.session.compare import THRESHOLD
@@ -74,12 +75,8 @@ def compare(
     ] = 30,
     timeout: TimeoutOption = 3600,
     results: ResultsOption = RESULTS,
-    markdown: Annotated[
-        Path | None, typer.Option(parser=path_given, help="Write the findings there too.")
-    ] = None,
-    junit: Annotated[
-        Path | None, typer.Option(parser=path_given, help="Write them as JUnit XML there.")
-    ] = None,
+    markdown: MarkdownOption = None,
+    junit: JUnitOption = None,
 ) -> None:
     """Time a revision, or another environment, against the source as it is, in turns.
 
@@ -89,11 +86,7 @@ def compare(
     plan = Plan(
         choices=tasks.chosen(task or tasks.NAMES),
         backends=backends.chosen(backend, mode),
-        conditions=Conditions(
-            device=devices.parse(device),
-            profile=options.chosen([profile], tasks.PROFILES, "profile")[0],
-            threads=threads,
-        ),
+        conditions=options.conditions(profile, device, threads=threads),
         seeds=range(1),
         data=data.value,
         timeout=timeout,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -158,6 +158,12 @@ BatchScalesOption = Annotated[
         show_default=False,
     ),
 ]
+MarkdownOption = Annotated[
+    Path | None, typer.Option(parser=path_given, help="File for the findings as Markdown.")
+]
+JUnitOption = Annotated[
+    Path | None, typer.Option(parser=path_given, help="File for the findings as JUnit XML.")
+]
 TimeoutOption = Annotated[float, typer.Option(help="Seconds that a cell may take.")]
 TimingLimitOption = Annotated[
     float,
@@ -198,6 +204,12 @@ def constants(wanted: Sequence[str], choices: Sequence[tasks.Choice]) -> dict[st
         for task in owners:
             tasks.config(task, tasks.PROFILES[0], options={name: found[name]})
     return found
+
+
+def conditions(profile: str, device: str = devices.CPU, **others: Any) -> Conditions:
+    """The conditions that options ask for. RequestError for an unknown profile or device."""
+    (known,) = chosen([profile], tasks.PROFILES, "profile")
+    return Conditions(profile=known, device=devices.parse(device), **others)
 
 
 def batch_scales(

@@ -27,7 +27,6 @@ from suite.cli.options import (
     interruptible,
 )
 from suite.records import record as records
-from suite.records.cell import Conditions
 from suite.records.findings import Finding, Findings
 from suite.session import check as checking, compare as comparison
 from suite.session.compare import THRESHOLD
@@ -80,7 +79,7 @@ def regress(
     plan = Plan(
         choices=choices,
         backends=backends.chosen(backend),
-        conditions=Conditions(profile=options.chosen([profile], tasks.PROFILES, "profile")[0]),
+        conditions=options.conditions(profile),
         seeds=range(1),
         data=data.value,
         timeout=timeout,

@@ -40,7 +40,6 @@ from suite.cli.options import (
 )
 from suite.cli.report import write
 from suite.records import record as records
-from suite.records.cell import Conditions
 from suite.report import notes
 from suite.session import store as sessions
 from suite.session.plan import Plan
@@ -93,10 +92,9 @@ def run(
         plan = Plan(
             choices=choices,
             backends=chosen,
-            conditions=Conditions(
-                device=devices.parse(device),
+            conditions=options.conditions(
+                *(profile, device),
                 precision=precision.value,
-                profile=options.chosen([profile], tasks.PROFILES, "profile")[0],
                 threads=threads,
                 early_stopping=early_stopping,
                 options=options.constants(option, choices),
@@ -111,9 +109,6 @@ def run(
         )
     session = _run(plan, results, tracking_uri, resume)
     _show(session, as_json, _browsing(results, tracking_uri))
-    if session.interrupted:
-        own = "" if results == RESULTS else f" --results {shlex.quote(str(results))}"
-        print(f"to go on: tetragrad run --resume {session.id}{own}", file=sys.stderr)
     if report and not (session.interrupted or session.not_written):
         files = write(results, [session.id], None, tracking_uri)
         print(f"report: {files.html}", file=sys.stderr if as_json else sys.stdout)
@@ -132,6 +127,11 @@ def _browsing(results: Path, uri: str | None) -> str | None:
 
 
 def _show(session: Session, as_json: bool, browsing: str | None) -> None:
+    if session.interrupted:
+        own = (
+            "" if session.results == RESULTS else f" --results {shlex.quote(str(session.results))}"
+        )
+        print(f"to go on: tetragrad run --resume {session.id}{own}", file=sys.stderr)
     if as_json:
         print(json.dumps(summary.document(session), indent=1))
         return

@@ -31,7 +31,6 @@ from suite.cli.options import (
     TrainingPrecision,
 )
 from suite.records import record as records
-from suite.records.cell import Conditions
 from suite.session.plan import Plan
 from suite.session.stopwatch import Stopwatch
 from suite.show.console import output
@@ -71,10 +70,9 @@ def time(
     plan = Plan(
         choices=choices,
         backends=chosen,
-        conditions=Conditions(
-            device=devices.parse(device),
+        conditions=options.conditions(
+            *(profile, device),
             precision=precision.value,
-            profile=options.chosen([profile], tasks.PROFILES, "profile")[0],
             threads=threads,
             options=options.constants(option, choices),
         ),
