@@ -17,7 +17,7 @@ from suite.records.cell import Conditions
 from suite.system import devices, environment
 from suite.tracking import tracker as tracking
 from tasks import datasets, paths
-from tasks.task import RequestError, nearest
+from tasks.task import Precision, RequestError, nearest
 
 
 def path_or(default: Path | None) -> Callable[[str], Path | None]:
@@ -206,10 +206,13 @@ def constants(wanted: Sequence[str], choices: Sequence[tasks.Choice]) -> dict[st
     return found
 
 
-def conditions(profile: str, device: str = devices.CPU, **others: Any) -> Conditions:
+def conditions(
+    profile: str, device: str = devices.CPU, precision: Precision = "float32", **others: Any
+) -> Conditions:
     """The conditions that options ask for. RequestError for an unknown profile or device."""
     (known,) = chosen([profile], tasks.PROFILES, "profile")
-    return Conditions(profile=known, device=devices.parse(device), **others)
+    place = devices.parse(device)
+    return Conditions(profile=known, device=place, precision=precision, **others)
 
 
 def batch_scales(

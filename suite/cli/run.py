@@ -84,8 +84,8 @@ def run(
     options.require_possible(threads, timeout)
     limit = memory.parse(memory_limit)
     if resume:
-        values = (timeout, timing_limit, limit, checkpoint_every)
-        plan = sessions.changed(context, sessions.read_plan(results, resume), values)
+        changes = (timeout, timing_limit, limit, checkpoint_every)
+        plan = sessions.changed(context, sessions.read_plan(results, resume), changes)
     else:
         choices = tasks.chosen(task or tasks.NAMES)
         chosen = backends.chosen(backend, mode)
@@ -93,8 +93,7 @@ def run(
             choices=choices,
             backends=chosen,
             conditions=options.conditions(
-                *(profile, device),
-                precision=precision.value,
+                *(profile, device, precision.value),
                 threads=threads,
                 early_stopping=early_stopping,
                 options=options.constants(option, choices),

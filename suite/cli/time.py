@@ -71,8 +71,7 @@ def time(
         choices=choices,
         backends=chosen,
         conditions=options.conditions(
-            *(profile, device),
-            precision=precision.value,
+            *(profile, device, precision.value),
             threads=threads,
             options=options.constants(option, choices),
         ),
