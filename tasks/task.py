@@ -103,17 +103,23 @@ class Envelope:
     """How far a backend may differ from the float64 oracle, over ``steps`` training steps.
 
     ``loss`` is relative, step by step; ``gradient``, ``state`` and ``prediction`` are relative to
-    the largest entry of each leaf or output, where outputs are whole numbers the fraction of them
+    the largest entry of each leaf or output; where outputs are whole numbers, the fraction of them
     that differs. Predictions from the initial state are allowed as much as gradients, those after
-    the steps ``prediction``. Where rounding grows from step to step, ``loss`` may be stages:
-    ``((10, 1e-6), (100, 1e-4))`` allows 1e-6 to step 10 and 1e-4 from there to step 100.
+    the steps ``prediction``, or as much as the state if that is None. Where rounding grows from
+    step to step, ``loss`` may be stages: ``((10, 1e-6), (100, 1e-4))`` allows 1e-6 to step 10 and
+    1e-4 from there to step 100.
     """
 
     steps: int
     loss: float | tuple[tuple[int, float], ...]
     gradient: float
     state: float
-    prediction: float = 1.0
+    prediction: float | None = None
+
+    @property
+    def prediction_tolerance(self) -> float:
+        """The error that is allowed of predictions after the steps."""
+        return self.state if self.prediction is None else self.prediction
 
     def loss_tolerances(self) -> Array:
         """What is allowed of the loss at every step, (steps,). ValueError if stages end early."""
@@ -136,8 +142,14 @@ def rounded_products(loss: float, gradient: float) -> Mapping[Precision, Envelop
     of its bfloat16, the losses and the state speak.
     """
     return {
-        "bfloat16": Envelope(steps=10, loss=loss, gradient=gradient, state=2.5),
-        "tf32": Envelope(steps=10, loss=loss / 8, gradient=gradient / 8, state=2.5),
+        "bfloat16": Envelope(
+            steps=10, loss=loss, gradient=gradient, state=2.5, prediction=gradient
+        ),
+        "tf32": Envelope(
+            *(10, loss / 8, gradient / 8),
+            state=2.5,
+            prediction=gradient / 8,
+        ),
     }
 
 

@@ -38,7 +38,9 @@ def compare(own: Tree, oracle: Tree, envelope: Envelope) -> tuple[Deviation, ...
         _compare_leaves("gradient", "gradient", own, oracle, envelope.gradient),
         _compare_series("loss", own, oracle, tolerances),
         _compare_leaves("state", f"state@{steps}", own, oracle, envelope.state),
-        _compare_leaves("prediction", f"prediction@{steps}", own, oracle, envelope.prediction),
+        _compare_leaves(
+            "prediction", f"prediction@{steps}", own, oracle, envelope.prediction_tolerance
+        ),
     )
 
 
