@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import keras
@@ -17,8 +17,8 @@ class Dropout(keras.layers.Dropout):
 
     draws = True
     """Whether it drops where it is not told what to keep."""
-    record: dict[str, tf.Tensor] | None = None
-    """Where the factors of its input's entries go, while that is ``recorded``."""
+    record: Callable[[str, tf.Tensor], None] | None = None
+    """Takes the factors of its input's entries, while they are ``recorded``."""
 
     def __init__(self, rate: float, layer: str):
         super().__init__(rate)
@@ -37,7 +37,7 @@ class Dropout(keras.layers.Dropout):
         else:
             y = super().call(x, training=training) if self.draws else x
         if self.record is not None:
-            self.record[self.layer] = y
+            self.record(self.layer, y)
         return y
 
 
@@ -46,7 +46,7 @@ def recorded(dropouts: Sequence[Dropout]) -> Iterator[dict[str, tf.Tensor]]:
     """What these layers multiply by in what is traced meanwhile, by layer."""
     record: dict[str, tf.Tensor] = {}
     for dropout in dropouts:
-        dropout.record = record
+        dropout.record = record.__setitem__  # of a dictionary, Keras would make a copy
     try:
         yield record
     finally:

@@ -16,8 +16,8 @@ class Dropout(nn.Dropout):
     Scaled in training, not in evaluation: Srivastava et al. 2014, section 10.
     """
 
-    factors: torch.Tensor
-    """Of the entries of its last input, once it has been ``recorded``."""
+    factors: torch.Tensor | None = None
+    """Of the entries of its last input, if that has been ``recorded``."""
 
     def __init__(self, rate: float, layer: str):
         super().__init__(rate)
@@ -36,6 +36,8 @@ def recorded(dropouts: Sequence[Dropout]) -> Iterator[None]:
 
     Their inputs become ones, so that nothing that follows them is right.
     """
+    for dropout in dropouts:
+        dropout.factors = None
     hooks = [
         hook
         for dropout in dropouts

@@ -50,7 +50,7 @@ class Program:
         self._updater = Updater(task.optimizer, self._leaves)
         self._step_of: Step = self._update
         self._gradients: Gradients = self._value_and_gradients
-        self._factors: Callable[[Batch], list[torch.Tensor]] = self._dropout_factors
+        self._factors: Callable[[Batch], list[torch.Tensor | None]] = self._dropout_factors
         if backends.torch.mode == "compile":
             whole = partial(torch.compile, dynamic=False)
             self._step_of, self._gradients = whole(self._update), whole(self._value_and_gradients)
@@ -156,10 +156,10 @@ class Program:
         for name, b in self._buffers.items():
             b.copy_(before[name])
         named = zip(self._dropouts, factors, strict=True)
-        return {dropout.layer: f.to(self._dtype).cpu().numpy() for dropout, f in named}
+        return {d.layer: f.to(self._dtype).cpu().numpy() for d, f in named if f is not None}
 
     @torch.no_grad()
-    def _dropout_factors(self, batch: Batch) -> list[torch.Tensor]:
+    def _dropout_factors(self, batch: Batch) -> list[torch.Tensor | None]:
         self._loss(self._model, batch)
         return [dropout.factors for dropout in self._dropouts]
 

@@ -25,7 +25,7 @@ FALSE_ALARM = 1e-6
 """Of all counts of one program together."""
 STEPS = 8
 """That masks are drawn for, in the shape of the first chunk."""
-QUANTITIES = ("place", "rate", "scale", "independence", "repetition", "silence", "training")
+QUANTITIES = ("place", "independence", "rate", "scale", "repetition", "silence", "training")
 """What is looked at, a cause before what follows from it."""
 ROUNDING: Mapping[Precision, float] = {
     "float64": 1e-12,
@@ -46,10 +46,10 @@ def dropout_statistics(task: Task, build: Build, precision: Precision, seed: int
     """How far a framework's own dropout is from the task's; {} if the task has none.
 
     - ``place``: whether each layer drops where the task says it does, or others do too.
-    - ``rate``: the fraction that is dropped, less the rate.
-    - ``scale``: what is kept is multiplied by 1 / (1 - rate), so that the mean is kept; relative.
     - ``independence``: the fraction that two masks both drop, less what it is if they are
       independent: of any two layers and steps, of another seed, of neighbours in a mask.
+    - ``rate``: the fraction that is dropped, less the rate.
+    - ``scale``: what is kept is multiplied by 1 / (1 - rate), so that the mean is kept; relative.
     - ``repetition``: the fraction that another time differs for the same seed and step.
     - ``silence``: how far predictions differ at another step, and without dropout; relative.
     - ``training``: how far the losses, and the state, of training differ from those by the masks.
@@ -63,11 +63,11 @@ def dropout_statistics(task: Task, build: Build, precision: Precision, seed: int
     initial = task.initial(seed).astype(dtype_of(precision))
     own, other, masked = (build(initial, s) for s in (seed, seed + 1, None))
     drawn = [_factors(task, own, initial, chunk, step) for step, chunk in enumerate(chunks)]
-    errors = _places(layers, drawn)
+    errors = _places(task, chunks, drawn)
     if not errors:
-        errors |= _rates(layers, drawn) | _scales(layers, drawn, ROUNDING[precision])
         foreign = _factors(task, other, initial, chunks[0], 0)
         errors |= _independence(task, chunks, [*drawn, foreign])
+        errors |= _rates(layers, drawn) | _scales(layers, drawn, ROUNDING[precision])
         again = _factors(task, own, initial, chunks[-1], len(chunks) - 1)
         errors |= _repetition(drawn[-1], again)
         errors |= _training(task, (own, masked), initial, chunks, drawn, precision)
@@ -91,7 +91,7 @@ def dropout_finding(errors: Mapping[str, Array]) -> Deviation:
 
 
 def _steps(task: Task, seed: int, count: int) -> Iterator[Chunk]:
-    """Chunks of one step each, all of one shape: each further one would be compiled anew."""
+    """Chunks of one step each, of one shape: each further shape would be compiled."""
     shapes = None
     for chunk in task.verification_chunks(seed):
         for step in range(len(next(iter(chunk.values())))):
@@ -107,8 +107,8 @@ def _steps(task: Task, seed: int, count: int) -> Iterator[Chunk]:
 def _factors(task: Task, program: Program, initial: State, chunk: Chunk, step: int) -> Tree:
     """By layer the rows (positions, channels) of the real positions: what they are multiplied by.
 
-    A layer of which the program says nothing multiplies by 1; where rows cannot be told, factors
-    are left as they are.
+    A layer of which the program says nothing multiplies by 1. Factors that cannot be rows of real
+    positions are left as they are.
     """
     program.restore(replace(initial, step=step))
     found = dict(program.dropout(program.place(chunk)))
@@ -121,16 +121,16 @@ def _factors(task: Task, program: Program, initial: State, chunk: Chunk, step: i
     return found
 
 
-def _places(layers: Mapping[str, Dropout], drawn: list[Tree]) -> Errors:
+def _places(task: Task, chunks: list[Chunk], drawn: list[Tree]) -> Errors:
     """Only of layers that are not where they should be."""
-    unknown = {layer for factors in drawn for layer in factors if layer not in layers}
-    misplaced = {
-        layer
-        for factors in drawn
-        for layer, dropout in layers.items()
-        if factors[layer].ndim != 2 or factors[layer].shape[1] != dropout.channels
-    }
-    return {f"place/{layer}": np.array([np.inf, 0]) for layer in sorted(unknown | misplaced)}
+    misplaced = set()
+    for chunk, factors in zip(chunks, drawn, strict=True):
+        expected = {
+            layer: (int(dropout.real.sum()), dropout.channels)
+            for layer, dropout in task.dropouts(chunk).items()
+        }
+        misplaced |= {layer for layer, a in factors.items() if a.shape != expected.get(layer)}
+    return {f"place/{layer}": np.array([np.inf, 0]) for layer in sorted(misplaced)}
 
 
 def _rates(layers: Mapping[str, Dropout], drawn: list[Tree]) -> Errors:
@@ -176,50 +176,56 @@ def _independence(task: Task, chunks: list[Chunk], drawn: list[Tree]) -> Errors:
     positions one after another, and for all of them.
     """
     last = len(drawn) - 1
-    names = [f"step {step}" if step < last else "another seed" for step in range(len(drawn))]
-    dropouts = [task.dropouts(chunks[step % last]) for step in range(len(drawn))]
-    labels, rates, rows, spread = [], [], [], []
-    for when, factors, layers in zip(names, drawn, dropouts, strict=True):
-        for layer, dropout in layers.items():
-            labels.append((layer, when))
-            rates.append(dropout.rate)
+    labels, rows, spread = [], [], []
+    for step, factors in enumerate(drawn):
+        when = f"step {step}" if step < last else "another seed"
+        for layer, dropout in task.dropouts(chunks[step % last]).items():
+            labels.append(f"{layer} in {when}")
             dropped = factors[layer] == 0
             rows.append((dropped, np.ones_like(dropped)))
+            (real,) = dropout.real
             everywhere = np.zeros(dropout.shape[1:], bool)
-            everywhere[dropout.real[0]] = dropped
-            spread.append(
-                (everywhere, np.broadcast_to(dropout.real[0][..., None], everywhere.shape))
-            )
-    tests = _tests(len(dropouts[0]), last)
+            everywhere[real] = dropped
+            spread.append((everywhere, np.broadcast_to(real[..., None], everywhere.shape)))
+    layers = task.dropouts(chunks[0])
+    tests = _tests(len(layers), last)
     errors: Errors = {}
     for aligned in (rows, spread):
-        _merge(errors, _pairs(labels, np.array(rates), aligned, tests))
-    for layer, dropout in dropouts[0].items():
-        of_layer = [factors[layer] == 0 for factors in drawn[:last]]
-        _merge(errors, _neighbours(layer, dropout.rate, of_layer, tests))
+        _merge(errors, _pairs(labels, aligned, tests))
+    for layer in layers:
+        _merge(errors, _neighbours(layer, [f[layer] == 0 for f in drawn[:last]], tests))
     return errors
 
 
-def _pairs(
-    labels: list[tuple[str, str]], rates: Array, masks: list[tuple[Array, Array]], tests: int
-) -> Errors:
-    """The worst pair of each layer, from what is dropped and where there is something to drop."""
+def _pairs(labels: list[str], masks: list[tuple[Array, Array]], tests: int) -> Errors:
+    """The worst pair of each mask, from what is dropped and where there is something to drop."""
     length = max(dropped.size for dropped, _ in masks)
     dropped, there = np.zeros((2, len(masks), length), np.float32)
     for number, pair in enumerate(masks):
         for all_of_them, a in zip((dropped, there), pair, strict=True):
             all_of_them[number, : a.size] = a.ravel()
-    # exact: counts are below 2 ** 24
-    both, n, q = dropped @ dropped.T, there @ there.T, np.outer(rates, rates)
-    error, allowed = np.abs(both / np.maximum(n, 1) - q), _radius(n, q, tests)
-    ratio = np.where(n > 0, error / allowed, 0)
+    # in float32, but exact: no count reaches 2 ** 24
+    both, n, mine = dropped @ dropped.T, there @ there.T, dropped @ there.T
+    error, allowed = _joint(both, mine, mine.T, n, tests)
+    ratio = error / allowed
     np.fill_diagonal(ratio, 0)
     errors: Errors = {}
-    for own, other in enumerate(ratio.argmax(axis=1)):
-        where = f"{' in '.join(labels[own])} and {' in '.join(labels[other])}"
-        found = np.array([error[own, other], allowed[own, other]])
-        _merge(errors, {f"independence/{where}": found})
+    for a, b in enumerate(ratio.argmax(axis=1)):
+        where = f"independence/{labels[a]} and {labels[b]}"
+        _merge(errors, {where: np.array([error[a, b], allowed[a, b]])})
     return errors
+
+
+def _joint(both: Array, a: Array, b: Array, n: Array, tests: int) -> tuple[Array, Array]:
+    """How far the fraction that both of two masks drop is from what it is on the average, given how
+    many of n entries each drops, and how far it may be.
+
+    Whatever their rates are, it is hypergeometric if they are independent, for which the bounds of
+    the binomial hold: Hoeffding 1963, theorem 4.
+    """
+    entries = np.maximum(n, 1).astype(np.float64)
+    q = (a / entries) * (b / entries)
+    return np.abs(both / entries - q), _radius(entries, q, tests)
 
 
 def _merge(errors: Errors, more: Errors) -> None:
@@ -232,19 +238,19 @@ def _merge(errors: Errors, more: Errors) -> None:
             errors[key] = pair
 
 
-def _neighbours(layer: str, rate: float, masks: list[Array], tests: int) -> Errors:
+def _neighbours(layer: str, masks: list[Array], tests: int) -> Errors:
     """Of pairs of neighbours that share no entry, along rows and along columns."""
     errors = {}
     for axis, name in enumerate(("a position and the next", "a channel and the next")):
-        pairs = [mask.take(range(mask.shape[axis] // 2 * 2), axis) for mask in masks]
-        both = [
-            (p.take(range(0, p.shape[axis], 2), axis) & p.take(range(1, p.shape[axis], 2), axis))
-            for p in pairs
-        ]
-        found = np.concatenate([b.ravel() for b in both])
-        error = abs(float(found.mean()) - rate**2)
-        where = f"independence/{layer} at {name}"
-        errors[where] = np.array([error, _radius(found.size, rate**2, tests)])
+        first, second = (
+            np.concatenate(
+                [m.take(range(start, m.shape[axis] // 2 * 2, 2), axis).ravel() for m in masks]
+            )
+            for start in (0, 1)
+        )
+        counts = (np.array(a.sum()) for a in (first & second, first, second))
+        joint = _joint(*counts, np.array(first.size), tests)
+        errors[f"independence/{layer} in {name}"] = np.array(joint)
     return errors
 
 

@@ -99,6 +99,7 @@ def _forget(package: str) -> None:
     """Its modules, not itself: it holds what was configured."""
     for name in [name for name in sys.modules if name.startswith(f"{package}.")]:
         del sys.modules[name]
+        vars(sys.modules[package]).pop(name.removeprefix(f"{package}."), None)
 
 
 def drawn(label: str, seed: int, step: int) -> Mapping[str, Array]:
