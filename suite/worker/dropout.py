@@ -210,9 +210,9 @@ def _pairs(labels: list[str], masks: list[tuple[Array, Array]], tests: int) -> E
     ratio = error / allowed
     np.fill_diagonal(ratio, 0)
     errors: Errors = {}
-    for a, b in enumerate(ratio.argmax(axis=1)):
-        where = f"independence/{labels[a]} and {labels[b]}"
-        _merge(errors, {where: np.array([error[a, b], allowed[a, b]])})
+    for one, other in enumerate(ratio.argmax(axis=1)):
+        where = f"independence/{labels[one]} and {labels[other]}"
+        _merge(errors, {where: np.array([error[one, other], allowed[one, other]])})
     return errors
 
 
@@ -248,8 +248,8 @@ def _neighbours(layer: str, masks: list[Array], tests: int) -> Errors:
             )
             for start in (0, 1)
         )
-        counts = (np.array(a.sum()) for a in (first & second, first, second))
-        joint = _joint(*counts, np.array(first.size), tests)
+        both, a, b = (np.asarray(mask.sum()) for mask in (first & second, first, second))
+        joint = _joint(both, a, b, np.asarray(first.size), tests)
         errors[f"independence/{layer} in {name}"] = np.array(joint)
     return errors
 
