@@ -23,8 +23,10 @@ from tasks.task import MASK, Array, Chunk, Dropout, Precision, State, Task, Tree
 
 FALSE_ALARM = 1e-6
 """Of all counts of one program together."""
-STEPS = 8
-"""That masks are drawn for, in the shape of the first chunk."""
+ENTRIES = 2**16
+"""Of each layer that are looked at: they show a rate of .11 for .1, or of .52 for .5."""
+FEWEST, MOST = 4, 32
+"""Steps in which as many are looked for."""
 QUANTITIES = ("place", "independence", "rate", "scale", "repetition", "silence", "training")
 """What is looked at, a cause before what follows from it."""
 ROUNDING: Mapping[Precision, float] = {
@@ -56,10 +58,13 @@ def dropout_statistics(task: Task, build: Build, precision: Precision, seed: int
 
     ``build`` makes programs in ``precision``; ``seed`` chooses the chunks and the random numbers.
     """
-    chunks = list(_steps(task, seed, min(STEPS, task.envelopes[precision].steps)))
-    layers = task.dropouts(chunks[0])
+    first = next(_steps(task, seed, 1))
+    layers = task.dropouts(first)
     if not layers:
         return {}
+    fewest = min(int(dropout.real.sum()) * dropout.channels for dropout in layers.values())
+    wanted = min(max(-(-ENTRIES // fewest), FEWEST), MOST, task.envelopes[precision].steps)
+    chunks = list(_steps(task, seed, wanted))
     initial = task.initial(seed).astype(dtype_of(precision))
     own, other, masked = (build(initial, s) for s in (seed, seed + 1, None))
     drawn = [_factors(task, own, initial, chunk, step) for step, chunk in enumerate(chunks)]
