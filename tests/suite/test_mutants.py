@@ -23,7 +23,7 @@ HANDFUL = {
     "gradient: a bias with the wrong sign [numpy, fashion_mlp]": "central differences",
     "RMSprop: epsilon outside the root [torch, fashion_mlp]": "loss",
     "activation: another one [jax, fashion_mlp]": "initial loss",
-    "pooling: the padding's row left out [torch, imdb_text:embedding]": "gradient",
+    "gradient: to a wrong word [tensorflow, imdb_text:embedding]": "gradient",
     "batch norm: unbiased running variance [torch, imdb_text:bow_batchnorm]": "state",
     "predict: in training mode [torch, imdb_text:bow_batchnorm]": "initial prediction",
     "dropout: the same in both layers [jax, imdb_text:bow_dropout]": "dropout",

@@ -21,7 +21,8 @@ MUTANTS = (
                 "clipped = g if scale is None else g * scale",
                 """\
 norm = math.sqrt(float(xp.vdot(gradients[name], gradients[name])))
-                    clipped = g * min(1.0, optimizer.clip / norm) if optimizer.clip else g""",
+                    limit = optimizer.clip
+                    clipped = g * (limit / max(norm, limit)) if limit else g""",
             ),
             Plant(
                 "torch",
