@@ -100,13 +100,16 @@ class Verifier:
         ]
 
     def _jobs(self, choice: backends.Choice, precision: Precision) -> list[_Job]:
-        """What a verdict takes: the trace, the oracle's, and for NumPy the central differences."""
+        """The parts of a verdict, the oracle's trace first.
+
+        The oracle needs no other trace of itself, but central differences; dropout its statistics.
+        """
         oracle = self._oracle_job()
         steps = self.task.envelopes[precision].steps
         own = _Job("trace", choice, precision, self._device, (steps,))
-        jobs = []
+        jobs = [oracle]
         if replace(own, ends=oracle.ends) != oracle:
-            jobs += [oracle, own]
+            jobs.append(own)
         if choice[0] == ORACLE:
             jobs.append(_Job("gradient_check", choice, "float64", "cpu"))
         if self._drops_out:
@@ -155,38 +158,40 @@ class Verifier:
         doubt: str | None,
     ) -> Verdict:
         allowed = self.task.envelopes[precision]
-        found = {job: done[job] for job in self._jobs(choice, precision)}
-        endings = [ending for _, ending in found.values()]
+        jobs = self._jobs(choice, precision)
+        endings = [done[job][1] for job in jobs]
         ending = next((e for e in endings if e.outcome is not Outcome.OK), endings[0])
-        findings: tuple[Deviation, ...] = ()
+        findings: list[Deviation] = []
         if ending.outcome is Outcome.OK:
-            traces = [tree for job, (tree, _) in found.items() if job.kind == "trace"]
-            if traces:
-                oracle, candidate = traces
-                findings += compare(candidate, oracle, allowed)
-            for job, (errors, _) in found.items():
-                if job.kind == "dropout":
-                    findings += (dropout_finding(errors),)
-                if job.kind == "gradient_check":
-                    by_leaf = {leaf: float(error) for leaf, error in errors.items()}
-                    findings += (worst_leaf("central differences", by_leaf, CENTRAL_DIFFERENCES),)
+            oracle, *trees = (done[job][0] for job in jobs)
+            for job, tree in zip(jobs[1:], trees, strict=True):
+                findings += self._findings(job, tree, oracle)
             if doubt:
-                findings += (Deviation("oracle", None, 0.0, doubt, False),)
+                findings.append(Deviation("oracle", None, 0.0, doubt, False))
             elif choice[0] == ORACLE:
-                trace, _ = done[self._oracle_job()]
-                findings += anchors.compare(self.task, trace)
-            findings = tuple(replace(finding, precision=precision) for finding in findings)
+                findings += anchors.compare(self.task, oracle)
         return Verdict(
             task=self.task.label,
             backend=choice[0],
             precision=precision,
             steps=allowed.steps,
-            findings=findings,
+            findings=tuple(replace(finding, precision=precision) for finding in findings),
             outcome=ending.outcome,
             reason=ending.reason,
             mode=choice[1],
             device=self._device,
         )
+
+    def _findings(self, job: _Job, tree: Tree, oracle: Tree) -> Sequence[Deviation]:
+        """The findings on what one worker has written."""
+        match job.kind:
+            case "trace":
+                return compare(tree, oracle, self.task.envelopes[job.precision])
+            case "dropout":
+                return (dropout_finding(tree),)
+            case _:
+                by_leaf = {leaf: float(error) for leaf, error in tree.items()}
+                return (worst_leaf("central differences", by_leaf, CENTRAL_DIFFERENCES),)
 
     def _doubt(self, done: Mapping[_Job, tuple[Tree, Ending]]) -> str | None:
         """Why the oracle itself is in doubt: all others agree with each other and not with it."""

@@ -110,7 +110,7 @@ class TestPage:
     def test_records_with_next_to_nothing_in_them(self, tmp_path: Path) -> None:
         bare = records.Record(SESSION, record("numpy").cell, "2026-01-01T00:00:00.000+00:00")
         text = Seen(page(tmp_path, [bare])).text  # the page's scripts know the word too
-        assert "commit unknown" in text or "unknown: the source was not under git" in text
+        assert "unknown: no repository that could be read tracks it" in text
 
 
 class TestCommand:
