@@ -121,7 +121,7 @@ class LSTM(Task):
     # first gradient 2e-15 and 1e-6. In the first ten steps the loss parts by less than 1e-6, in
     # torch:compile, whose sums run in another order, by 1.1e-6.
     envelopes: Mapping[Precision, Envelope] = {
-        "float64": Envelope(steps=100, loss=1e-12, gradient=1e-12, state=1e-9),
+        "float64": Envelope(steps=20, loss=1e-12, gradient=1e-12, state=1e-9),
         "float32": Envelope(steps=100, loss=((10, 3e-6), (100, 1e-4)), gradient=1e-5, state=3e-2),
         **rounded_products(loss=4e-3, gradient=1.5e-2),
     }
