@@ -75,6 +75,7 @@ def planted(folder: Path, *faults: Fault) -> Path:
     """A copy of the program in ``folder``, with these errors in it."""
     for package in ("suite", "tasks", "backends"):
         shutil.copytree(ROOT / package, folder / package)
+    shutil.copy(ROOT / "tetragrad.py", folder)
     for fault in faults:
         target = folder / fault.file
         source = target.read_text()
