@@ -116,7 +116,7 @@ def worker_that(tmp_path: Path, body: str, kind: str, **job: Any) -> tuple[Endin
 
 @pytest.mark.parametrize("kind", ["train", "time", "trace"])
 def test_a_silent_run_on_the_cpu_is_a_crash(tmp_path: Path, kind: str) -> None:
-    job = {"steps": 1, "output": str(tmp_path / "found.npz")} if kind == "trace" else {}
+    job = {"ends": [1], "output": str(tmp_path / "found.npz")} if kind == "trace" else {}
     ending, events = worker_that(tmp_path, SILENT, kind, **job)
     assert ending.outcome == "crashed"
     assert ending.reason == "WrongDevice: asked for cuda, but what was trained lies on cpu"

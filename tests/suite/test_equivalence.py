@@ -21,7 +21,7 @@ from suite.tracking import tracker as tracking
 from suite.worker.trace import trace
 from tasks.task import Array, Envelope
 from tests.suite import planting
-from tests.suite.command import in_process, tetragrad
+from tests.suite.command import tetragrad
 from tests.suite.planting import Fault, planted
 from tests.tiny import tiny_task
 
@@ -89,7 +89,7 @@ def test_the_first_leaf_or_step_that_parts_is_named(
     wrong[name].flat[entry] += 1e-9
     found = verdict(compare(wrong, oracle, ENVELOPE))
     assert not found.verified
-    assert str(found.explanation).startswith(named)
+    assert f": {named}" in str(found.explanation)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -186,7 +186,7 @@ def test_planted_errors_are_caught_and_named(
     for names, labels in asked.items():
         wanted = [word for name in names.split() for word in ("--backend", name)]
         wanted += [word for label in labels for word in ("--task", label)]
-        done = in_process(tmp_path, *VERIFY, *wanted, PYTHONPATH=str(tmp_path))
+        done = tetragrad(tmp_path, *VERIFY, *wanted, PYTHONPATH=str(tmp_path))
         assert done.returncode == 1, done
         printed += done.stdout
     assert printed.count("FAILED") == len(named)
