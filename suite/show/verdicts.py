@@ -40,7 +40,7 @@ def _print_task(task: str, verdicts: Sequence[Verdict], console: Console) -> Non
     elsewhere = any(v.device != devices.CPU for v in verdicts)
     for column in (*(["device"] if elsewhere else []), "dtype", "steps", *COLUMNS, "share"):
         table.add_column(column, no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
+    table.add_column("model", no_wrap=True)
     table.caption = "share: the largest error by what is allowed; NumPy: central differences"
     for v in verdicts:
         place = [v.device] if elsewhere else []
@@ -64,10 +64,10 @@ def _share(verdict: Verdict) -> str:
     """The largest error by what is allowed of it."""
     judged = [f for f in verdict.findings if f.error is not None and f.tolerance]
     shares = [(f.error or 0.0) / f.tolerance for f in judged]
-    return f"{max(shares):.2g}" if shares else "-"
+    return f"{max(shares):.1g}" if shares else "-"
 
 
 def _word(verdict: Verdict) -> str:
     if verdict.verified:
         return "same"
-    return "FAILED" if verdict.tested else "not tested"
+    return "FAILED" if verdict.tested else "untested"
