@@ -44,7 +44,7 @@ OF_THE_MODEL: Mapping[str, Slips] = {
         "numpy": (BOW, ("dropout", "mask /= 1 - self.rate", "mask /= (1 - self.rate) ** 2")),
         "torch": (BOW, ("dropout", "/ (1 - self.p)", "/ (1 - self.p) ** 2")),
         "tensorflow": (BOW, ("dropout", "/ (1 - self.rate)", "/ (1 - self.rate) ** 2")),
-        "jax": (BOW, ("dropout", "x / (1 - rate)", "x / (1 - rate) ** 2")),
+        "jax": (BOW, ("dropout", "kept, x / (1 - rate)", "kept, x / (1 - rate) ** 2")),
     },
     "behind the residual": {
         "numpy": (

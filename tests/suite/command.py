@@ -65,6 +65,13 @@ def _environment(wanted: dict[str, str]) -> dict[str, str]:
     return {**own, **wanted, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
+def refusal(done: Any) -> tuple[str, str]:
+    """The error that a command in this process was refused with, and what it said before."""
+    assert done.exit_code == 2, done.output
+    said, _, error = (done.stdout + done.stderr).rpartition("error: ")
+    return error.strip(), said
+
+
 def assert_refused(done: Any, *words: str) -> None:
     """Exit code 2, one line on standard error that holds ``words``, no traceback, no output."""
     assert done.returncode == 2, done

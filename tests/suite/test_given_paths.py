@@ -19,6 +19,7 @@ from tasks import datasets, paths
 from tasks.datasets import cache
 from tasks.datasets.sources import SOURCES
 from tasks.task import RequestError
+from tests.suite.command import refusal
 
 
 @pytest.fixture(autouse=True)
@@ -109,8 +110,7 @@ def test_a_store_in_a_file_is_a_path_too(uri: str, read: str | None, home: Path)
 def test_a_record_is_looked_for_at_home(home: Path) -> None:
     (home / "kept.json").write_text("{}")
     done = CliRunner().invoke(app, ["reproduce", "~/kept.json"])
-    assert isinstance(done.exception, RequestError)
-    assert str(done.exception).startswith(f"{home / 'kept.json'} is not a record")
+    assert refusal(done)[0].startswith(f"{home / 'kept.json'} is not a record")
 
 
 class TestANamedFolderOfData:
@@ -138,8 +138,7 @@ class TestANamedFolderOfData:
     def check(self, *arguments: str) -> tuple[str, str]:
         """The request error of a check that has no baselines, and what it said before."""
         done = CliRunner().invoke(app, ["check", "--task", "lstm", *arguments])
-        assert isinstance(done.exception, RequestError), done
-        return str(done.exception), done.output
+        return refusal(done)
 
     def test_is_where_the_data_must_be(self, named: Path) -> None:
         error, said = self.check()
