@@ -260,7 +260,7 @@ def _losses(baseline: Baseline, result: Result, place: str) -> Iterator[Finding]
     name = f"{place}: losses at fixed steps"
     if environment.computing(record.packages) != baseline.packages:
         yield Finding(name, "not judged", "the baseline is of other versions", None)
-    elif record.machine.get("cpu") != baseline.machine.get("cpu"):
+    elif any(record.machine.get(k) != baseline.machine.get(k) for k in ("cpu", "cpu_model")):
         yield Finding(name, "not judged", "the baseline is of another processor", None)
     else:
         steps = tuple(step for step in then.losses if 1 < int(step) <= envelope.steps)

@@ -92,7 +92,8 @@ def machine() -> Mapping[str, Any]:
     import psutil  # a worker does without it
 
     return {
-        "cpu": _cpu_model(),
+        "cpu": _cpu("model name") or platform.processor() or platform.machine(),
+        "cpu_model": " ".join(_cpu(name) or "-" for name in ("cpu family", "model", "stepping")),
         "cores": psutil.cpu_count(logical=False),
         "logical_cores": psutil.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
@@ -101,13 +102,18 @@ def machine() -> Mapping[str, Any]:
     }
 
 
-def _cpu_model() -> str:
+def _cpu(field: str) -> str | None:
+    """What Linux says of the first processor; None where it does not.
+
+    Its name alone may be that of many: a virtual machine's is ``AMD EPYC``, whatever its kernels.
+    """
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+            name, _, value = line.partition(":")
+            if name.strip() == field:
+                return value.strip()
+    return None
 
 
 @functools.cache
