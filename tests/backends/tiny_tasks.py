@@ -27,7 +27,8 @@ def initial(choice: tasks.Choice, precision: Precision) -> State:
 
 def seed_without_dropout(choice: tasks.Choice) -> int | None:
     """A seed; none where it would bring dropout, whose random numbers are each framework's own."""
-    return None if "dropout" in (choice[1] or "") else SEED
+    task = tiny(choice)
+    return None if task.dropouts(next(task.chunks("train", SEED))) else SEED
 
 
 def program_of(backend: str, choice: tasks.Choice, state: State, seed: int | None) -> Program:
