@@ -55,7 +55,7 @@ def test_each_is_verified_trained_and_timed_for_itself(session: tuple[Path, Any]
         )
         == MODES
     )
-    assert len(list((folder / "results" / "verified").iterdir())) == 2 * 3  # in float32 and in float64
+    assert len(list((folder / "results" / "verified").iterdir())) == 2 * 3  # two precisions
     found = [records.read(folder / c["record"]) for c in document["cells"]]
     assert [r.equivalence and r.equivalence["mode"] for r in found] == ["graph", "xla", "compile"]
     client = MlflowClient(tracking.default_uri(folder / "results"))
