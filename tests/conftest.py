@@ -23,15 +23,13 @@ git.forget_hook()
 FRAMEWORKS = "tests/backends/"
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """With ``--dist loadgroup``, a file is run by one process, and all that asks for frameworks.
 
-    So each framework starts once; the other process has the suite's tests meanwhile.
+    So each framework starts once; the other process has the suite's tests meanwhile. Not later, in
+    ``pytest_collection_modifyitems``: there xdist has read the groups already.
     """
-    if config.getoption("dist", "no") != "loadgroup":
-        return
-    for item in items:
+    if item.config.getoption("loadgroup", False):  # so a worker is told; its own dist is "no"
         file = item.nodeid.partition("::")[0]
         group = FRAMEWORKS if file.startswith(FRAMEWORKS) else file
         item.add_marker(pytest.mark.xdist_group(group))
