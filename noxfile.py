@@ -51,13 +51,10 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests, a file on each processor at a time; arguments go to pytest.
-
-    Those of the backends, which are the longest, begin first and share one processor.
-    """
-    parallel = ("--numprocesses", "logical", "--maxprocesses", "4")
-    grouped = ("--dist", "loadgroup", "--no-loadscope-reorder", "--durations=20")
-    session.run(str(environment(session) / "pytest"), *parallel, *grouped, *session.posargs)
+    """Run the tests, a file on each processor at a time; arguments go to pytest."""
+    parallel = ("--numprocesses", "logical", "--maxprocesses", "4", "--dist", "loadfile")
+    slowest = "--durations=20"
+    session.run(str(environment(session) / "pytest"), *parallel, slowest, *session.posargs)
 
 
 @nox.session

@@ -20,20 +20,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # what a hook is told of its repository: the tests' own commits would go there
 git.forget_hook()
 
-FRAMEWORKS = "tests/backends/"
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """With ``--dist loadgroup``, a file is run by one process, and all that asks for frameworks.
-
-    So each framework starts once; the other process has the suite's tests meanwhile. Not later, in
-    ``pytest_collection_modifyitems``: there xdist has read the groups already.
-    """
-    if item.config.getoption("loadgroup", False):  # so a worker is told; its own dist is "no"
-        file = item.nodeid.partition("::")[0]
-        group = FRAMEWORKS if file.startswith(FRAMEWORKS) else file
-        item.add_marker(pytest.mark.xdist_group(group))
-
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Why tests were skipped, each reason once: for want of a program, a data set, a device."""

@@ -1,4 +1,4 @@
-"""What the tests' own settings do: who shares a process, and what is told of what was skipped."""
+"""The tests' own settings: what is told of what was skipped."""
 
 from __future__ import annotations
 
@@ -29,16 +29,3 @@ def test_what_was_not_tested_is_told_once_for_each_reason(pytester: pytest.Pytes
     )
     done = pytester.runpytest_inprocess("-p", "no:xdist", "-k", "well")
     done.stdout.no_fnmatch_line("*not tested*")
-
-
-def test_all_that_asks_for_frameworks_is_in_one_group(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest(Path(conftest.__file__).read_text())
-    names = ("backends/test_a", "backends/test_b", "suite/test_c", "suite/test_d")
-    for name in names:
-        file = pytester.path / "tests" / f"{name}.py"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("def test_one(): pass\ndef test_other(): pass\n")
-    done = pytester.runpytest_inprocess("-n", "2", "--dist", "loadgroup", "-v")
-    done.assert_outcomes(passed=8)
-    groups = {line.split("@")[1].strip() for line in done.outlines if "PASSED" in line}
-    assert groups == {"tests/backends/", "tests/suite/test_c.py", "tests/suite/test_d.py"}
