@@ -60,7 +60,10 @@ class TestBfloat16:
         folder, done = run
         assert done.returncode == 0, done.stderr
         cells = {cell["backend"]: cell for cell in json.loads(done.stdout)["cells"]}
-        for name in ("torch", "tensorflow"):
+        there = ["torch", "tensorflow"]
+        if "as computing shows" in (cells["tensorflow"]["reason"] or ""):
+            there.remove("tensorflow")  # which rewrites graphs where the processor has bfloat16
+        for name in there:
             cell = cells[name]
             assert (cell["outcome"], cell["precision"], cell["verified"]) == (
                 "ok",
@@ -69,14 +72,16 @@ class TestBfloat16:
             )
             assert cell["metrics"]["test_accuracy"] > 0.3  # ten classes: chance is 0.1
         found = [records.read(path) for path in records.all_paths(folder / "results")]
-        torch, tensorflow = (
-            next(r for r in found if r.cell.backend == name) for name in ("torch", "tensorflow")
-        )
-        assert torch.attainable == tensorflow.attainable
+        own = {r.cell.backend: r for r in found if r.cell.backend in there}
+        torch = own["torch"]
         assert torch.attainable["matmul"] > 0
-        assert torch.worker["products"] == tensorflow.worker["products"] == "rounded to 8 bits"
+        for record in own.values():
+            assert record.attainable == torch.attainable
+            assert record.worker["products"] == "rounded to 8 bits"
         assert torch.worker["precision"]["autocast"] == "bfloat16"
-        assert tensorflow.worker["precision"]["auto_mixed_precision_onednn_bfloat16"]
+        if "tensorflow" in own:
+            rewriting = "auto_mixed_precision_onednn_bfloat16"
+            assert own["tensorflow"].worker["precision"][rewriting]
 
     def test_who_has_not_is_skipped_and_says_why(self, run: tuple[Path, Any]) -> None:
         cells = {cell["backend"]: cell for cell in json.loads(run[1].stdout)["cells"]}
