@@ -131,7 +131,7 @@ def _tidied(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def _comparable(row: dict[str, Any]) -> Comparable:
-    """What a run's parameters say; fields that it is too old to have are as nobody asked."""
+    """Reads a run's parameters; fields that it is too old to have are as nobody asked."""
     said = {f.name: row.get(f"params.{f.name}") for f in fields(Conditions)}
     own: dict[str, Any] = {n: v for n, v in said.items() if isinstance(v, str)}  # NaN: not said
     for name in own.keys() & {"threads", "early_stopping", "options"}:

@@ -24,7 +24,7 @@ from suite.system.files import because
 from tasks.task import RequestError
 
 SCHEMA_VERSION = 2
-"""Of version 1, which had the conditions among its own fields, baselines are read too."""
+"""Baselines of version 1, which had the conditions among their own fields, are read too."""
 LEAST_SEEDS = 5
 FALSE_ALARMS = 0.0025
 """The chance that a check of unchanged code raises an alarm: one of twenty checks does in 5%."""

@@ -23,7 +23,7 @@ from suite.system.files import because
 from tasks.task import RequestError
 
 SCHEMA_VERSION = 2
-"""Of version 1, which had the conditions among its own fields, timings are read too."""
+"""Timings of version 1, which had the conditions among their own fields, are read too."""
 LEAST_ROUNDS = 8
 SURE = 0.98
 """Confidence at which rounds end: more than what is told, for one looks after every round."""

@@ -61,7 +61,7 @@ class Verdict:
 
     @property
     def tested(self) -> bool:
-        """Whether there is anything to judge: the backend and its device are here."""
+        """Tells if there is anything to judge: the backend and its device are here."""
         return self.outcome is not Outcome.SKIPPED
 
     @property
@@ -91,8 +91,8 @@ PHASES = {
     "prediction": "training agrees, the outputs of evaluation after it differ",
     "timed losses": "the proof holds, but training and timing take another path",
 }
-"""What agrees and what differs, by the first quantity that fails: they come in the order in which a
-model computes."""
+"""The phase that differs, by the first quantity that fails: they come in the order in which a model
+computes."""
 
 
 def joined(own: Verdict, exact: Verdict) -> Verdict:

@@ -1,1 +1,1 @@
-"""What a terminal shows: tables, speeds, progress."""
+"""Terminal output: tables, speeds, progress."""

@@ -103,7 +103,7 @@ def machine() -> Mapping[str, Any]:
 
 
 def _cpu(field: str) -> str | None:
-    """What Linux says of the first processor; None where it does not.
+    """A field that Linux gives of the first processor; None where it does not.
 
     Its name alone may be that of many: a virtual machine's is ``AMD EPYC``, whatever its kernels.
     """

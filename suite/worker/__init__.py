@@ -1,1 +1,1 @@
-"""What runs inside a worker: one process, one framework, one job."""
+"""The worker's side: one process, one framework, one job."""
