@@ -17,6 +17,7 @@ from tasks.task import Array, Envelope, Tree
 
 CENTRAL_DIFFERENCES = 1e-6
 """A thousand times the cancellation error of a difference with the step that is used."""
+TIMED_LOSSES = "timed losses"
 TIMED_STEPS = 5
 """Steps at the beginning of a cell's own training whose losses are held against the oracle's."""
 TIMED = 1e-3
@@ -46,10 +47,10 @@ def compare(own: Tree, oracle: Tree, envelope: Envelope) -> tuple[Deviation, ...
 
 def compare_timed(losses: Array, oracle: Array, envelope: Envelope) -> Deviation:
     """Holds the first losses (k,) of a cell's own training against the oracle's (k,)."""
-    count = min(len(losses), len(oracle), envelope.steps)
+    count = min(len(oracle), envelope.steps)
     tolerances = np.maximum(TIMED, 3 * envelope.loss_tolerances()[:count])
-    trees = ({"timed losses": losses[:count]}, {"timed losses": oracle[:count]})
-    return _compare_series("timed losses", *trees, tolerances)
+    trees = ({TIMED_LOSSES: losses[:count]}, {TIMED_LOSSES: oracle[:count]})
+    return _compare_series(TIMED_LOSSES, *trees, tolerances)
 
 
 def _compare_series(quantity: str, own: Tree, oracle: Tree, tolerances: Array) -> Deviation:

@@ -14,9 +14,9 @@ import backends
 from suite.records.cell import Cell
 from suite.records.events import Outcome
 from suite.records.record import Record
-from suite.records.verdict import ORACLE
-from suite.session.equivalence import TIMED_STEPS, compare_timed
-from suite.session.process import launch
+from suite.records.verdict import ORACLE, Deviation
+from suite.session.equivalence import TIMED, TIMED_LOSSES, TIMED_STEPS, compare_timed
+from suite.session.process import Ending, launch
 from tasks.task import Array, Task
 
 
@@ -25,8 +25,8 @@ class Trajectories:
 
     def __init__(self, timeout: float | None) -> None:
         self._timeout = timeout
-        self._losses: dict[Any, Array] = {}
-        """By conditions and seed."""
+        self._losses: dict[Any, Array | Ending] = {}
+        """By conditions and seed; how the oracle ended instead, where it failed."""
 
     def prepare(self, cell: Cell) -> None:
         """Computes the losses for a cell and its rivals. KeyboardInterrupt if interrupted."""
@@ -44,24 +44,28 @@ class Trajectories:
             )
             if ending.outcome is Outcome.INTERRUPTED:
                 raise KeyboardInterrupt
-            losses = np.empty(0)
-            if ending.outcome is Outcome.OK:
-                with np.load(output, allow_pickle=False) as arrays:
-                    losses = arrays["losses"]
-            self._losses[self._key(cell)] = losses
+            if ending.outcome is not Outcome.OK:
+                self._losses[self._key(cell)] = ending
+                return
+            with np.load(output, allow_pickle=False) as arrays:
+                self._losses[self._key(cell)] = arrays["losses"]
 
     def judge(self, record: Record, losses: Array, task: Task) -> None:
         """Holds the first losses of a record's training against them; the verdict takes it over.
 
-        There is nothing to hold them against where the task drops out, or the oracle failed.
+        There is nothing to hold them against where the task drops out. Where the oracle failed,
+        they are not shown to be right, and so the record is not verified.
         """
-        oracle = self._losses.get(self._key(record.cell), np.empty(0))
-        if not (len(oracle) and len(losses) and record.equivalence):
+        oracle = self._losses[self._key(record.cell)]
+        if record.equivalence is None:
             return
-        envelope = task.envelopes[record.cell.precision]
-        deviation = replace(
-            compare_timed(losses, oracle, envelope), precision=record.cell.precision
-        )
+        if isinstance(oracle, Ending):
+            deviation = Deviation(TIMED_LOSSES, None, TIMED, f"the oracle failed: {oracle.reason}", False)
+        elif len(oracle):
+            deviation = compare_timed(losses, oracle, task.envelopes[record.cell.precision])
+        else:
+            return
+        deviation = replace(deviation, precision=record.cell.precision)
         findings = (*record.equivalence["findings"], asdict(deviation))
         record.equivalence = {**record.equivalence, "findings": findings}
         record.verified &= deviation.passed
