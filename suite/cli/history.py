@@ -20,7 +20,7 @@ from tasks.task import RequestError
 def history(
     task: Annotated[str, typer.Argument(help="task or task:variant.", show_default=False)],
     metric: Annotated[
-        str | None, typer.Option(help="A metric in MLflow. Default: the throughput.")
+        str | None, typer.Option(help="A metric in MLflow. Default: the speed, as timed in turns.")
     ] = None,
     backend: BackendOption = [],  # noqa: B006  (typer copies it)
     profile: Annotated[

@@ -11,14 +11,15 @@ import pandas as pd
 import tasks
 from suite.records.cell import Conditions
 from suite.report import words
-from suite.tracking.tracker import COMPLETE_TAG, SESSION_TAG, Tracker, TrackingError
+from suite.tracking.tracker import COMPLETE_TAG, SESSION_TAG, TRAINING, Tracker, TrackingError
 from tasks.task import RequestError
 
 METRIC = "metrics."
 """What begins the names of columns that hold metrics, as MLflow has it."""
 PER_SECOND = "_per_second"
 """What ends the names of rates; a task has one of its own."""
-_OF_TIME = (PER_SECOND, f"{PER_SECOND}_low", f"{PER_SECOND}_high", "_seconds", "efficiency")
+RATES = (PER_SECOND, f"{PER_SECOND}_low", f"{PER_SECOND}_high", "efficiency")
+_OF_TIME = (*RATES, "_seconds")
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,20 @@ def _tidied(found: pd.DataFrame) -> pd.DataFrame:
     seeds = tidied.groupby(["session", "backend", "mode"])
     tidied["verified"] = seeds["verified"].transform("all")
     metrics = found[[name for name in found if name.startswith(METRIC)]]
-    return pd.concat([tidied, metrics], axis="columns")
+    return pd.concat([tidied, _of_turns(metrics)], axis="columns")
+
+
+def _of_turns(metrics: pd.DataFrame) -> pd.DataFrame:
+    """Names what training alone showed so in runs of before, which have it under the bare names."""
+    found = metrics.copy()
+    for name in metrics:
+        own = f"{METRIC}{TRAINING}{name.removeprefix(METRIC)}"
+        if name.endswith(RATES) and not name.startswith(METRIC + TRAINING):
+            said = found[own] if own in found else pd.Series(float("nan"), found.index)
+            before = said.isna()
+            found[own] = said.where(~before, found[name])
+            found[name] = found[name].mask(before)
+    return found
 
 
 def _comparable(row: dict[str, Any]) -> Comparable:

@@ -15,7 +15,7 @@ from suite.history import cells
 from suite.history.cells import METRIC, PER_SECOND, Comparable
 from suite.history.steps import Level, find_levels
 from suite.report import words
-from suite.tracking.tracker import Tracker
+from suite.tracking.tracker import TRAINING, Tracker
 from tasks.task import RequestError
 
 
@@ -109,7 +109,7 @@ def build(
     profile: str | None = None,
     find_steps: bool = False,
 ) -> History:
-    """The history of ``metric``, the throughput if it is None, under the latest conditions.
+    """The history of ``metric``, the speed if it is None, under the latest conditions.
 
     With ``profile`` the latest of that profile; ``wanted`` backends and modes, or all of them.
     RequestError if there is nothing of what is asked for, or steps of values that are not positive.
@@ -141,10 +141,15 @@ def build(
 
 
 def _metric(table: pd.DataFrame, wanted: str | None) -> str:
-    """The metric's name in MLflow; RequestError, naming those there are, if it is none."""
-    known = sorted(name.removeprefix(METRIC) for name in table if name.startswith(METRIC))
+    """The metric's name in MLflow, by default the speed's; RequestError if there is none."""
+    there = [name for name in table if name.startswith(METRIC) and table[name].notna().any()]
+    known = sorted(name.removeprefix(METRIC) for name in there)
     rates = [name for name in known if name.endswith(PER_SECOND)]
-    found = wanted or next(iter(rates), PER_SECOND)
+    own = [name for name in rates if not name.startswith(TRAINING)]
+    if not (wanted or own):
+        alone = f", only in training: --metric {rates[0]}" if rates else ""
+        raise RequestError(f"nothing of this was timed in turns{alone}")
+    found = wanted or own[0]
     if found not in known:
         raise RequestError(f"there is no metric {found!r}; there are: {', '.join(known)}")
     return found

@@ -17,6 +17,7 @@ from suite.records.statistics import median_interval
 from suite.system.files import because, write_text
 from tasks.task import RequestError
 
+ENDS = ("median", "low", "high")
 SCHEMA_VERSION = 2
 """Version 1, in which cells that were not begun were called interrupted, is read too."""
 
@@ -56,6 +57,10 @@ class Record:
     worker: dict[str, Any] = field(default_factory=dict)
     """The ledger: what the worker's speed depends on besides its program, as it saw it itself."""
     phases: dict[str, float] = field(default_factory=dict)
+    timed: dict[str, Any] | None = None
+    """What was measured in turns beside the other backends, with this seed: ``rounds``; and the
+    ``throughput`` and the ``efficiency``, each ``median``, ``low``, ``high`` (95%) or None. None of
+    it where nothing was timed in turns, and in records of before it was kept here."""
     chunks: list[dict[str, Any]] = field(default_factory=list)
     """By training chunk: epoch, samples, operations, seconds of train, the loss of every step."""
     epochs: list[dict[str, Any]] = field(default_factory=list)
@@ -90,13 +95,28 @@ class Record:
 
     @property
     def throughput(self) -> dict[str, Any]:
-        """Unit, median and 95% interval over the chunks; None where nothing was trained."""
-        middle, low, high = median_interval(self.rates) if self.chunks else (None, None, None)
-        return {"unit": self.unit, "median": middle, "low": low, "high": high}
+        """The speed: unit, median and 95% interval; None where nothing was timed in turns."""
+        found = (self.timed or {}).get("throughput") or dict.fromkeys(ENDS)
+        return {"unit": self.unit, **found}
+
+    @property
+    def training_throughput(self) -> dict[str, Any]:
+        """The rate that training alone showed, as above; None where nothing was trained.
+
+        It is no speed: warming up and the machine's drift are in it.
+        """
+        found = median_interval(self.rates) if self.chunks else (None, None, None)
+        return {"unit": self.unit, **dict(zip(ENDS, found, strict=True))}
 
     @property
     def efficiency(self) -> float | None:
-        """The median fraction of the machine's rate of matrix products; None where not known."""
+        """The median fraction of the machine's rate of matrix products, as timed in turns."""
+        found = (self.timed or {}).get("efficiency")
+        return None if found is None else float(found["median"])
+
+    @property
+    def training_efficiency(self) -> float | None:
+        """That fraction as training alone showed it; None where it is not known."""
         rates = [c["operations"] / c["seconds"] for c in self.chunks if "operations" in c]
         if not (rates and "matmul" in self.attainable):
             return None

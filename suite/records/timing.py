@@ -127,6 +127,12 @@ class Timing:
         process = NormalDist().inv_cdf((1 + confidence) / 2) * PROCESS * middle
         return middle, middle - hypot(middle - low, process), middle + hypot(high - middle, process)
 
+    def told(self, name: str) -> dict[str, Any]:
+        """What a cell's record keeps of this as ``timed``."""
+        found = {"throughput": self.throughput(name), "efficiency": self.efficiency(name)}
+        kept = {n: dict(zip(records.ENDS, ends, strict=True)) for n, ends in found.items() if ends}
+        return {"rounds": len(self.samples), **dict.fromkeys(found), **kept}
+
     @property
     def base(self) -> str:
         """What ratios are formed to unless another is named."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from suite.report import words
+from suite.report import exports, words
 from suite.report.charts import Chart, axis, chart, named_rows, short
 from suite.report.document import Section
 from suite.report.looks import PHASES, Look, look
@@ -87,14 +87,16 @@ def speed(section: Section) -> Iterator[Chart]:
     if not shown:
         return
     rates = [(name, seen, s.rate, words.rate(s.rate.median)) for name, seen, s in shown]
-    yield _bars(f"Throughput, {section.unit}", rates, section.unit)
+    alone = "" if section.interleaved else exports.ALONE
+    yield _bars(f"Throughput{alone}, {section.unit}", rates, section.unit)
     ratios = [
         (name, seen, s.ratio, f"{words.ratio(s.ratio.median)} ×{' *' if s.differing else ''}")  # noqa: RUF001
         for name, seen, s in shown
         if s.ratio
     ]
     if len(ratios) > 1:
-        yield _bars("Speed as a multiple of NumPy's", ratios, "times as fast as NumPy", 1)
+        caption = f"Speed{alone} as a multiple of NumPy's"
+        yield _bars(caption, ratios, "times as fast as NumPy", 1)
     yield from _efficiency(shown)
 
 

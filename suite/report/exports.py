@@ -16,6 +16,8 @@ from suite.report.document import Entry, Report, Section
 from suite.report.measures import Interval
 
 SCHEMA_VERSION = 1
+ALONE = " in training"
+"""Behind the name of what training alone showed, where nothing was timed in turns."""
 CONDITIONS = tuple(f.name for f in fields(Conditions) if OPTION in f.metadata)
 
 
@@ -23,9 +25,20 @@ def as_json(report: Report) -> dict[str, Any]:
     """All that the page says, numbers in full."""
     document = {"schema_version": SCHEMA_VERSION, **asdict(report)}
     document["sections"] = [
-        {"label": section.label, **asdict(section.conditions), **asdict(section)}
+        {"label": section.label, **asdict(section.conditions), **_section(section)}
         for section in report.sections
     ]
+    return document
+
+
+def _section(section: Section) -> dict[str, Any]:
+    """A section; what training alone showed is not called its speed."""
+    document = asdict(section)
+    for part in (document, *document["entries"]):
+        for name in ("speed", "speeds"):
+            if name in part and not section.interleaved:
+                part[f"training_{name}"] = part[name]
+                part[name] = [] if name == "speeds" else None
     return document
 
 
@@ -63,8 +76,8 @@ def _row(section: Section, entry: Entry) -> dict[str, Any]:
         **_ends("quality", entry.quality),
         "missed": None if entry.missed is None else " ".join(entry.missed),
         "unit": section.unit,
-        **_ends("throughput", speed.rate if speed else None),
-        **_ends("times_numpy", speed.ratio if speed else None),
+        **_measured("throughput", speed.rate if speed else None, section),
+        **_measured("times_numpy", speed.ratio if speed else None, section),
         **_ends("efficiency", speed.efficiency if speed else None),
         "differing": "; ".join(speed.differing) if speed else None,
         "interleaved": section.interleaved,
@@ -89,6 +102,12 @@ def _conditions(section: Section) -> dict[str, Any]:
     own = {name: getattr(section.conditions, name) for name in CONDITIONS}
     own["options"] = " ".join(f"{name}={value}" for name, value in own["options"].items())
     return {"task": section.label, **own}
+
+
+def _measured(name: str, interval: Interval | None, section: Section) -> dict[str, float | None]:
+    """A speed under its name, or under another one if training alone showed it."""
+    own, training = (interval, None) if section.interleaved else (None, interval)
+    return _ends(name, own) | _ends(f"training_{name}", training)
 
 
 def _ends(name: str, interval: Interval | None) -> dict[str, float | None]:
@@ -116,6 +135,7 @@ def in_markdown(section: Section) -> Iterator[str]:
         yield from ("**GENERATED DATA, not the real data set.**", "")
     yield from (plain(section.lead), "")
     how = "interleaved" if section.interleaved else "not interleaved"
+    alone = "" if section.interleaved else ALONE
     own = section.conditions
     yield (
         f"Profile {plain(own.profile)}, {words.count(own.threads, 'thread')}, "
@@ -124,7 +144,7 @@ def in_markdown(section: Section) -> Iterator[str]:
     )
     yield ""
     headings = (
-        *("backend", section.metric, "target", section.unit, "times NumPy"),
+        *("backend", section.metric, "target", section.unit + alone, "times NumPy" + alone),
         *("of matmul peak", "same model"),
     )
     yield _line([plain(heading) for heading in headings])

@@ -50,7 +50,7 @@ def unsteady(good: Sequence[Record]) -> list[str]:
     speeds: dict[str, list[float]] = {}
     for record in good:
         if record.verified and record.chunks:
-            median = record.throughput["median"]
+            median = record.training_throughput["median"]
             name = words.name(record.cell.backend, record.cell.mode)
             speeds.setdefault(name, []).append(median)
     factors = {name: max(found) / min(found) for name, found in speeds.items()}

@@ -23,3 +23,6 @@ class Reporter(Protocol):
 
     def cell_finished(self, record: Record) -> None:
         """A cell has come to its end."""
+
+    def cell_timed(self, record: Record) -> None:
+        """A cell's speed is known: that of the rounds in which backends took turns."""

@@ -99,31 +99,45 @@ class Runner:
         self.session.records += found  # in the order asked for, whichever is kept first
         self._take_over(kept)
 
+        fresh: list[Record] = []
+        timing = None
+
         def keep(record: Record) -> None:
             with interrupts.postponed():
                 self._keep(record)
-                kept.append(record)
+                fresh.append(record)
 
         try:
             with interrupts.raised():
-                self._train([record for record in found if record not in kept], keep, place)
+                rest = [record for record in found if record not in kept]
+                timing = self._train(rest, keep, place)
         except KeyboardInterrupt:
             if interrupts.again:
                 raise
+        except records.NotWritten:
+            self._track_all(fresh)
+            raise
         for record in found:
             before = self._earlier.get(record.cell.label)
             if before and record.outcome is Outcome.NOT_BEGUN:
                 self.session.records[self.session.records.index(record)] = before
-            elif record not in kept:
+            elif record not in (*kept, *fresh):
                 if record.outcome is Outcome.NOT_BEGUN:
                     record.reason = "the session ended before"
                 self._keep(record)
+                fresh.append(record)
+        try:
+            self._keep_timing(timing, fresh)
+        finally:
+            self._track_all(fresh)
 
-    def _train(self, rest: Sequence[Record], keep: Callable[[Record], None], place: str) -> None:
-        """Verifies and trains those of one task and seed, in turns."""
+    def _train(
+        self, rest: Sequence[Record], keep: Callable[[Record], None], place: str
+    ) -> Timing | None:
+        """Verifies and trains those of one task and seed, in turns; how fast they were."""
         todo = self._preparation.ready(rest)
         if not todo:
-            return
+            return None
         self._reporter.busy(f"{place} {todo[0].cell.task_label}, seed {todo[0].cell.seed}")
         epochs = self._epochs(todo[0].cell)
         race = Race(
@@ -136,7 +150,7 @@ class Runner:
             self._plan.base,
         )
         race.run(keep)
-        self._keep_timing(race.timing)
+        return race.timing
 
     def _good_record(self, cell: Cell) -> Record | None:
         """What the resumed session has of a cell, if it holds."""
@@ -178,25 +192,36 @@ class Runner:
         return epochs
 
     def _keep(self, record: Record) -> None:
-        """To disk first; then to MLflow, whose failure costs nothing that cannot be sent later."""
-        path = records.write(self._results, record)
+        """To disk, before all else."""
+        records.write(self._results, record)
         if record.outcome in (Outcome.OK, Outcome.DIVERGED):  # any other may go on from there
             checkpoints.discard(self._checkpoint(record))
         self._reporter.cell_finished(record)
-        self._track(record, path)
+
+    def _track_all(self, found: Sequence[Record]) -> None:
+        """To MLflow, with speeds; a failure costs nothing that cannot be sent later."""
+        for record in found:
+            self._track(record, records.path_of(self._results, record))
 
     def _track(self, record: Record, path: Path) -> None:
         run = self._tracker.try_log(record, path, self._reporter.say)
         if run:
             self.session.mlflow_runs[record.cell.label] = run
 
-    def _keep_timing(self, timing: Timing | None) -> None:
-        """Joins it to what other seeds gave, if the same contestants came through.
+    def _keep_timing(self, timing: Timing | None, found: Sequence[Record]) -> None:
+        """Keeps each contestant's speed in its record of ``found``, and the timing.
 
-        If others did, the timing of more of them stays. Raises NotWritten.
+        It is joined to what other seeds gave, if the same contestants came through. If others did,
+        the timing of more of them stays. Raises NotWritten.
         """
         if timing is None:
             return
+        names = {contestant.name for contestant in timing.contestants}
+        for record in found:
+            if record.cell.backend_label in names:
+                record.timed = timing.told(record.cell.backend_label)
+                records.write(self._results, record)
+                self._reporter.cell_timed(record)
         before = self.session.timings.get(timing.label)
         if before and [c.name for c in before.contestants] == [c.name for c in timing.contestants]:
             timing = timings.joined(before, timing)

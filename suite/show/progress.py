@@ -62,11 +62,12 @@ class Terminal:
             self.say(f"  {cell.backend_label:16}  goes on after step {event.step}")
 
     def cell_finished(self, record: Record) -> None:
-        speed = record.throughput
         text = f"{record.cell.label}: {record.outcome}"
         if record.reason:
             text += f" ({record.reason})"
-        if speed["median"]:
-            text += f", {speed['median']:,.0f} {speed['unit']}"
-            text += "" if record.verified else " (NOT VERIFIED)"
         self.say(text)
+
+    def cell_timed(self, record: Record) -> None:
+        speed = record.throughput
+        verified = "" if record.verified else " (NOT VERIFIED)"
+        self.say(f"{record.cell.label}: {speed['median']:,.0f} {speed['unit']}{verified}")

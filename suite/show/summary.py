@@ -68,6 +68,7 @@ def _cell(session: Session, record: Record) -> dict[str, Any]:
         "reading": asdict(record.reading) if record.reading else None,
         "stopped": record.stopped,
         "throughput": record.throughput,
+        "training_throughput": record.training_throughput,
         "phases": {name: record.phases.get(name) for name in JSON_PHASES},
         "record": str(records.path_of(session.results, record)),
         "mlflow_run": session.mlflow_runs.get(record.cell.label),

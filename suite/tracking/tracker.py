@@ -10,8 +10,8 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from functools import cached_property
@@ -21,13 +21,14 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 import tasks
-from suite.records import record as records
+from suite.records import record as records, timing as timings
 from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.records.specification import flat
 from suite.system import environment
 from suite.tracking.curves import draw_curves
 from tasks import paths
+from tasks.task import RequestError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,6 +39,10 @@ STATUS = {
     **dict.fromkeys((Outcome.INTERRUPTED, Outcome.NOT_BEGUN, Outcome.SKIPPED), "KILLED"),
 }
 METRICS_PER_BATCH = 1_000
+TRAINING = "training_"
+"""What begins the names of metrics that training alone showed, beside those of rounds in turns.
+
+Runs of before have none, and what training alone showed under the bare names."""
 NONE = "none"
 """The address of no store at all."""
 PATIENCE = 60.0
@@ -258,13 +263,23 @@ def sync(results: Path, tracker: Tracker, say: Callable[[str], None]) -> tuple[i
     """
     sent = there = 0
     for path in records.all_paths(results):
-        _, new = tracker.log(records.read(path), path)
+        _, new = tracker.log(_read(results, path), path)
         if new:
             say(f"sent {path}")
             sent += 1
         else:
             there += 1
     return sent, there
+
+
+def _read(results: Path, path: Path) -> Record:
+    """A record; its speed, if it was written before records had it, is its session's timing's."""
+    record = records.read(path)
+    if record.timed is None:
+        with suppress(RequestError):  # a damaged timing: the notes tell of it
+            timing = timings.of_session(results, record.session).get(record.cell.task_label)
+            record.timed = timing and timing.told(record.cell.backend_label)
+    return record
 
 
 def without_secrets(text: str) -> str:
@@ -346,14 +361,17 @@ def _of_best_epoch(record: Record) -> dict[str, float]:
     return {f"best_epoch/{name}": value for name, value in record.metrics.items()}
 
 
+def _rates(name: str, speed: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: speed["median"], f"{name}_low": speed["low"], f"{name}_high": speed["high"]}
+
+
 def _summary(record: Record) -> dict[str, float]:
-    speed = record.throughput
     name = record.unit.replace("/s", "_per_second")
     summary = {
-        name: speed["median"],
-        f"{name}_low": speed["low"],
-        f"{name}_high": speed["high"],
+        **_rates(name, record.throughput),
+        **_rates(f"{TRAINING}{name}", record.training_throughput),
         "efficiency": record.efficiency if record.verified else None,
+        f"{TRAINING}efficiency": record.training_efficiency if record.verified else None,
         "time_to_target_seconds": record.time_to_target,
         "epochs_to_target": record.epochs_to_target,
         **_of_best_epoch(record),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
+from typing import Any
 
 from suite.records.baseline import Baseline, baseline_of
 from suite.records.cell import Cell, Conditions
@@ -25,7 +26,10 @@ CELL = Cell(
 
 
 def example_record(session: str = "20260101-000000-abcd") -> Record:
-    """Two epochs of two chunks of three steps, at 500, 1000, 1000 and 2000 samples/s."""
+    """Two epochs of two chunks of three steps, at 500, 1000, 1000 and 2000 samples/s.
+
+    In turns it was timed at 1000, too.
+    """
     return Record(
         session=session,
         cell=CELL,
@@ -45,6 +49,7 @@ def example_record(session: str = "20260101-000000-abcd") -> Record:
         attainable={"matmul": 1e10, "copy": 1e10},
         worker={"devices": ["cpu"], "threads": {"blas": 1}},
         phases={"import": 0.1, "data": 0.1, "build": 0.1, "compile": 0.0, "train": 0.5},
+        timed=timed(1000),
         chunks=[
             {
                 "epoch": 1,
@@ -90,6 +95,15 @@ def example_record(session: str = "20260101-000000-abcd") -> Record:
         texts={"greedy": "To be"},
         memory={"after_import": 10**8, "peak": 2 * 10**8},
     )
+
+
+def timed(rate: float) -> dict[str, Any]:
+    """What rounds in turns came to: ``rate`` samples/s, 2% to either side, and an efficiency."""
+    return {
+        "rounds": 9,
+        "throughput": {"median": rate, "low": 0.98 * rate, "high": 1.02 * rate},
+        "efficiency": {"median": 0.4, "low": 0.3, "high": 0.5},
+    }
 
 
 def example_runs() -> list[Record]:

@@ -11,6 +11,7 @@ import backends
 from suite.records import record as records
 from suite.records.events import Outcome
 from suite.records.record import Record
+from tests.suite import examples
 from tests.suite.examples import CELL, example_record
 
 SESSION = "20260101-000000-abcd"
@@ -43,7 +44,10 @@ def record(backend: str, seed: int = 0, speed: float = 1.0, **changes: Any) -> R
     cell = replace(CELL, backend=backend, mode=MODES[backend], seed=seed)
     found = example_record(SESSION)
     chunks = [{**c, "seconds": c["seconds"] / speed} for c in found.chunks]
-    found = replace(found, chunks=chunks, equivalence=verdict(backend, finding(4.2e-7)))
+    timed = examples.timed(1000 * speed)
+    found = replace(
+        found, chunks=chunks, timed=timed, equivalence=verdict(backend, finding(4.2e-7))
+    )
     cell = replace(cell, **of_cell)
     provenance = {**found.provenance, "source": cell.data}
     outcome = Outcome(changes.pop("outcome", found.outcome))
@@ -53,6 +57,7 @@ def record(backend: str, seed: int = 0, speed: float = 1.0, **changes: Any) -> R
 def failed(backend: str, outcome: str = "crashed", seed: int = 0, reason: str = "why") -> Record:
     """A cell that came to nothing."""
     nothing: dict[str, Any] = {"chunks": [], "epochs": [], "phases": {}, "memory": {}, "texts": {}}
+    nothing["timed"] = None
     return record(backend, seed, outcome=outcome, reason=reason, verified=False, **nothing)
 
 

@@ -42,7 +42,8 @@ CELL_KEYS = {
         "early_stopping",
         "options",
     ),
-    *("outcome", "reason", "verified", "metrics", "time_to_target", "throughput", "phases"),
+    *("outcome", "reason", "verified", "metrics", "time_to_target", "phases"),
+    *("throughput", "training_throughput"),
     *("epochs_to_target", "reading", "stopped", "record", "mlflow_run"),
 }
 FASHION = ("--task", "fashion_mlp")

@@ -122,9 +122,9 @@ def test_targets_are_judged_on_full_runs_on_real_data_only() -> None:
     assert on(replace(full, profile="quick"), 0.2).missed == []
 
 
-def test_throughput_is_the_median_rate_of_the_chunks() -> None:
-    speed = example_record().throughput
+def test_training_alone_shows_the_median_rate_of_the_chunks() -> None:
+    speed = example_record().training_throughput
     assert speed["unit"] == "samples/s"
     assert speed["low"] <= speed["median"] <= speed["high"]
     assert speed["median"] == 1000.0
-    assert replace(example_record(), chunks=[]).throughput["median"] is None
+    assert replace(example_record(), chunks=[]).training_throughput["median"] is None

@@ -85,10 +85,11 @@ class TestPage:
             assert words.figure(quality) in text
             assert words.figure(quality) in markdown
             if row["backend"] == "torch":
-                assert (row["throughput_median"], row["verified"]) == ("", "False")
+                assert (row["training_throughput_median"], row["verified"]) == ("", "False")
                 continue
-            assert float(row["throughput_median"]) == entry["speed"]["rate"]["median"]
-            shown = words.ratio(float(row["times_numpy_median"]))
+            rate = entry["training_speed"]["rate"]["median"]
+            assert float(row["training_throughput_median"]) == rate
+            shown = words.ratio(float(row["training_times_numpy_median"]))
             assert f" {shown} " in text
             assert f"| {shown}" in markdown
         assert "9,000" not in text  # the speed of what is not verified

@@ -91,11 +91,12 @@ def test_a_record_arrives_whole(tracker: Tracker, results: Path) -> None:
 
 def test_without_a_rate_or_a_proof_there_is_no_efficiency() -> None:
     record = example_record()
-    assert tracking._summary(record)["efficiency"] == pytest.approx(0.4)
-    assert "efficiency" not in tracking._summary(replace(record, attainable={}))
-    assert "efficiency" not in tracking._summary(replace(record, verified=False))
+    assert tracking._summary(record)["training_efficiency"] == pytest.approx(0.4)
+    assert "training_efficiency" not in tracking._summary(replace(record, attainable={}))
+    unverified = tracking._summary(replace(record, verified=False))
+    assert not {"efficiency", "training_efficiency"} & unverified.keys()
     before = [{k: v for k, v in c.items() if k != "operations"} for c in record.chunks]
-    assert "efficiency" not in tracking._summary(replace(record, chunks=before))
+    assert "training_efficiency" not in tracking._summary(replace(record, chunks=before))
 
 
 def test_cells_of_a_session_are_nested_in_one_parent(tracker: Tracker, results: Path) -> None:
