@@ -36,6 +36,8 @@ PRECISE = 0.02
 
 MedianInterval = tuple[float, float, float]
 """Median, low and high end of its 95% interval."""
+UNDECIDED = "undecided"
+"""Two that cannot be told apart: the interval of their ratio contains 1."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,15 @@ class Timing:
         kept = {n: dict(zip(records.ENDS, ends, strict=True)) for n, ends in found.items() if ends}
         return {"rounds": len(self.samples), **dict.fromkeys(found), **kept}
 
+    def spread(self, name: str) -> MedianInterval:
+        """Its throughput's interval as a multiple of the median: what a base itself varies by."""
+        middle, low, high = self.throughput(name)
+        return 1.0, low / middle, high / middle
+
+    def verdict(self, name: str) -> str:
+        """``faster`` or ``slower`` than the base, ``undecided``, or ``base``."""
+        return "base" if name == self.base else verdict(self.ratio(name, self.base))
+
     @property
     def base(self) -> str:
         """What ratios are formed to unless another is named."""
@@ -148,6 +159,12 @@ class Timing:
         others = [c.name for c in self.contestants if c.name != self.base]
         ratios = [self.ratio(name, self.base, confidence) for name in others]
         return all((high - low) / 2 <= PRECISE * middle for middle, low, high in ratios)
+
+
+def verdict(ratio: MedianInterval) -> str:
+    """What a ratio's interval says of two contestants: ``faster``, ``slower``, ``undecided``."""
+    _, low, high = ratio
+    return "faster" if low > 1 else "slower" if high < 1 else UNDECIDED
 
 
 def titled(conditions: Conditions) -> str:

@@ -89,15 +89,17 @@ def speed(section: Section) -> Iterator[Chart]:
     rates = [(name, seen, s.rate, words.rate(s.rate.median)) for name, seen, s in shown]
     alone = "" if section.interleaved else exports.ALONE
     yield _bars(f"Throughput{alone}, {section.unit}", rates, section.unit)
-    ratios = [
-        (name, seen, s.ratio, f"{words.ratio(s.ratio.median)} ×{' *' if s.differing else ''}")  # noqa: RUF001
-        for name, seen, s in shown
-        if s.ratio
-    ]
+    ratios = [(name, seen, s.ratio, _times(s)) for name, seen, s in shown if s.ratio]
     if len(ratios) > 1:
         caption = f"Speed{alone} as a multiple of NumPy's"
         yield _bars(caption, ratios, "times as fast as NumPy", 1)
     yield from _efficiency(shown)
+
+
+def _times(speed: Speed) -> str:
+    """A ratio's label."""
+    marks = f"{' undecided' if speed.undecided else ''}{' *' if speed.differing else ''}"
+    return f"{words.ratio(speed.ratio and speed.ratio.median)} ×{marks}"  # noqa: RUF001
 
 
 def _efficiency(shown: Sequence[tuple[str, Look, Speed]]) -> Iterator[Chart]:

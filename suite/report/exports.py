@@ -13,11 +13,15 @@ from suite.records.cell import OPTION, Conditions
 from suite.report import sentences, words
 from suite.report.batches import AtBatch, BatchLine, sizes
 from suite.report.document import Entry, Report, Section
-from suite.report.measures import Interval
+from suite.report.measures import Interval, Speed
 
 SCHEMA_VERSION = 1
 ALONE = " in training"
 """Behind the name of what training alone showed, where nothing was timed in turns."""
+INTERVALS = (
+    "In brackets: 95% intervals of the medians. Undecided: the interval contains 1, and the two "
+    "cannot be told apart."
+)
 CONDITIONS = tuple(f.name for f in fields(Conditions) if OPTION in f.metadata)
 
 
@@ -78,6 +82,7 @@ def _row(section: Section, entry: Entry) -> dict[str, Any]:
         "unit": section.unit,
         **_measured("throughput", speed.rate if speed else None, section),
         **_measured("times_numpy", speed.ratio if speed else None, section),
+        "verdict": speed.verdict if speed else None,
         **_ends("efficiency", speed.efficiency if speed else None),
         "differing": "; ".join(speed.differing) if speed else None,
         "interleaved": section.interleaved,
@@ -151,6 +156,8 @@ def in_markdown(section: Section) -> Iterator[str]:
     yield "|---|---:|---|---:|---:|---:|---|"
     for entry in section.entries:
         yield _line(_markdown_row(entry))
+    if section.speeds:
+        yield f"\n{plain(INTERVALS)}"
     yield from (f"\n{plain(text)}" for text in sentences.differing(section.differing))
     yield from _batches(section)
     for entry in section.entries:
@@ -193,11 +200,17 @@ def _markdown_row(entry: Entry) -> list[str]:
         plain(entry.name),
         spread(entry.quality),
         "not judged" if entry.missed is None else plain(missed or "met"),
-        words.rate(speed.rate.median if speed else None),
-        times(speed.ratio if speed else None) + plain(" *" if speed and speed.differing else ""),
+        _rate(speed.rate if speed else None),
+        _against(speed) if speed else words.NOTHING,
         words.percent(speed.efficiency.median if speed and speed.efficiency else None),
         "yes" if entry.verified else "NO" if entry.seeds else words.NOTHING,
     ]
+
+
+def _against(speed: Speed) -> str:
+    """How many times as fast as NumPy, with what is to be said of that."""
+    alike, mark = " undecided" * speed.undecided, plain("*" * bool(speed.differing))
+    return f"{times(speed.ratio)}{alike}{mark}"
 
 
 def spread(quality: Interval | None) -> str:

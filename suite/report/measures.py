@@ -10,7 +10,7 @@ from itertools import accumulate
 from suite.records.differences import Difference
 from suite.records.record import Record
 from suite.records.statistics import median_interval, ratio_interval
-from suite.records.timing import Contestant, Timing
+from suite.records.timing import UNDECIDED, Contestant, Timing, verdict
 
 PHASES = ("import", "build", "compile", "transfer", "train", "evaluate")
 OTHER = "other"
@@ -42,7 +42,8 @@ class Speed:
     """How fast one backend trains; ``ratio`` is to NumPy and None where there is no such base.
 
     ``efficiency`` is the fraction of the machine's rate of matrix products, None where that was not
-    measured; ``differing`` what in the ledgers is another for it than for NumPy.
+    measured; ``differing`` what in the ledgers is another for it than for NumPy; ``verdict`` what
+    the ratio's interval says: faster, slower, undecided (they cannot be told apart), or base.
     """
 
     backend: str
@@ -51,6 +52,12 @@ class Speed:
     ratio: Interval | None
     efficiency: Interval | None = None
     differing: tuple[str, ...] = ()
+    verdict: str | None = None
+
+    @property
+    def undecided(self) -> bool:
+        """Whether it and NumPy cannot be told apart."""
+        return self.verdict == UNDECIDED
 
 
 def over_seeds(values: Sequence[float]) -> Interval:
@@ -135,12 +142,14 @@ def speeds_in_turns(timing: Timing, trusted: Mapping[tuple[str, str], bool]) -> 
     base = next((c for c in there if c.backend == BASE), None)
 
     def speed(one: Contestant) -> Speed:
+        ratio = timing.ratio(one.name, base.name) if base else None
         return Speed(
             one.backend,
             one.mode,
             Interval(*timing.throughput(one.name)),
-            Interval(*timing.ratio(one.name, base.name)) if base else None,
+            Interval(*ratio) if ratio else None,
             Interval(*efficiency) if (efficiency := timing.efficiency(one.name)) else None,
+            verdict="base" if one is base else ratio and verdict(ratio),
         )
 
     return tuple(map(speed, there))
@@ -165,13 +174,13 @@ def speeds_of_chunks(groups: Mapping[tuple[str, str], Sequence[Record]]) -> tupl
     }
     base = next((found for (backend, _), found in rates.items() if backend == BASE), [])
 
-    def ratio(found: Sequence[float]) -> Interval | None:
+    def speed(key: tuple[str, str], found: Sequence[float]) -> Speed:
+        rate = Interval(*median_interval(found))
         if found is base:
-            return Interval(1, 1, 1)
-        return Interval(*ratio_interval(found, base)) if base else None
+            return Speed(*key, rate, Interval(1, 1, 1), verdict="base")
+        ratio = ratio_interval(found, base) if base else None
+        return Speed(
+            *key, rate, Interval(*ratio) if ratio else None, verdict=ratio and verdict(ratio)
+        )
 
-    return tuple(
-        Speed(*key, Interval(*median_interval(found)), ratio(found))
-        for key, found in rates.items()
-        if found
-    )
+    return tuple(speed(key, found) for key, found in rates.items() if found)

@@ -116,20 +116,23 @@ def said_of_speed(speeds: Sequence[Speed], interleaved: bool) -> list[str]:
     def interval(speed: Speed) -> Interval:
         return speed.ratio if interleaved and speed.ratio else speed.rate
 
+    def name(speed: Speed) -> str:
+        return words.name(speed.backend, speed.mode, [(t.backend, t.mode) for t in speeds])
+
     if len(speeds) < 2:
         return []
     first = max(speeds, key=lambda s: interval(s).median)
     near = [s for s in speeds if interval(s).high >= interval(first).low]
-    names = words.listed(
-        words.name(s.backend, s.mode, [(t.backend, t.mode) for t in speeds]) for s in near
-    )
+    names = words.listed(map(name, near))
     if len(near) == len(speeds):
         return ["None was clearly faster than the others: the intervals overlap."]
+    alike = [f"{name(s)} and NumPy cannot be told apart by speed." for s in speeds if s.undecided]
     if len(near) > 1:
-        return [f"Fastest: {names}, whose intervals overlap."]
+        return [f"Fastest: {names}, whose intervals overlap.", *alike]
     times = f", {words.ratio(first.ratio.median)} times as fast as NumPy" if first.ratio else ""
     how = "" if interleaved else " (not interleaved)"
-    return [f"{names} trained fastest{'' if first.backend == measures.BASE else times}{how}."]
+    fastest = f"{names} trained fastest{'' if first.backend == measures.BASE else times}{how}."
+    return [fastest, *alike]
 
 
 def _said_of_models(entries: Sequence[Entry]) -> str:

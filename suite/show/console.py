@@ -38,3 +38,23 @@ def table(title: str) -> Table:
     """An empty table in the house's style."""
     # the box itself sets columns one space apart: a run's table just fits 80 columns
     return Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0)
+
+
+def print_fitted(table: Table, console: Console) -> None:
+    """Prints a table, whole: columns are narrow where it would be too wide, or else it is wider."""
+    console.print(table, width=_fitted(table, console), crop=False)
+
+
+def _fitted(table: Table, console: Console) -> int:
+    """The width to print it with: the console's, or more if it does not fit with narrow columns.
+
+    Columns become no wider than their longest word if the table is too wide for the console.
+    """
+    anything = console.options.update(width=1_000)
+    if console.measure(table, options=anything).maximum <= console.width:
+        return console.width
+    for column in table.columns:
+        column.header = str(column.header).replace(":", ": ")
+        texts = " ".join(map(str, (column.header, *column.cells)))
+        column.min_width = column.max_width = max(map(len, texts.split()))
+    return max(console.width, console.measure(table, options=anything).maximum)

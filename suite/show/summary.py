@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from rich.console import Console
@@ -14,14 +14,13 @@ from rich.table import Table
 from suite.records import differences, record as records
 from suite.records.cell import computed, where
 from suite.records.convergence import Comparison, compare, spread
-from suite.records.differences import Difference
 from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.records.timing import Timing
 from suite.records.verdict import verdict_from
 from suite.session.runner import Session
 from suite.show import cards as card_line, speeds
-from suite.show.console import table as new_table
+from suite.show.console import print_fitted, table as new_table
 
 JSON_PHASES = ("import", "build", "compile", "transfer", "train", "evaluate")
 
@@ -76,16 +75,15 @@ def _cell(session: Session, record: Record) -> dict[str, Any]:
 
 
 def print_tables(session: Session, console: Console) -> None:
-    """A comparison table for every task of the session, seeds taken together."""
+    """Two tables for every task of the session, of quality and of speed, seeds taken together."""
     for found in _by_task(session.records):
-        timing = session.timings.get(found[0].cell.task_label)
-        differing = differences.differences([r for r in found if r.outcome is Outcome.OK])
-        table = _table(found, timing, differing)
-        console.print(table, width=_fitted(table, console), crop=False)
-        for difference in differing:
-            console.print(escape(speeds.caution(difference)), style="yellow", soft_wrap=True)
-        for warning in timing.warnings if timing else ():
-            console.print(escape(f"noisy: {warning}"), style="yellow", soft_wrap=True)
+        print_fitted(_table(found), console)
+        if timing := _trusted(session.timings.get(found[0].cell.task_label), found):
+            differing = differences.differences([r for r in found if r.outcome is Outcome.OK])
+            title = f"speed in {found[0].cell.task_label}"
+            print_fitted(speeds.table(title, timing, differing), console)
+            for note in speeds.notes(timing, differing):
+                console.print(escape(note), style="yellow", soft_wrap=True)
         drawn = filter(None, map(card_line.line, found))
         for line in (*_readings(found), *_to_target(found), *_compared(found), *drawn):
             console.print(escape(line), highlight=False, soft_wrap=True)
@@ -97,6 +95,17 @@ def print_tables(session: Session, console: Console) -> None:
                 text = f"{record.cell.label} {record.outcome}: {record.reason}"
                 console.print(escape(text), style="yellow", soft_wrap=True)
         _print_unverified(found, console)
+
+
+def _trusted(timing: Timing | None, found: Sequence[Record]) -> Timing | None:
+    """A timing in which those alone are verified that are so in the records of every seed."""
+    bad = {r.cell.backend_label for r in found if r.outcome is Outcome.OK and not r.verified}
+    return timing and replace(
+        timing,
+        contestants=tuple(
+            replace(c, verified=c.verified and c.name not in bad) for c in timing.contestants
+        ),
+    )
 
 
 def _by_task(found: Sequence[Record]) -> list[list[Record]]:
@@ -183,9 +192,8 @@ def _print_unverified(found: Sequence[Record], console: Console) -> None:
             console.print(escape(text), style="red", soft_wrap=True)
 
 
-def _table(
-    found: Sequence[Record], timing: Timing | None, differing: Sequence[Difference]
-) -> Table:
+def _table(found: Sequence[Record]) -> Table:
+    """What was learned."""
     cell = found[0].cell
     data = "real data" if cell.data == "real" else "GENERATED DATA, not the real data set"
     threads = "1 thread" if cell.threads == 1 else f"{cell.threads} threads"
@@ -198,55 +206,24 @@ def _table(
     names = [name for name in metrics if not name.endswith("_ci95")]  # there is no room for more
     table.add_column("backend", no_wrap=True)
     headings = (*(name.replace("_", " ") for name in names), "s to target")
-    for heading in (*headings, found[0].unit.replace("/", " /"), "95%", speeds.heading(timing)):
+    for heading in headings:
         table.add_column(heading, justify="right", min_width=max(map(len, heading.split())))
-    table.add_column("of matmul peak", justify="right")
     table.add_column("same model", justify="right")
-    if timing:
-        table.caption = f"speeds from {len(timing.samples)} rounds, in which backends took turns"
-        if "matmul" in timing.machine:
-            peak = f"{timing.machine['matmul'] / 1e9:.0f} GFLOP/s in matrix products"
-            table.caption += f"; the peak: {peak}"
     for label, group in _by_backend(found).items():
-        table.add_row(label, *_row(group, names, label, timing, differing))
+        table.add_row(label, *_row(group, names))
     return table
 
 
-def _fitted(table: Table, console: Console) -> int:
-    """The width to print it with: the console's, or more if it does not fit with narrow columns.
-
-    Columns become no wider than their longest word if the table is too wide for the console.
-    """
-    anything = console.options.update(width=1_000)
-    if console.measure(table, options=anything).maximum <= console.width:
-        return console.width
-    for column in table.columns:
-        column.header = str(column.header).replace(":", ": ")
-        texts = " ".join(map(str, (column.header, *column.cells)))
-        column.min_width = column.max_width = max(map(len, texts.split()))
-    return max(console.width, console.measure(table, options=anything).maximum)
-
-
-def _row(
-    group: Sequence[Record],
-    names: Sequence[str],
-    label: str,
-    timing: Timing | None,
-    differing: Sequence[Difference],
-) -> list[str]:
+def _row(group: Sequence[Record], names: Sequence[str]) -> list[str]:
     good = [r for r in group if r.outcome is Outcome.OK]
     if not good:
         outcomes = ", ".join(dict.fromkeys(r.outcome for r in group))
-        return [*["-"] * (len(names) + 5), outcomes]
+        return [*["-"] * (len(names) + 1), outcomes]
     verified = all(r.verified for r in good)
-    speed, error, ratio = speeds.speed(label, timing, verified)
-    if timing and ratio != "-":
-        ratio += speeds.mark(label, timing, differing)
     reached = [r.time_to_target for r in good if r.time_to_target is not None]
     return [
         *(_spread([r.metrics[name] for r in good], 4) for name in names),
         _spread(reached, 2) if len(reached) == len(good) else "-",
-        *(speed, error, ratio, speeds.efficiency(label, timing, verified)),
         "yes" if verified else "NO",
     ]
 

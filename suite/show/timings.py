@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -15,7 +16,7 @@ from suite.records.events import Outcome
 from suite.records.timing import Timing
 from suite.session.stopwatch import Stopwatch, title_of
 from suite.show import speeds
-from suite.show.console import table as new_table
+from suite.show.console import print_fitted
 
 
 def document(watch: Stopwatch) -> dict[str, Any]:
@@ -39,11 +40,8 @@ def print_timings(watch: Stopwatch, console: Console) -> None:
     """A table for every task, fastest first, and what to bear in mind."""
     for title, timing in watch.timings.items():
         differing = differences.differences(watch.of(title))
-        console.print(_table(timing, differing))
-        notes = [
-            f"{speeds.MARK} not the same for all, so compare with care: {d}" for d in differing
-        ]
-        notes += [f"noisy: {warning}" for warning in timing.warnings]
+        print_fitted(_table(timing, differing), console)
+        notes = speeds.notes(timing, differing)
         if timing.stopped == "limit":
             notes.append("the time was over before every ratio was known to 2%: see --limit")
         for note in notes:
@@ -62,22 +60,7 @@ def _table(timing: Timing, differing: Sequence[differences.Difference]) -> Table
     scale = conditions.batch_scale
     scaled = f" · batch x {scale}, throughput alone" if scale > 1 else ""
     device = computed(conditions.device, conditions.precision)
-    title = f"{timing.label} · {conditions.profile} · {device} · {threads} · {data}"
-    table = new_table(title + scaled)
-    table.add_column("backend", no_wrap=True)
-    for column in (timing.unit, "95%", speeds.heading(timing), "95% interval"):
-        table.add_column(column, justify="right")
-    table.add_column("of matmul peak", justify="right")
-    table.add_column("same model", justify="right")
-    rounds = len(timing.samples)
-    table.caption = f"{rounds} rounds, after {timing.warm_up_rounds} to warm up"
+    title = f"{timing.label} · {conditions.profile} · {device} · {threads} · {data}{scaled}"
     fastest_first = sorted(timing.contestants, key=lambda c: -timing.throughput(c.name)[0])
-    for one in fastest_first:
-        rate, error, ratio = speeds.speed(one.name, timing, one.verified)
-        _, low, high = timing.ratio(one.name, timing.base)
-        interval = "-" if ratio in ("-", "1") else f"{low:.3f} to {high:.3f}"
-        marked = ratio if ratio == "-" else ratio + speeds.mark(one.name, timing, differing)
-        peak = speeds.efficiency(one.name, timing, one.verified)
-        same = "yes" if one.verified else "NO"
-        table.add_row(one.name, rate, error, marked, interval, peak, same)
-    return table
+    ordered = replace(timing, contestants=tuple(fastest_first), wanted_base=timing.base)
+    return speeds.table(title, ordered, differing)

@@ -167,14 +167,14 @@ class TestPrecision:
         table = html[html.index('aria-label="Precisions of fashion_mlp"') :].split("</table>")[0]
         rows = [re.sub(r"<[^>]*>", " ", row).split() for row in table.split("<tr")[2:]]
         assert [row[1:] for row in rows] == [
-            ["NumPy", "float32", "0.8000", "1,000", *rows[0][5:7], "✓", "verified"],
+            ["NumPy", "float32", "0.8000", "1,000", *rows[0][5:9], "✓", "verified"],
             ["NumPy", "bfloat16", words.NOTHING, words.NOTHING, words.NOTHING, "skipped"],
-            ["PyTorch", "float32", "0.8000", "1,000", *rows[2][5:7], "✓", "verified"],
+            ["PyTorch", "float32", "0.8000", "1,000", *rows[2][5:9], "✓", "verified"],
             ["PyTorch", "bfloat16", "0.8000", words.NOTHING, words.NOTHING, "✗", "NOT", "verified"],
-            ["JAX", "float32", "0.8000", "1,000", *rows[4][5:7], "✓", "verified"],
-            ["JAX", "bfloat16", "0.6543", "3,000", *rows[5][5:7], "✓", "verified"],
+            ["JAX", "float32", "0.8000", "1,000", *rows[4][5:9], "✓", "verified"],
+            ["JAX", "bfloat16", "0.6543", "3,000", *rows[5][5:9], "✓", "verified"],
         ]
-        assert re.fullmatch(r"\[[\d,]+ [\d,]+\]", " ".join(rows[5][5:7]))
+        assert re.fullmatch(r"in training \[[\d,]+ [\d,]+\]", " ".join(rows[5][5:9]))
         sections = json.loads(files.json.read_text())["sections"]
         assert [s["precision"] for s in sections] == ["float32", "bfloat16", "float32"]
         assert '">fashion_mlp, bfloat16</a>' in html

@@ -51,6 +51,11 @@ def printed(found: Session, width: int = 300) -> list[str]:
     return console.file.getvalue().splitlines()
 
 
+def row(lines: list[str], name: str) -> str:
+    """The last table's row of that name: of speeds, where there are any."""
+    return [line for line in lines if line.startswith(f" {name}")][-1]
+
+
 def test_backends_are_compared_with_numpy_over_the_seeds_of_both() -> None:
     (comparison,) = summary.document(session())["comparisons"]
     assert comparison["difference"] == pytest.approx(0)
@@ -141,7 +146,7 @@ def test_ratios_of_unequal_conditions_are_marked_with_what_differs() -> None:
     assert timing["contestants"]["torch:eager"]["differing"] == ["CPU affinity"]
     assert timing["contestants"]["numpy:eager"]["differing"] == []
     lines = printed(found)
-    assert any("2.00 ±0.02*" in line for line in lines)
+    assert row(lines, "torch:eager").split()[3:5] == ["2.000*", "1.980-2.020"]
     told = "CPU affinity: 0, 1 (numpy:eager); 0 (torch:eager)"
     assert f"* not the same for all, so compare with care: {told}" in lines
 
@@ -155,27 +160,42 @@ def test_efficiency_is_shown_where_it_is_known_and_counts() -> None:
     found = timed()
     torch = summary.document(found)["timings"]["fashion_mlp"]["contestants"]["torch:eager"]
     assert torch["efficiency"] == {"median": 0.25, "low": 0.25, "high": 0.25}
-    (line,) = (line for line in printed(found) if line.startswith(" torch:eager"))
-    assert line.split()[-2:] == ["25%", "yes"]
+    assert row(printed(found), "torch:eager").split()[-2:] == ["25%", "yes"]
     assert any("the peak: 40 GFLOP/s in matrix products" in line for line in printed(found))
     found.timings["fashion_mlp"] = replace(found.timings["fashion_mlp"], machine={})
-    (line,) = (line for line in printed(found) if line.startswith(" torch:eager"))
-    assert line.split()[-2:] == ["-", "yes"]
+    assert row(printed(found), "torch:eager").split()[-2:] == ["-", "yes"]
     found = timed()
     found.records[1].verified = False
     assert [c["verified"] for c in summary.document(found)["cells"]] == [True, False]
-    (line,) = (line for line in printed(found) if line.startswith(" torch:eager"))
-    assert line.split()[-2:] == ["-", "NO"]
+    assert row(printed(found), "torch:eager").split()[-2:] == ["-", "NO"]
 
 
-def test_the_table_fits_80_columns() -> None:
+FAST, SLOW = (1234567.0, 12.345), (98765.4, 0.98765)
+"""Rates and how many times as fast as NumPy they are: the widest that figures become."""
+
+
+@pytest.mark.parametrize("rate", [FAST[0], SLOW[0], 999.6, 0.123])
+@pytest.mark.parametrize("factor", [FAST[1], SLOW[1], 0.0123])
+def test_the_tables_fit_80_columns_and_no_number_is_broken(rate: float, factor: float) -> None:
+    names = [("numpy", "eager"), ("tensorflow", "graph"), ("torch", "compile"), ("jax", "jit")]
+    noise = (0.7, 1.0, 1.3, 0.9, 1.1)
+    contestants = tuple(
+        Contestant(f"{b}:{m}", b, m, True, tuple(100 / rate / f * n for n in noise), 0.0)
+        for (b, m), f in zip(names, (1.0, factor, factor, factor), strict=True)
+    )
     found = timed()
-    found.records.append(record("tensorflow", 0, 0.86))
+    timing = found.timings["fashion_mlp"]
+    found.timings["fashion_mlp"] = replace(timing, contestants=contestants)
+    found.records = [record(b, 0, 0.86, mode=m) for b, m in names]
+    for number, one in enumerate(found.records):
+        one.worker = {"affinity": [number]}  # every ratio has its mark
     lines = printed(found, width=80)
-    head = [line for line in lines[:8] if "same" in line or "model" in line]
-    assert head[-1].split()[-1] == "model"
-    (line,) = (line for line in lines if line.startswith(" torch:eager"))
-    assert line.split()[-1] == "yes"
+    tables = [line for line in lines if line[:1] == " "]
+    assert max(map(len, tables)) <= 80
+    for backend, mode in names:
+        learned, timed_ = (line.split() for line in tables if line.startswith(f" {backend}:{mode}"))
+        assert (len(learned), learned[-1]) == (6, "yes")
+        assert (len(timed_), timed_[-1]) == (7, "yes")
 
 
 @pytest.mark.parametrize("width", [60, 80])
@@ -187,10 +207,10 @@ def test_nothing_of_a_marked_speed_is_lost_in_a_narrow_table(width: int) -> None
     of_torch = replace(timing.contestants[1], verified=False)
     found.timings["fashion_mlp"] = replace(timing, contestants=(of_torch,))
     lines = printed(found, width)
-    (line,) = (line for line in lines if line.startswith(" torch:eager"))
-    assert re.search(r"k\? .* NO$", line.rstrip())
-    assert width == 60 or max(map(len, lines[:8])) <= width
-    assert "eager" in " ".join(lines[:8])
+    assert re.search(r"k\? .* NO$", row(lines, "torch:eager").rstrip())
+    tables = [line for line in lines if line[:1] == " "]
+    assert width == 60 or max(map(len, tables)) <= width
+    assert "eager" in " ".join(tables)
 
 
 def test_what_the_target_took_is_told_over_seeds() -> None:
