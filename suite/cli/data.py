@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 
 import tasks
-from suite.show.console import output, table
+from suite.show.console import output, print_fitted, table
 from tasks import datasets
 from tasks.datasets.sources import Source
 
@@ -44,17 +44,21 @@ def path(names: DataSets = None) -> None:
 def list_(names: DataSets = None) -> None:
     """Show what there is: tasks, size, whether it is here, licence, citation, addresses."""
     shown = table(f"Data sets, in {datasets.data_directory()}")
-    for column in ("data set", "tasks", "MB", "here", "licence", "citation", "addresses"):
-        shown.add_column(column, overflow="fold", justify="right" if column == "MB" else "left")
-    for source in _sources(names):
+    for column in ("data set", "tasks", "MB", "here", "licence"):
+        shown.add_column(column, no_wrap=True, justify="right" if column == "MB" else "left")
+    sources = _sources(names)
+    for source in sources:
         learning = [task for task, name in tasks.DATASETS.items() if name == source.name]
         cells = (
             *(source.name, "\n".join(learning), f"{source.size / 1e6:.1f}"),
-            *("no" if datasets.missing(source) else "yes", source.licence, source.citation),
-            "\n".join(source.addresses),
+            *("no" if datasets.missing(source) else "yes", source.licence),
         )
         shown.add_row(*map(escape, cells))
-    output().print(shown)
+    console = output()
+    print_fitted(shown, console)
+    for source in sources:  # outside the table, which would break an address into pieces
+        for line in (f"{source.name}: {source.citation}", *source.addresses):
+            console.print(escape(line), highlight=False, soft_wrap=True)
 
 
 def _sources(names: Sequence[str] | None) -> list[Source]:

@@ -16,7 +16,7 @@ from suite.history import steps
 from suite.history.cells import PER_SECOND
 from suite.history.series import History, PastSession, Series, Step
 from suite.report import words
-from suite.show.console import table as new_table
+from suite.show.console import print_fitted, table as new_table
 
 
 def figure(metric: str, value: float) -> str:
@@ -87,7 +87,7 @@ def notices(history: History) -> Iterator[str]:
 
 def print_history(history: History, console: Console) -> None:
     """The table, the steps, and what is not shown."""
-    console.print(_table(history))
+    print_fitted(_table(history), console)
     for line in step_sentences(history):
         console.print(escape(line), highlight=False, soft_wrap=True)
     for line in notices(history):

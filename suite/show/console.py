@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from suite.show.plain import plain
@@ -55,6 +55,11 @@ def _fitted(table: Table, console: Console) -> int:
         return console.width
     for column in table.columns:
         column.header = str(column.header).replace(":", ": ")
-        texts = " ".join(map(str, (column.header, *column.cells)))
-        column.min_width = column.max_width = max(map(len, texts.split()))
+        words = [word for cell in column.cells for word in _pieces(str(cell), column)]
+        column.min_width = column.max_width = max(map(len, (*column.header.split(), *words)))
     return max(console.width, console.measure(table, options=anything).maximum)
+
+
+def _pieces(cell: str, column: Column) -> list[str]:
+    """The parts of a cell that stay whole: its words, or its lines where they are not wrapped."""
+    return cell.splitlines() if column.no_wrap else cell.split()

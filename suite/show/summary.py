@@ -229,6 +229,6 @@ def _row(group: Sequence[Record], names: Sequence[str]) -> list[str]:
 
 
 def _spread(values: Sequence[float], digits: int) -> str:
-    """The mean, with the standard deviation where there are several values."""
+    """The mean, with the standard deviation where there are several: a word that nothing breaks."""
     text = f"{statistics.fmean(values):.{digits}f}"
-    return text if len(values) < 2 else f"{text} ± {statistics.stdev(values):.{digits}f}"
+    return text if len(values) < 2 else f"{text}±{statistics.stdev(values):.{digits}f}"

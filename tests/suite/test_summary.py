@@ -198,6 +198,13 @@ def test_the_tables_fit_80_columns_and_no_number_is_broken(rate: float, factor: 
         assert (len(timed_), timed_[-1]) == (7, "yes")
 
 
+def test_a_spread_over_seeds_is_not_broken_at_80_columns() -> None:
+    lines = printed(session({name: [0.861, 0.872] for name in ("numpy", "torch")}), width=80)
+    line = row(lines, "torch:eager")
+    assert line.split()[1:4] == ["0.2500±0.0000", "0.2500±0.0000", "0.8665±0.0078"]
+    assert len(line) <= 80
+
+
 @pytest.mark.parametrize("width", [60, 80])
 def test_nothing_of_a_marked_speed_is_lost_in_a_narrow_table(width: int) -> None:
     found = timed()
