@@ -79,3 +79,14 @@ def chosen(
             + (f"modes are: {there}" if there else "give a --backend without a mode of its own")
         )
     return found if repeated else tuple(dict.fromkeys(found))
+
+
+def named(wanted: Sequence[str], mode: str | None = None) -> tuple[Choice, ...]:
+    """Of what is ``chosen``, the choices asked for by name: ``backend``, its mode, or ``mode``.
+
+    One of them that cannot run here is a failure. Those that come of ``all``, or of nothing, may
+    be missing.
+    """
+    alone = [one for one in wanted if one.rpartition(":")[2] != ALL]
+    own = {choice for one in alone for choice in choices(one, mode)}
+    return tuple(c for c in dict.fromkeys(chosen(wanted, mode)) if c in own or c[1] == mode)

@@ -69,6 +69,8 @@ class Backend(Protocol):
     them from its caller, whichever backend it runs."""
     DEVICES: tuple[str, ...]
     """Kinds of devices that it can compute on, where there is one: ``cpu``, ``cuda``."""
+    ONLY_ON: Mapping[str, str]
+    """By mode the one kind of device that it computes on, for those that do not on all of them."""
     MODES: tuple[str, ...]
     """The ways in which it runs its programs, the default first: eager, compile, graph, ..."""
 

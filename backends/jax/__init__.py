@@ -14,6 +14,7 @@ FRAMEWORK = "jax"
 PACKAGES = ("jax", "jaxlib", "optax", "jax-cuda12-plugin", "jax-cuda12-pjrt")
 ENVIRONMENT = ("JAX_", "JAXLIB_", "XLA_", "PJRT_", "MOSAIC_", "TF_", "NPROC")
 DEVICES = ("cpu", "cuda")
+ONLY_ON: Mapping[str, str] = {}
 MODES = ("jit",)
 PRODUCTS = {"tf32": "tensorfloat32", "bfloat16": "BF16_BF16_F32"}
 """JAX's names for how products of float32 may round."""

@@ -19,6 +19,7 @@ FRAMEWORK = "numpy"
 PACKAGES = ("numpy", "scipy", "cupy-cuda12x")
 ENVIRONMENT = ("NPY_", "NUMPY_", "SCIPY_", "OPENBLAS_", "BLIS_", "VECLIB_", "CUPY_")
 DEVICES = ("cpu", "cuda")
+ONLY_ON: Mapping[str, str] = {}
 MODES = ("eager",)
 module = "numpy"
 """The array module that programs compute with, set by ``configure``; see ``arrays``."""

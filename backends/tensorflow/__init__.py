@@ -15,6 +15,7 @@ FRAMEWORK = "tensorflow"
 PACKAGES = ("tensorflow", "tensorflow_cpu", "keras")
 ENVIRONMENT = ("TF_", "TF2_", "KERAS_", "XLA_", "ONEDNN_", "DNNL_", "AUTOGRAPH_")
 DEVICES = ("cpu", "cuda")
+ONLY_ON: Mapping[str, str] = {}
 MODES = ("graph", "xla")
 REWRITING = "auto_mixed_precision_onednn_bfloat16"
 """TensorFlow's name for what PyTorch calls autocast."""

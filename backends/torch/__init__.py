@@ -19,6 +19,7 @@ ENVIRONMENT = (
     *("ONEDNN_", "DNNL_"),
 )
 DEVICES = ("cpu", "cuda")
+ONLY_ON: Mapping[str, str] = {"graph": "cuda"}
 MODES = ("eager", "compile", "graph")
 device = "cpu"
 """Where programs are built, set by ``configure``: a default device of torch's slows every call."""

@@ -91,6 +91,7 @@ def compare(
         data=data.value,
         timeout=timeout,
         timing_limit=limit,
+        named=backends.named(backend, mode),
     )
     records.require_writable(results)
     with Terminal() as reporter, _sides(base, head, base_python) as (old, new):

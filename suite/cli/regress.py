@@ -84,6 +84,7 @@ def regress(
         data=data.value,
         timeout=timeout,
         timing_limit=limit,
+        named=backends.named(backend),
     )
     records.require_writable(results)
     with Terminal() as reporter, interruptible(), _base(base, allow_no_base) as old:

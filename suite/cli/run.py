@@ -105,6 +105,7 @@ def run(
             base=options.base(base, chosen),
             checkpoint_every=checkpoint_every,
             memory_limit=limit,
+            named=backends.named(backend, mode),
         )
     session = _run(plan, results, tracking_uri, resume)
     _show(session, as_json, _browsing(results, tracking_uri))

@@ -81,6 +81,7 @@ def time(
         timing_limit=limit,
         base=options.base(base, chosen),
         memory_limit=memory.parse(memory_limit),
+        named=backends.named(backend, mode),
     )
     scales = options.batch_scales(batch_scale, choices, plan.conditions.profile)
     records.require_writable(results)

@@ -14,7 +14,7 @@ from suite.records.findings import Finding
 from suite.records.record import Record
 from suite.records.timing import Timing
 from suite.records.verdict import verdict_from
-from suite.session.plan import Plan, cells
+from suite.session.plan import Plan, cells, failed
 from suite.session.preparation import Preparation
 from suite.session.race import Race
 from suite.system.revisions import Side
@@ -74,7 +74,8 @@ def compare(
         for record in records:
             name = f"{record.cell.task_label} in {record.cell.backend_label}"
             if record not in ready:
-                found.append(Finding(name, record.outcome, str(record.reason), None))
+                passed = False if failed(record, plan.named) else None
+                found.append(Finding(name, record.outcome, str(record.reason), passed))
             elif not record.verified:
                 found.append(Finding(name, "not verified", "no speed counts of it", False))
             else:

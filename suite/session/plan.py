@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 
 import backends
 import tasks
 from suite.records.cell import Cell, Conditions
+from suite.records.events import Outcome
+from suite.records.record import Record
 from suite.session import probe
 from tasks.task import DataSource
 
@@ -32,6 +34,15 @@ class Plan:
     """Seconds of training."""
     memory_limit: int | None = None
     """Bytes that a worker may use."""
+    named: tuple[backends.Choice, ...] = ()
+    """Those of the backends that were asked for by name: it is a failure if they are skipped."""
+
+
+def failed(record: Record, named: Collection[backends.Choice]) -> bool:
+    """Whether a record is not what was asked for: unless it is ``named``, it may be skipped."""
+    if record.outcome is Outcome.SKIPPED:
+        return (record.cell.backend, record.cell.mode) in named
+    return record.outcome is not Outcome.OK or not record.verified
 
 
 def cells(plan: Plan, choice: tasks.Choice, seed: int, source: DataSource) -> Iterator[Cell]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import backends
 import tasks
 from suite.records import builder, checkpoints, record as records, timing as timings
 from suite.records.cell import Cell
@@ -16,7 +17,7 @@ from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.records.timing import Timing
 from suite.session import resume
-from suite.session.plan import Plan, cells
+from suite.session.plan import Plan, cells, failed
 from suite.session.preparation import Preparation
 from suite.session.race import Race
 from suite.session.reporter import Reporter
@@ -38,6 +39,8 @@ class Session:
     interrupted: bool = False
     not_written: bool = False
     """Whether it ended because its results could not be written."""
+    named: tuple[backends.Choice, ...] = ()
+    """What was asked for by name."""
 
 
 def new_session_id() -> str:
@@ -62,6 +65,7 @@ class Runner:
         self._plan, self._results = plan, results
         self._tracker, self._reporter = tracker, reporter
         self.session = Session(resumed or new_session_id(), results, [], {})
+        self.session.named = plan.named
         self._preparation = Preparation(plan, results, reporter)
         self._earlier = resume.earlier(results, resumed) if resumed else {}
 
@@ -232,12 +236,12 @@ class Runner:
 
 
 def exit_code(session: Session) -> int:
-    """0: all well. 1: a cell failed, missed its target, is not verified or could not be written.
-    130: interrupted."""
+    """0: all well. 1: a cell failed, missed its target, is not verified, could not be written, or
+    was skipped though asked for by name. 130: interrupted."""
     if session.interrupted:
         return 130
     if session.not_written:
         return 1
-    ran = [r for r in session.records if r.outcome is not Outcome.SKIPPED]
-    well = all(r.outcome is Outcome.OK and r.verified and not r.missed for r in ran)
-    return 0 if ran and well else 1
+    ran = any(record.outcome is not Outcome.SKIPPED for record in session.records)
+    bad = any(failed(record, session.named) or record.missed for record in session.records)
+    return 0 if ran and not bad else 1

@@ -13,7 +13,7 @@ from suite.records import builder, timing as timings
 from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.records.timing import Timing, titled
-from suite.session.plan import Plan, cells
+from suite.session.plan import Plan, cells, failed
 from suite.session.preparation import Preparation
 from suite.session.race import Race
 from suite.session.reporter import Reporter
@@ -75,12 +75,12 @@ class Stopwatch:
 
     @property
     def exit_code(self) -> int:
-        """0: everyone was verified and timed, and it was kept; 1: not so; 130: interrupted."""
+        """0: all were verified, timed and kept; 1: not so, or one named was skipped; 130: interrupted."""
         if self.interrupted:
             return 130
-        ran = [r for r in self.records if r.outcome is not Outcome.SKIPPED]
-        well = all(r.outcome is Outcome.OK and r.verified for r in ran)
-        return 0 if ran and well and not self.not_written else 1
+        ran = any(record.outcome is not Outcome.SKIPPED for record in self.records)
+        bad = self.not_written or any(failed(record, self._plan.named) for record in self.records)
+        return 0 if ran and not bad else 1
 
 
 def title_of(record: Record) -> str:

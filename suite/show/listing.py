@@ -1,9 +1,13 @@
-"""``tetragrad list``: tasks, and backends with their versions, devices and threads."""
+"""``tetragrad list``: tasks, and backends with their versions and devices, or why there is none."""
 
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -12,51 +16,117 @@ import backends
 import tasks
 from suite.records.events import Outcome
 from suite.session import probe
-from suite.show.console import table as new_table
+from suite.show.console import print_fitted, table as new_table
 from suite.system import devices
 
 
+@dataclass(frozen=True)
+class Mode:
+    """A backend in one of its modes, as it is here."""
+
+    backend: str
+    mode: str
+    version: str | None
+    """Of its framework; None if that is not installed."""
+    devices: tuple[str, ...]
+    """Those that it computes on, as the framework calls them."""
+    reason: str | None
+    """Why it cannot be used; None if it can."""
+    no_cuda: str | None
+    """Why it has no card; None if it has one."""
+
+
+def every_mode() -> list[Mode]:
+    """Every backend's modes: each backend is asked in a process of its own, side by side."""
+    with ThreadPoolExecutor(len(backends.NAMES)) as pool:
+        return [mode for modes in pool.map(backend, backends.NAMES) for mode in modes]
+
+
+def backend(name: str) -> list[Mode]:
+    """A backend's modes, the default first."""
+    loaded = backends.load(name)
+    version = _version(loaded.PACKAGES)
+    if reason := loaded.available():
+        return [Mode(name, mode, version, (), reason, None) for mode in loaded.MODES]
+    seen, reason, no_cuda = _probed(name)
+    found = []
+    for mode in loaded.MODES:
+        only = loaded.ONLY_ON.get(mode)
+        own = tuple(device for device in seen if only in (None, devices.kind(device)))
+        why = reason or loaded.available(mode) or (None if own else f"{only} alone: {no_cuda}")
+        found.append(Mode(name, mode, version, () if why else own, why, no_cuda))
+    return found
+
+
+def _probed(name: str) -> tuple[list[str], str | None, str | None]:
+    """A backend's devices; why it cannot be set up; why it has no card.
+
+    Each answer takes a process that imports the framework: none is started for a card where this
+    machine has none, and none for the processor where the card's has shown both.
+    """
+    no_cuda = devices.no_card()
+    if not no_cuda:
+        ending, seen = probe.probe(name, devices.CUDA)
+        if ending.outcome is Outcome.OK:
+            return seen["devices"], None, None
+        no_cuda = ending.reason
+    ending, seen = probe.probe(name, devices.CPU)
+    if ending.outcome is not Outcome.OK:
+        return [], f"{ending.outcome}: {ending.reason}", no_cuda
+    return seen["devices"], None, no_cuda
+
+
+def _version(packages: Sequence[str]) -> str | None:
+    for package in packages:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(package)
+    return None
+
+
+def document() -> dict[str, Any]:
+    """What ``list --json`` prints."""
+    return {
+        "tasks": [
+            {
+                "task": task,
+                "data_set": dataset,
+                "variants": list(tasks.variants(task)),
+                "profiles": list(tasks.PROFILES),
+            }
+            for task, dataset in tasks.DATASETS.items()
+        ],
+        "backends": [asdict(mode) | {"available": not mode.reason} for mode in every_mode()],
+    }
+
+
 def print_listing(console: Console) -> None:
-    """Asks every backend in a process of its own."""
+    """Two tables, and below them why something is not there."""
     table = new_table("Tasks")
     for column in ("task", "data set", "variants (default first)", "profiles"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column)
     for task, dataset in tasks.DATASETS.items():
         variants = ", ".join(v or "-" for v in tasks.variants(task))
         table.add_row(task, dataset, variants, ", ".join(tasks.PROFILES))
-    console.print(table)
+    print_fitted(table, console)
     table = new_table("Backends")
-    for column in ("backend", "version", "mode", "devices", "not available because"):
-        table.add_column(column, overflow="fold")
-    with ThreadPoolExecutor() as pool:
-        for rows in pool.map(_backend, backends.NAMES):
-            for row in rows:
-                table.add_row(*map(escape, row))
-    console.print(table)
+    for column in ("backend", "version", "mode", "devices", "available"):
+        table.add_column(column)
+    modes = every_mode()
+    for mode in modes:
+        own, there = ", ".join(mode.devices) or "-", "no" if mode.reason else "yes"
+        table.add_row(mode.backend, mode.version or "-", mode.mode, escape(own), there)
+    print_fitted(table, console)
+    for line in _reasons(modes):
+        console.print(escape(line), highlight=False, soft_wrap=True)
 
 
-def _backend(name: str) -> list[tuple[str, ...]]:
-    """A row for every mode, the default first."""
-    backend = backends.load(name)
-    version, devices, missing = _described(name)
-    return [
-        (name, version, mode, devices, missing or backend.available(mode) or "")
-        for mode in backend.MODES
-    ]
-
-
-def _described(name: str) -> tuple[str, str, str | None]:
-    """Version and devices of a backend, and why it has none, or no GPU."""
-    backend = backends.load(name)
-    if reason := backend.available():
-        return "-", "-", reason
-    missing = None
-    ending, seen = probe.probe(name, devices.CUDA)
-    if ending.outcome is not Outcome.OK:
-        missing = f"on {devices.CUDA}: {ending.reason}"
-        ending, seen = probe.probe(name, devices.CPU)
-    if ending.outcome is not Outcome.OK:
-        return "-", "-", f"{ending.outcome}: {ending.reason}"
-    distribution = importlib.metadata.packages_distributions()[backend.FRAMEWORK][0]
-    version = importlib.metadata.version(distribution)
-    return version, ", ".join(seen["devices"]), missing
+def _reasons(modes: Sequence[Mode]) -> list[str]:
+    """Why modes are not available, and why others have no card, each once."""
+    said = [f"{mode.backend}:{mode.mode} is not available: {mode.reason}" for mode in modes]
+    missing = [line for line, mode in zip(said, modes, strict=True) if mode.reason]
+    there: dict[str, list[str]] = {}
+    for mode in modes:
+        if mode.no_cuda and not mode.reason:
+            there.setdefault(mode.no_cuda, []).append(mode.backend)
+    without = [f"no cuda for {', '.join(dict.fromkeys(b))}: {why}" for why, b in there.items()]
+    return [*missing, *without]

@@ -18,10 +18,12 @@ from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.records.timing import Timing
 from suite.records.verdict import verdict_from
+from suite.session.plan import failed
 from suite.session.runner import Session
 from suite.show import cards as card_line, speeds
 from suite.show.console import print_fitted, table as new_table
 
+ASKED_FOR = "; it was asked for by name, so this counts as a failure"
 JSON_PHASES = ("import", "build", "compile", "transfer", "train", "evaluate")
 
 
@@ -92,8 +94,11 @@ def print_tables(session: Session, console: Console) -> None:
                 text = f"{record.cell.label} misses its target: {miss}"
                 console.print(escape(text), style="red", soft_wrap=True)
             if record.outcome is not Outcome.OK:
+                bad = failed(record, session.named)
                 text = f"{record.cell.label} {record.outcome}: {record.reason}"
-                console.print(escape(text), style="yellow", soft_wrap=True)
+                if bad and record.outcome is Outcome.SKIPPED:
+                    text += ASKED_FOR
+                console.print(escape(text), style="red" if bad else "yellow", soft_wrap=True)
         _print_unverified(found, console)
 
 

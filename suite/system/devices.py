@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+import sys
+from pathlib import Path
 
 from tasks.task import RequestError
 
 CPU, CUDA, AUTO = "cpu", "cuda", "auto"
 KNOWN = "cpu, cuda, cuda:N or auto"
+DEVICES = Path("/dev")
+CARDS = ("nvidia[0-9]*", "kfd", "dxg")
 
 
 class WrongDevice(Exception):
@@ -24,6 +28,16 @@ def parse(text: str) -> str:
 def kind(device: str) -> str:
     """``cpu`` or ``cuda``: all that a worker needs to know, which sees no card but its own."""
     return device.partition(":")[0]
+
+
+def no_card() -> str | None:
+    """Why no backend needs to be asked for a card; None where there may be one.
+
+    Linux has a file for each, of the drivers of NVIDIA, of AMD and of Windows' subsystem.
+    """
+    if sys.platform != "linux" or any(any(DEVICES.glob(kind)) for kind in CARDS):
+        return None
+    return f"this machine has no card: there is no {DEVICES / 'nvidia0'}"
 
 
 def used(asked: str, found: str) -> str:

@@ -229,14 +229,12 @@ class Tracker:
         client, cell = self._client, record.cell
         experiment = self._experiment(cell.task)
         parent = self._session_run(experiment, record)
-        variant = f"{cell.variant} " if cell.variant else ""
-        verified = "" if record.verified else " (not verified)"
         run_id = str(
             client.create_run(
                 experiment,
                 start_time=_milliseconds(record),
                 tags={"mlflow.parentRunId": parent, **_tags(record)},
-                run_name=f"{variant}{cell.backend_label} seed {cell.seed}{verified}",
+                run_name=run_name(record),
             ).info.run_id
         )
         client.log_batch(run_id, params=_params(record))
@@ -254,6 +252,15 @@ class Tracker:
         client.set_terminated(parent, "FINISHED", end)
         client.set_tag(run_id, COMPLETE_TAG, "true")
         return run_id
+
+
+def run_name(record: Record) -> str:
+    """What a cell's run is called, with what became of it unless that was well."""
+    cell = record.cell
+    variant = f"{cell.variant} " if cell.variant else ""
+    state = "not verified" if record.outcome is Outcome.OK else record.outcome
+    said = "" if record.verified else f" ({state})"
+    return f"{variant}{cell.backend_label} seed {cell.seed}{said}"
 
 
 def sync(results: Path, tracker: Tracker, say: Callable[[str], None]) -> tuple[int, int]:
