@@ -33,7 +33,7 @@ from suite.session.check import Cells
 from suite.session.reporter import Reporter
 from suite.session.runner import new_session_id
 from suite.show.console import output
-from suite.show.findings import print_findings
+from suite.show.findings import print_checked, print_findings
 from suite.show.progress import Terminal
 from tasks import datasets
 from tasks.task import DataSource, RequestError
@@ -76,6 +76,7 @@ def check(
         with interruptible():
             findings = checking.check(found, cells, profile)
     console = output()
+    print_checked(findings.found, console)
     print_findings([finding for finding in findings.found if not finding.passed], console)
     counts = f"{len(findings.found)} checked, {len(findings.failed)} not as in the baselines"
     console.print(counts, highlight=False)

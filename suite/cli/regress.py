@@ -34,7 +34,7 @@ from suite.session.plan import Plan
 from suite.session.preparation import Preparation
 from suite.session.reporter import Reporter
 from suite.show.console import output
-from suite.show.findings import print_findings
+from suite.show.findings import print_checked, print_findings
 from suite.show.progress import Terminal
 from suite.system import revisions
 from suite.system.revisions import HERE, Side
@@ -93,7 +93,9 @@ def regress(
         checked = checking.check(wanted, cells_in(results, timeout, reporter), profile)
         found = (*checked.found, *_compared(plan, old, results, reporter))
     findings = Findings("Regression check", found)
-    print_findings([finding for finding in found if finding.passed is not True], output())
+    console = output()
+    print_checked(checked.found, console)
+    print_findings([finding for finding in found if finding.passed is not True], console)
     findings.write(results / "regress" / "summary.md", results / "regress" / "junit.xml")
     print(f"{len(found)} checked, {len(findings.failed)} failed: {results / 'regress'}")
     raise typer.Exit(1 if findings.failed else 0)

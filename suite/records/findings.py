@@ -22,6 +22,16 @@ class Finding:
     passed: bool | None = True
     """None where nothing could be said: it counts neither way."""
 
+    @property
+    def place(self) -> str:
+        """The part of its name that says of which task and backend it is, if it is of one."""
+        return self.name.rpartition(": ")[0]
+
+    @property
+    def what(self) -> str:
+        """The quantity that was checked there."""
+        return self.name.rpartition(": ")[2]
+
 
 @dataclass(frozen=True)
 class Findings:

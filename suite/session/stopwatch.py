@@ -75,7 +75,8 @@ class Stopwatch:
 
     @property
     def exit_code(self) -> int:
-        """0: all were verified, timed and kept; 1: not so, or one named was skipped; 130: interrupted."""
+        """0: all were verified, timed and kept, none that was named is skipped. 1: not so.
+        130: interrupted."""
         if self.interrupted:
             return 130
         ran = any(record.outcome is not Outcome.SKIPPED for record in self.records)

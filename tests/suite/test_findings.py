@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import io
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from rich.console import Console
 
 from suite.records.findings import Finding, Findings
+from suite.session import check as checking
+from suite.show.findings import print_checked
+from suite.system import revisions
+from suite.system.git import ROOT
+from tasks.task import RequestError
+from tests.suite.command import in_process
+
+BASELINES = ROOT / "results" / "baselines"
 
 SAME = Finding("a numpy: loss", "same", "0.5 in [0.4, 0.6]")
 ABOVE = Finding("a | jax: <accuracy>", "above its band", "0.9 > 0.8\nby a lot \x00", False)
@@ -44,3 +56,53 @@ def test_junit_has_every_finding_and_can_be_parsed() -> None:
     assert failure is not None
     assert failure.attrib["message"].startswith("above its band: 0.9 > 0.8")
     assert skipped.find("skipped") is not None
+
+
+CHECKED = (
+    Finding("fashion_mlp numpy:eager: outcome", "ok", "seed 0"),
+    Finding("fashion_mlp numpy:eager: losses at fixed steps", "not judged", "versions", None),
+    Finding("fashion_mlp numpy:eager: train_loss, epoch 1", "in its band", "1.2"),
+    Finding("fashion_mlp tensorflow:graph: outcome", "ok", "seed 5"),
+    Finding("fashion_mlp tensorflow:graph: train_loss, epoch 1", "above its band", "9", False),
+    Finding("imdb_text:bow numpy:eager: outcome", "ok", "seed 0"),
+)
+"""Of two tasks; the second backend of the first was not looked at for its losses."""
+
+
+@pytest.mark.parametrize("command", [("check",), ("regress", "--allow-no-base")])
+def test_a_check_shows_all_that_it_checked_task_by_task(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*given: Any) -> Any:
+        raise RequestError("no commit")
+
+    monkeypatch.setattr(checking, "check", lambda *given: Findings("check", CHECKED))
+    monkeypatch.setattr(revisions, "before", none)
+    asked = ("--task", "fashion_mlp", "--data", "generated", "--baselines", str(BASELINES))
+    done = in_process(tmp_path, *command, *asked, COLUMNS="80")
+    assert done.returncode == 1, done.stderr
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    first, second = lines.index("fashion_mlp"), lines.index("imdb_text:bow")
+    rows = [" ".join(line.split()) for line in lines]
+    assert "what was checked numpy:eager tensorflow:graph" in rows[first:second]
+    assert "outcome ok ok" in rows[first:second]
+    assert "losses at fixed steps not judged -" in rows[first:second]
+    assert "train_loss, epoch 1 in its band above its band" in rows[first:second]
+    assert "outcome ok" in rows[second:]
+    assert "fashion_mlp tensorflow:graph: train_loss, epoch 1: above its band (9)" in lines
+
+
+def test_a_table_of_what_was_checked_fits_80_columns() -> None:
+    backends_ = ("numpy:eager", "torch:eager", "tensorflow:graph", "jax:jit")
+    rows = ("outcome", "losses at fixed steps", "train_loss, epoch 1", "test_accuracy")
+    found = [
+        Finding(f"fashion_mlp {backend}: {what}", "not the same model", "", False)
+        for backend in backends_
+        for what in rows
+    ]
+    console = Console(file=io.StringIO(), width=80)
+    print_checked(found, console)
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in "".join(lines)
