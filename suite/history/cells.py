@@ -80,8 +80,9 @@ def read(tracker: Tracker, choice: tasks.Choice) -> pd.DataFrame:
     task, variant = choice
     label = f"{task}:{variant}" if variant else task
     try:
-        with tracker.connection():
-            found = _search(task, variant)
+        with tracker.connection() as client:
+            known = client.get_experiment_by_name(task)
+            found = _search(task, variant) if known else pd.DataFrame()
     except TrackingError as error:
         raise RequestError(f"the MLflow store cannot be read: {error}") from None
     if found.empty:

@@ -14,6 +14,7 @@ from plotly.offline import get_plotlyjs
 
 from suite.history import telling
 from suite.history.series import History, Series
+from suite.records.statistics import axis_ends
 from suite.report import page, words
 from suite.report.charts import Chart, axis, chart, short
 from suite.report.looks import look
@@ -78,6 +79,7 @@ def _chart(history: History, drawn: Sequence[Series]) -> Chart:
         f"{telling.figure(history.metric, s.points[-1].value)}"
         for s in drawn
     )
+    all_ = [end for s in drawn for point in s.points for end in (point.low, point.high)]
     scale = "logarithmic" if far else "linear"
     name = "all" if len(drawn) > 1 else drawn[0].name
     return chart(
@@ -87,7 +89,11 @@ def _chart(history: History, drawn: Sequence[Series]) -> Chart:
         traces,
         320 if len(drawn) > 1 else 250,
         xaxis=axis("session", range=[-0.5, len(history.sessions) - 0.5], **_ticks(history)),
-        yaxis=axis(type="log" if far else "linear", tickformat="~s" if min(values) >= 1 else None),
+        yaxis=axis(
+            type="log" if far else "linear",
+            tickformat="~s" if min(values) >= 1 else None,
+            range=axis_ends([*values, *all_]),
+        ),
     )
 
 

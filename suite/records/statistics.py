@@ -9,6 +9,9 @@ import numpy as np
 from tasks.task import Array
 
 RESAMPLES = 2_000
+MEANINGLESS = 0.02
+"""Relative to the largest of some values, how far apart they may be and fill half an axis at most.
+"""
 
 
 def median_interval(
@@ -65,3 +68,16 @@ def ratio_interval(values: Sequence[float], base: Sequence[float]) -> tuple[floa
     medians = [_medians(np.asarray(sample, np.float64), draw) for sample in (values, base)]
     low, high = np.quantile(medians[0] / medians[1], [0.025, 0.975])
     return float(np.median(values) / np.median(base)), float(low), float(high)
+
+
+def axis_ends(values: Sequence[float]) -> tuple[float, float] | None:
+    """The ends of an axis for values (n,) that hardly differ; None where they may set it.
+
+    An axis that ends where they do would fill its height with differences that mean nothing.
+    """
+    low, high = min(values), max(values)
+    size = max(abs(low), abs(high))
+    if high - low > MEANINGLESS * size:
+        return None
+    middle, half = (low + high) / 2, MEANINGLESS * size or 1.0
+    return middle - half, middle + half

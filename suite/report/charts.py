@@ -13,6 +13,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from suite.records.statistics import axis_ends
 from suite.report import words
 from suite.report.batches import sizes
 from suite.report.document import Curve, Section
@@ -120,7 +121,8 @@ def _curves(
         )
     ends = (f"{c.name} {words.figure(c.points[-1].value.median)}" for c in found)
     text = f"Line chart of {metric} against {against}. At the end: {', '.join(ends)}."
-    axes = {"xaxis": axis(against, rangemode="tozero"), "yaxis": axis()}
+    values = [end for c in found for p in c.points for end in (p.value.low, p.value.high)]
+    axes = {"xaxis": axis(against, rangemode="tozero"), "yaxis": axis(range=axis_ends(values))}
     return chart(f"{metric} against {against}", text, traces, CURVE_HEIGHT, **axes)
 
 
@@ -151,14 +153,14 @@ def by_batch(section: Section) -> Chart:
     for line in section.batches:
         name = words.name(line.backend, line.mode, keys)
         seen = look(line.backend, words.order(line.backend, line.mode))
-        rates = [point.rate for point in line.points]
+        own = [point.rate for point in line.points]
         traces.append(
             go.Scatter(
                 x=[point.batch for point in line.points],
-                y=short([rate.median for rate in rates]),
+                y=short([rate.median for rate in own]),
                 error_y={
-                    "array": short([rate.high - rate.median for rate in rates]),
-                    "arrayminus": short([rate.median - rate.low for rate in rates]),
+                    "array": short([rate.high - rate.median for rate in own]),
+                    "arrayminus": short([rate.median - rate.low for rate in own]),
                     "thickness": 1.4,
                     "width": 4,
                 },
@@ -169,9 +171,11 @@ def by_batch(section: Section) -> Chart:
                 f"{escape(section.unit)}<extra></extra>",
             )
         )
-        ends = (f"{words.rate(p.rate.median)} at {p.batch}" for p in line.points)
-        said.append(f"{name} {', '.join(ends)}")
+        told = (f"{words.rate(p.rate.median)} at {p.batch}" for p in line.points)
+        said.append(f"{name} {', '.join(told)}")
     places = sizes(section.batches)
+    rates = [point.rate for line in section.batches for point in line.points]
+    ends = axis_ends([end for rate in rates for end in (rate.low, rate.high)])
     return chart(
         f"Throughput, {section.unit}",
         f"Line chart of {section.unit} against the size of batches, both on logarithmic scales. "
@@ -184,7 +188,7 @@ def by_batch(section: Section) -> Chart:
             tickvals=places,
             ticktext=[f"{place:,}" for place in places],
         ),
-        yaxis=axis(type="log", tickformat="~s"),
+        yaxis=axis(type="log", tickformat="~s", range=ends and [math.log10(e) for e in ends]),
     )
 
 

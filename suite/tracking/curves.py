@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from suite.records.record import Record
+from suite.records.statistics import axis_ends
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def draw_curves(record: Record, path: Path) -> None:
     """The loss and the test metrics against steps, as a PNG."""
+    figure_of(record).savefig(path, dpi=110)
+
+
+def figure_of(record: Record) -> Figure:
+    """The same as a figure of matplotlib's."""
     from matplotlib.figure import Figure  # slow to import; Figure alone needs no display
 
     figure = Figure(figsize=(9, 4), layout="constrained")
@@ -31,6 +41,9 @@ def draw_curves(record: Record, path: Path) -> None:
         axis = left if name.endswith("loss") else right
         axis.plot(epoch_ends[: len(values)], values, marker="o", label=f"{name}, by epoch")
     for axis in (left, right):
+        drawn = [float(y) for line in axis.lines for y in np.asarray(line.get_ydata())]
+        if drawn and (limits := axis_ends(drawn)):
+            axis.set_ylim(limits)
         if record.stopped:
             axis.axvline(
                 epoch_ends[record.stopped["best"] - 1],
@@ -46,4 +59,4 @@ def draw_curves(record: Record, path: Path) -> None:
     verified = "verified" if record.verified else "NOT VERIFIED"
     data = "" if cell.data == "real" else ", GENERATED DATA"
     figure.suptitle(f"{cell.task_label}, {cell.backend_label}, seed {cell.seed}, {verified}{data}")
-    figure.savefig(path, dpi=110)
+    return figure

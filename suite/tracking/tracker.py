@@ -180,7 +180,7 @@ class Tracker:
         from mlflow import MlflowClient  # slow to import
 
         for noisy in ("alembic", "mlflow"):
-            logging.getLogger(noisy).setLevel(logging.WARNING)
+            logging.getLogger(noisy).setLevel(logging.ERROR)  # ours says it, once
         return MlflowClient(self._uri)
 
     def _experiment(self, task: str) -> str:
