@@ -354,11 +354,16 @@ class TestOtherCommands:
             listening = [c for c in psutil.net_connections("inet") if c.status == "LISTEN"]
             ours = [c.laddr for c in listening if c.pid in tree and c.laddr]
             assert {address.ip for address in ours} == {"127.0.0.1"}
+            there = psutil.Process(process.pid).children(recursive=True)
+            process.send_signal(signal.SIGINT)
+            stdout, stderr = process.communicate(timeout=60)
+            assert (process.returncode, stderr) == (0, "")
+            assert stdout == "a session's runs unfold at its [+]; Ctrl-C ends the server\n"
+            assert not psutil.wait_procs(there, timeout=10)[1]
         finally:
-            for child in psutil.Process(process.pid).children(recursive=True):
-                child.kill()
-            process.kill()
-            process.communicate()
+            if process.poll() is None:
+                process.terminate()
+                process.communicate()
 
     def test_browse_says_when_there_is_nothing(self, tmp_path: Path) -> None:
         assert_refused(in_process(tmp_path, "browse"), "no results", "tetragrad run")
