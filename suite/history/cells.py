@@ -11,7 +11,8 @@ import pandas as pd
 import tasks
 from suite.records.cell import Conditions
 from suite.report import words
-from suite.tracking.tracker import COMPLETE_TAG, SESSION_TAG, TRAINING, Tracker, TrackingError
+from suite.tracking.entries import COMPLETE_TAG, SESSION_TAG, TRAINING
+from suite.tracking.tracker import Tracker, TrackingError
 from tasks.task import RequestError
 
 METRIC = "metrics."

@@ -15,7 +15,8 @@ from suite.history import cells
 from suite.history.cells import METRIC, PER_SECOND, Comparable
 from suite.history.steps import Level, find_levels
 from suite.report import words
-from suite.tracking.tracker import TRAINING, Tracker
+from suite.tracking.entries import TRAINING
+from suite.tracking.tracker import Tracker
 from tasks.task import RequestError
 
 

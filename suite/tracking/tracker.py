@@ -6,17 +6,16 @@ Everything is made from the record, after the timed work. A cell's run carries t
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
@@ -24,36 +23,38 @@ import tasks
 from suite.records import record as records, timing as timings
 from suite.records.events import Outcome
 from suite.records.record import Record
-from suite.records.specification import flat
-from suite.system import environment
+from suite.tracking import entries
 from suite.tracking.curves import draw_curves
+from suite.tracking.entries import COMPLETE_TAG, RECORD_TAG, SESSION_TAG
+from suite.tracking.remedies import LATER, remedy
 from tasks import paths
 from tasks.task import RequestError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Run
+    from mlflow.entities import Run
 
 STATUS = {
     Outcome.OK: "FINISHED",
     **dict.fromkeys((Outcome.INTERRUPTED, Outcome.NOT_BEGUN, Outcome.SKIPPED), "KILLED"),
 }
 METRICS_PER_BATCH = 1_000
-TRAINING = "training_"
-"""What begins the names of metrics that training alone showed, beside those of rounds in turns.
-
-Runs of before have none, and what training alone showed under the bare names."""
+PARENT_TAG = "mlflow.parentRunId"
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+OPENING = 300.0
+"""Seconds to wait for another process that makes a store's tables."""
 NONE = "none"
 """The address of no store at all."""
 PATIENCE = 60.0
 """Seconds to wait for another process that sends records of the same folder."""
-RECORD_TAG, SESSION_TAG, COMPLETE_TAG = (
-    f"tetragrad.{name}" for name in ("record", "session", "complete")
-)
 
 
 class TrackingError(Exception):
     """MLflow could not be reached or refused; the record is safe on disk."""
+
+
+class ExperimentDeleted(TrackingError):
+    """A task's experiment was deleted by hand: nothing can be sent there, but to others."""
 
 
 def default_uri(results: Path) -> str:
@@ -106,6 +107,7 @@ class Tracker:
         with self._translated_errors(), FileLock(self._results / "tracking.lock", PATIENCE):
             run_id, complete = self._find(record)
             if complete:
+                self._mend_parent(run_id, record)
                 return run_id, False
             if run_id:  # an attempt that broke off, or the cell before it was run again
                 self._client.delete_run(run_id)
@@ -164,10 +166,13 @@ class Tracker:
         """MLflow's stores raise errors of many libraries: they all become TrackingError."""
         try:
             yield
+        except TrackingError:
+            raise
         except Exception as error:
             first_line = next(iter(str(error).splitlines()), "")
-            text = f"{self._uri}: {type(error).__name__}: {first_line}"
-            raise TrackingError(without_secrets(text)) from error
+            said = f"{self._uri}: {type(error).__name__}: {first_line}"
+            told = "; ".join(filter(None, (said, remedy(self._uri, str(error)))))
+            raise TrackingError(without_secrets(told)) from error
 
     @cached_property
     def _client(self) -> MlflowClient:
@@ -181,10 +186,33 @@ class Tracker:
 
         for noisy in ("alembic", "mlflow"):
             logging.getLogger(noisy).setLevel(logging.ERROR)  # ours says it, once
-        return MlflowClient(self._uri)
+        with self._opening():
+            return MlflowClient(self._uri)
+
+    def _opening(self) -> AbstractContextManager[object]:
+        """Held while a database is opened: its tables are made then, and two at once both fail.
+
+        For the processes of this machine: where the file of a database lies, or by its address.
+        """
+        if (
+            not (found := re.match(r"(\w+)(?:\+\w+)?://[^?]*", self._uri))
+            or found[1] not in DATABASES
+        ):
+            return nullcontext()
+        name = hashlib.sha256(found[0].encode()).hexdigest()[:16]
+        place = Path(tempfile.gettempdir()) / f"tetragrad-{name}.lock"
+        if file := re.fullmatch(r"sqlite:///(.+)", found[0]):
+            place = Path(f"{file[1]}.lock")
+        return FileLock(place, OPENING) if os.access(place.parent, os.W_OK) else nullcontext()
 
     def _experiment(self, task: str) -> str:
         found = self._client.get_experiment_by_name(task)
+        if found and found.lifecycle_stage == "deleted":
+            raise ExperimentDeleted(
+                f"{without_secrets(self._uri)}: the experiment {task!r} was deleted: restore it "
+                f"(`mlflow experiments restore --experiment-id {found.experiment_id}`), or name "
+                f"another store with --tracking{LATER}"
+            )
         if found:
             return str(found.experiment_id)
         location = None  # a server decides for itself where its artifacts lie
@@ -192,7 +220,13 @@ class Tracker:
             location = (self._results.resolve() / "mlartifacts" / task).as_uri()
         # else MLflow takes it for an experiment with language-model traces
         tags = {"mlflow.experimentKind": "custom_model_development"}
-        return str(self._client.create_experiment(task, artifact_location=location, tags=tags))
+        try:
+            return str(self._client.create_experiment(task, artifact_location=location, tags=tags))
+        except Exception:  # another process may have been faster
+            there = self._client.get_experiment_by_name(task)
+            if there and there.lifecycle_stage == "active":
+                return str(there.experiment_id)
+            raise
 
     def _search(self, experiment: str, tag: str, value: str) -> list[Run]:
         return list(self._client.search_runs([experiment], f"tags.`{tag}` = '{value}'"))
@@ -201,14 +235,20 @@ class Tracker:
         """The id of the record's run ("" if there is none) and whether it is complete."""
         key = f"{record.session}/{record.cell.label}"
         for run in self._search(self._experiment(record.cell.task), RECORD_TAG, key):
-            same = run.info.start_time == _milliseconds(record)
+            same = run.info.start_time == entries.milliseconds(record)
             return run.info.run_id, same and COMPLETE_TAG in run.data.tags
         return "", False
+
+    def _mend_parent(self, run_id: str, record: Record) -> None:
+        """Puts a cell's run below its session's run, should that have been deleted by hand."""
+        parent = self._session_run(self._experiment(record.cell.task), record)
+        if self._client.get_run(run_id).data.tags.get(PARENT_TAG) != parent:
+            self._client.set_tag(run_id, PARENT_TAG, parent)
 
     def find_session_run(self, experiment: str, session: str) -> str | None:
         """The id of a session's run in an experiment, whose id is given."""
         for run in self._search(experiment, SESSION_TAG, session):
-            if "mlflow.parentRunId" not in run.data.tags:
+            if PARENT_TAG not in run.data.tags:
                 return str(run.info.run_id)
         return None
 
@@ -219,7 +259,7 @@ class Tracker:
         name = f"{record.session} {cell.profile} {cell.device} {cell.data}"
         run = self._client.create_run(
             experiment,
-            start_time=_milliseconds(record),
+            start_time=entries.milliseconds(record),
             tags={SESSION_TAG: record.session, "profile": cell.profile, "data": cell.data},
             run_name=name,
         )
@@ -232,13 +272,13 @@ class Tracker:
         run_id = str(
             client.create_run(
                 experiment,
-                start_time=_milliseconds(record),
-                tags={"mlflow.parentRunId": parent, **_tags(record)},
-                run_name=run_name(record),
+                start_time=entries.milliseconds(record),
+                tags={PARENT_TAG: parent, **entries.tags_of(record)},
+                run_name=entries.run_name(record),
             ).info.run_id
         )
-        client.log_batch(run_id, params=_params(record))
-        metrics = list(_metrics(record))
+        client.log_batch(run_id, params=entries.params_of(record))
+        metrics = list(entries.metrics_of(record))
         for start in range(0, len(metrics), METRICS_PER_BATCH):
             client.log_batch(run_id, metrics=metrics[start : start + METRICS_PER_BATCH])
         client.log_artifact(run_id, str(path))
@@ -247,35 +287,34 @@ class Tracker:
                 picture = Path(folder) / "curves.png"
                 draw_curves(record, picture)
                 client.log_artifact(run_id, str(picture))
-        end = _milliseconds(record) + round(1000 * sum(record.phases.values()))
+        end = entries.milliseconds(record) + round(1000 * sum(record.phases.values()))
         client.set_terminated(run_id, STATUS.get(record.outcome, "FAILED"), end)
         client.set_terminated(parent, "FINISHED", end)
         client.set_tag(run_id, COMPLETE_TAG, "true")
         return run_id
 
 
-def run_name(record: Record) -> str:
-    """What a cell's run is called, with what became of it unless that was well."""
-    cell = record.cell
-    variant = f"{cell.variant} " if cell.variant else ""
-    state = "not verified" if record.outcome is Outcome.OK else record.outcome
-    said = "" if record.verified else f" ({state})"
-    return f"{variant}{cell.backend_label} seed {cell.seed}{said}"
-
-
 def sync(results: Path, tracker: Tracker, say: Callable[[str], None]) -> tuple[int, int]:
     """Sends every record under ``results`` that is not tracked yet: (sent, already there).
 
-    TrackingError ends it; what was sent until then stays sent.
+    TrackingError ends it; what was sent until then stays sent. It comes last where experiments
+    were deleted: the records of the others are sent all the same.
     """
     sent = there = 0
+    refused: dict[str, None] = {}
     for path in records.all_paths(results):
-        _, new = tracker.log(_read(results, path), path)
+        try:
+            _, new = tracker.log(_read(results, path), path)
+        except ExperimentDeleted as error:
+            refused[str(error)] = None
+            continue
         if new:
             say(f"sent {path}")
             sent += 1
         else:
             there += 1
+    if refused:
+        raise TrackingError("; ".join(refused))
     return sent, there
 
 
@@ -293,96 +332,3 @@ def without_secrets(text: str) -> str:
     """``text`` with user, password and query values of every address in it struck out."""
     text = re.sub(r"//[^/\s]*@", "//***@", text)
     return re.sub(r"([?&][^=&\s]+=)[^&\s)'\"]+", r"\1***", text)
-
-
-def _milliseconds(record: Record) -> int:
-    return round(1000 * datetime.fromisoformat(record.created).timestamp())
-
-
-def _tags(record: Record) -> dict[str, str]:
-    cell = record.cell
-    return {
-        RECORD_TAG: f"{record.session}/{cell.label}",
-        SESSION_TAG: record.session,
-        "outcome": record.outcome,
-        "reason": record.reason or "",
-        "verified": str(record.verified).lower(),
-        "reading": str(record.reading or ""),
-        "data": cell.data,
-        "data.digest": record.provenance.get("digest", ""),
-        "variant": cell.variant or "",
-        "backend": cell.backend,
-        "mode": cell.mode,
-        "device": cell.device,
-        "git.commit": str(record.git.get("commit")),
-        "git.dirty": str(record.git.get("dirty")),
-        "cpu": str(record.machine.get("cpu")),
-        "python": str(record.machine.get("python")),
-        "system": str(record.machine.get("system")),
-        "threads.seen": str(record.worker.get("threads", {})),
-        **{f"version.{k}": v for k, v in environment.computing(record.packages).items()},
-    }
-
-
-def _params(record: Record) -> list[Any]:
-    from mlflow.entities import Param
-
-    return [
-        Param(k, str(v)) for k, v in {**asdict(record.cell), **flat(record.specification)}.items()
-    ]
-
-
-def _metrics(record: Record) -> Iterator[Metric]:
-    """Curves, then last values.
-
-    Every curve is there twice: by chunk's step or by epoch, and, as ``by_train_ms/<name>``, by the
-    milliseconds of train until then (MLflow's steps are whole numbers). Timestamps advance with
-    train time too, so that MLflow's relative-time axis is train time.
-    """
-    from mlflow.entities import Metric
-
-    start = _milliseconds(record)
-
-    def point(name: str, value: float, step: int, train_seconds: float) -> Iterator[Metric]:
-        elapsed = round(1000 * train_seconds)
-        yield Metric(name, value, start + elapsed, step)
-        yield Metric(f"by_train_ms/{name}", value, start + elapsed, elapsed)
-
-    step, elapsed = 0, 0.0
-    for chunk in record.chunks:
-        step += len(chunk["losses"])
-        elapsed += chunk["seconds"]
-        mean = sum(chunk["losses"]) / len(chunk["losses"])
-        yield from point("train_loss_per_chunk", mean, step, elapsed)
-    for epoch in record.epochs:
-        for name, value in epoch["metrics"].items():
-            yield from point(name, value, epoch["epoch"], epoch["train_seconds"])
-    for name, value in _summary(record).items():
-        yield Metric(name, value, start + round(1000 * elapsed), 0)
-
-
-def _of_best_epoch(record: Record) -> dict[str, float]:
-    """With early stopping, the trained model's metrics: MLflow shows the last epoch's as final."""
-    if not record.stopped:
-        return {}
-    return {f"best_epoch/{name}": value for name, value in record.metrics.items()}
-
-
-def _rates(name: str, speed: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: speed["median"], f"{name}_low": speed["low"], f"{name}_high": speed["high"]}
-
-
-def _summary(record: Record) -> dict[str, float]:
-    name = record.unit.replace("/s", "_per_second")
-    summary = {
-        **_rates(name, record.throughput),
-        **_rates(f"{TRAINING}{name}", record.training_throughput),
-        "efficiency": record.efficiency if record.verified else None,
-        f"{TRAINING}efficiency": record.training_efficiency if record.verified else None,
-        "time_to_target_seconds": record.time_to_target,
-        "epochs_to_target": record.epochs_to_target,
-        **_of_best_epoch(record),
-        "peak_memory_bytes": record.memory.get("peak"),
-        **{f"phase_seconds/{phase}": value for phase, value in record.phases.items()},
-    }
-    return {k: float(v) for k, v in summary.items() if v is not None}

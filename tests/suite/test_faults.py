@@ -28,7 +28,7 @@ from suite.records import record as records
 from suite.records.record import Record
 from suite.session.process import Worker
 from suite.tracking import tracker as tracking
-from suite.tracking.tracker import COMPLETE_TAG, RECORD_TAG
+from suite.tracking.entries import COMPLETE_TAG, RECORD_TAG
 from tests.suite.command import assert_refused, in_process, start, tetragrad, wait_for
 from tests.suite.examples import CELL
 

@@ -16,7 +16,7 @@ from suite.history.series import build
 from suite.records import record as records, timing as timings
 from suite.records.record import Record
 from suite.show import summary
-from suite.tracking import tracker as tracking
+from suite.tracking import entries, tracker as tracking
 from tasks.task import RequestError
 from tests.suite import reported
 from tests.suite.command import in_process
@@ -83,7 +83,7 @@ class TestNothingTimedInTurns:
     def test_there_is_no_speed(self, tmp_path: Path) -> None:
         record = untimed()
         assert set(record.throughput.values()) == {"samples/s", None}
-        metrics = tracking._summary(record)
+        metrics = entries.summary_of(record)
         assert "samples_per_second" not in metrics
         assert (metrics["training_samples_per_second"], "efficiency" in metrics) == (1000, False)
         cell = summary._cell(summary.Session("s", tmp_path, [record], {}), record)
@@ -114,7 +114,7 @@ def test_runs_of_before_are_not_joined_to_speeds(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They have what training alone showed under the bare names."""
-    own = tracking._summary
+    own = entries.summary_of
 
     def before(record: Record) -> dict[str, float]:
         found = own(record)
@@ -123,7 +123,7 @@ def test_runs_of_before_are_not_joined_to_speeds(
         return kept | rates
 
     with monkeypatch.context() as patched:
-        patched.setattr(tracking, "_summary", before)
+        patched.setattr(entries, "summary_of", before)
         send(results, [past(1, "numpy", 3)])
     tracker = send(results, [past(2, "numpy", 5)])
     speeds = build(tracker, CHOICE).series[0].points

@@ -25,7 +25,7 @@ from suite.show import listing
 from suite.show.progress import Terminal
 from suite.system import devices
 from suite.system.revisions import HERE
-from suite.tracking import tracker as tracking
+from suite.tracking import entries
 from tests.suite import reported
 from tests.suite.command import in_process
 from tests.suite.pages import Seen
@@ -145,7 +145,7 @@ class TestReport:
             assert not re.search("NOT verified|is not verified[:,]", said)
 
     def test_nor_in_mlflow(self, tmp_path: Path) -> None:
-        names = [tracking.run_name(one) for one in (skipped(*GRAPH), reported.unverified("torch"))]
+        names = [entries.run_name(one) for one in (skipped(*GRAPH), reported.unverified("torch"))]
         assert names == ["torch:graph seed 0 (skipped)", "torch:eager seed 0 (not verified)"]
 
 

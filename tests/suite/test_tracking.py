@@ -23,8 +23,9 @@ from mlflow import MlflowClient
 from suite.records import record as records
 from suite.records.events import Outcome
 from suite.records.record import Record
-from suite.tracking import tracker as tracking
-from suite.tracking.tracker import COMPLETE_TAG, Tracker, TrackingError
+from suite.tracking import entries, tracker as tracking
+from suite.tracking.entries import COMPLETE_TAG
+from suite.tracking.tracker import Tracker, TrackingError
 from tests.suite.examples import CELL, example_record
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, not ours
@@ -91,12 +92,12 @@ def test_a_record_arrives_whole(tracker: Tracker, results: Path) -> None:
 
 def test_without_a_rate_or_a_proof_there_is_no_efficiency() -> None:
     record = example_record()
-    assert tracking._summary(record)["training_efficiency"] == pytest.approx(0.4)
-    assert "training_efficiency" not in tracking._summary(replace(record, attainable={}))
-    unverified = tracking._summary(replace(record, verified=False))
+    assert entries.summary_of(record)["training_efficiency"] == pytest.approx(0.4)
+    assert "training_efficiency" not in entries.summary_of(replace(record, attainable={}))
+    unverified = entries.summary_of(replace(record, verified=False))
     assert not {"efficiency", "training_efficiency"} & unverified.keys()
     before = [{k: v for k, v in c.items() if k != "operations"} for c in record.chunks]
-    assert "training_efficiency" not in tracking._summary(replace(record, chunks=before))
+    assert "training_efficiency" not in entries.summary_of(replace(record, chunks=before))
 
 
 def test_cells_of_a_session_are_nested_in_one_parent(tracker: Tracker, results: Path) -> None:

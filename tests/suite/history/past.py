@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from suite.records.record import Record
-from suite.tracking import tracker as tracking
-from suite.tracking.tracker import COMPLETE_TAG, Tracker
+from suite.tracking import entries, tracker as tracking
+from suite.tracking.entries import COMPLETE_TAG
+from suite.tracking.tracker import Tracker
 from tests.suite.reported import record
 
 
@@ -37,9 +38,9 @@ def send(results: Path, found: Iterable[Record]) -> Tracker:
         for one in found:
             run = client.create_run(
                 tracker._experiment(one.cell.task),
-                start_time=tracking._milliseconds(one),
-                tags={**tracking._tags(one), COMPLETE_TAG: "true"},
+                start_time=entries.milliseconds(one),
+                tags={**entries.tags_of(one), COMPLETE_TAG: "true"},
             ).info.run_id
-            last = {m.key: m for m in tracking._metrics(one)}
-            client.log_batch(run, metrics=[*last.values()], params=tracking._params(one))
+            last = {m.key: m for m in entries.metrics_of(one)}
+            client.log_batch(run, metrics=[*last.values()], params=entries.params_of(one))
     return tracker
