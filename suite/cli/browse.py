@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -30,11 +31,18 @@ def browse(
     tracking_uri: UriOption = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 5000,
 ) -> None:
-    """Serve MLflow's pages of the results on 127.0.0.1 and print their addresses."""
+    """Serve MLflow's pages of the results on 127.0.0.1 and print their addresses.
+
+    Those of a store that is a server are its own: then there are the addresses alone.
+    """
     uri = tracking_uri or tracking.default_uri(results)
     if not tracking.has_store(uri, results):
         raise RequestError(f"there are no results in {results.resolve()}; `tetragrad run` first")
-    _require_free(port)
+    server = f"http://127.0.0.1:{port}"
+    if there := re.match("https?://", uri):
+        server = tracking.without_secrets(uri).rstrip("/")  # which has pages of its own
+    else:
+        _require_free(port)
     try:
         experiments = Tracker(uri, results).experiments()
     except TrackingError as error:
@@ -42,7 +50,9 @@ def browse(
     for name, experiment in experiments.items():
         # the bare address would open MLflow's pages for language-model traces
         page = f"#/experiments/{experiment}/runs?workflowType=machine_learning"
-        print(f"{name}: http://127.0.0.1:{port}/{page}", flush=True)
+        print(f"{name}: {server}/{page}", flush=True)
+    if there:
+        return
     print("a session's runs unfold at its [+]; Ctrl-C ends the server", flush=True)
     own = {
         # not as an argument, which every user of the machine can see: there may be a password in it

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,8 +14,11 @@ import typer
 
 import backends
 import tasks
+from suite.records import record as records
 from suite.records.cell import Conditions
+from suite.show.console import errors
 from suite.system import devices, environment
+from suite.system.interrupts import Interrupts
 from suite.tracking import tracker as tracking
 from tasks import datasets, paths
 from tasks.task import Precision, RequestError, nearest
@@ -90,8 +94,7 @@ ResumeOption = Annotated[
         metavar="SESSION", help="Run only what this session has no good record of, as it was asked."
     ),
 ]
-RESULTS = Path("results")
-"""Where they lie unless told."""
+RESULTS = records.RESULTS
 ResultsOption = Annotated[
     Path,
     typer.Option(parser=path_or(RESULTS), help="Where records and the MLflow store lie."),
@@ -257,9 +260,18 @@ INTERRUPTED = 130
 
 
 @contextmanager
-def interruptible() -> Iterator[None]:
-    """Ctrl-C ends the command without a traceback."""
-    try:
+def answered() -> Iterator[None]:
+    """Ctrl-C says that the command stops, since that may take a while; then KeyboardInterrupt."""
+    say = partial(errors().print, markup=False, highlight=False, soft_wrap=True)
+    with Interrupts(say) as interrupts, interrupts.raised():
         yield
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C, or SIGTERM, is answered at once and ends the command without a traceback."""
+    try:
+        with answered():
+            yield
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None

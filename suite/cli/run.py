@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -108,29 +106,17 @@ def run(
             named=backends.named(backend, mode),
         )
     session = _run(plan, results, tracking_uri, resume)
-    _show(session, as_json, _browsing(results, tracking_uri))
+    tracker = Tracker(tracking_uri or tracking.default_uri(results), results)
+    _show(session, as_json, None if tracker.silent else tracker.command("browse"))
     if report and not (session.interrupted or session.not_written):
         files = write(results, [session.id], None, tracking_uri)
         print(f"report: {files.html}", file=sys.stderr if as_json else sys.stdout)
     raise typer.Exit(exit_code(session))
 
 
-def _browsing(results: Path, uri: str | None) -> str | None:
-    """The command that shows this session in MLflow; None if nothing was sent there."""
-    if uri == tracking.NONE:
-        return None
-    if uri == os.environ.get("MLFLOW_TRACKING_URI"):
-        uri = None  # browse reads it too, and there may be a password in it
-    asked = {"--results": results if results != RESULTS else None, "--tracking-uri": uri}
-    given = (f"{option} {shlex.quote(str(value))}" for option, value in asked.items() if value)
-    return " ".join(("tetragrad browse", *given))
-
-
 def _show(session: Session, as_json: bool, browsing: str | None) -> None:
     if session.interrupted:
-        own = (
-            "" if session.results == RESULTS else f" --results {shlex.quote(str(session.results))}"
-        )
+        own = records.elsewhere(session.results)
         print(f"to go on: tetragrad run --resume {session.id}{own}", file=sys.stderr)
     if as_json:
         print(json.dumps(summary.document(session), indent=1))

@@ -88,7 +88,8 @@ def time(
     with Terminal() as reporter:
         watch = Stopwatch(plan, results, reporter, scales)
         try:
-            watch.run()
+            with options.answered():
+                watch.run()
         except KeyboardInterrupt:
             watch.interrupted = True
         except records.NotWritten as error:

@@ -17,6 +17,7 @@ from suite.cli.options import (
     ModeOption,
     PrecisionChoice,
     TaskOption,
+    interruptible,
 )
 from suite.records.events import Outcome
 from suite.records.verdict import PRECISIONS
@@ -45,7 +46,7 @@ def verify(
     though it was asked for by name.
     """
     chosen: Sequence[Precision] = [p.value for p in dict.fromkeys(precision)] or PRECISIONS
-    with Terminal() as reporter:
+    with Terminal() as reporter, interruptible():
         verdicts = verification.verify_all(
             tasks.chosen(task or [tasks.ALL]),
             backends.chosen(backend, mode),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import statistics
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,8 @@ from suite.records.statistics import median_interval
 from suite.system.files import because, write_text
 from tasks.task import RequestError
 
+RESULTS = Path("results")
+"""Where they lie unless told."""
 ENDS = ("median", "low", "high")
 SCHEMA_VERSION = 2
 """Version 1, in which cells that were not begun were called interrupted, is read too."""
@@ -181,6 +184,11 @@ def _met(target: dict[str, Any], metrics: dict[str, float]) -> bool:
 def write_json(path: Path, document: Any) -> None:
     """Writes a file whole or not at all. OSError, or ValueError for a number that is not finite."""
     write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+
+
+def elsewhere(results: Path) -> str:
+    """The option that a command needs to find these results: `` --results DIR``, or nothing."""
+    return "" if results == RESULTS else f" --results {shlex.quote(str(results))}"
 
 
 def path_of(results: Path, record: Record) -> Path:

@@ -115,4 +115,4 @@ def track(
         say(f"not tracked: {error}; the report is kept")
         return
     for what in missing:
-        say(f"not tracked: MLflow has no run of {what}; `tetragrad sync` sends it")
+        say(f"not tracked: MLflow has no run of {what}; `{tracker.command('sync')}` sends it")

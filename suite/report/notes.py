@@ -31,7 +31,7 @@ def try_write(tracker: Tracker, results: Path, session: str, say: Callable[[str]
     try:
         write(tracker, results, session)
     except (TrackingError, RequestError) as error:
-        say(f"no notes in MLflow: {error}; `tetragrad sync` writes them later")
+        say(f"no notes in MLflow: {error}; `{tracker.command('sync')}` writes them later")
 
 
 def write(tracker: Tracker, results: Path, session: str = "*") -> None:

@@ -90,7 +90,7 @@ class Runner:
                 self.session.not_written = True
                 self._reporter.say(
                     f"{error}: it cannot be written, and the session ends; make room and "
-                    f"`tetragrad run --resume {self.session.id}`"
+                    f"`tetragrad run --resume {self.session.id}{records.elsewhere(self._results)}`"
                 )
             self.session.interrupted = interrupts.seen
         return self.session

@@ -10,6 +10,7 @@ import hashlib
 import logging
 import os
 import re
+import shlex
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -88,6 +89,13 @@ class Tracker:
         """Whether it sends nothing, having no store or having given up."""
         return self._silent
 
+    def command(self, name: str) -> str:
+        """A command of ours on this store, as a user types it; a password is struck out of it."""
+        own = (default_uri(self._results), os.environ.get("MLFLOW_TRACKING_URI"))
+        asked = "" if self._uri in own else without_secrets(self._uri)
+        store = f" --tracking-uri {shlex.quote(asked)}" if asked else ""
+        return f"tetragrad {name}{records.elsewhere(self._results)}{store}"
+
     def try_log(self, record: Record, path: Path, say: Callable[[str], None]) -> str | None:
         """Sends a record; the run's id, or None after telling why not. Gives up for good then."""
         if self._silent:
@@ -96,7 +104,8 @@ class Tracker:
             return self.log(record, path)[0]
         except TrackingError as error:
             self._silent = True
-            say(f"not tracked: {error}; the records are kept, `tetragrad sync` sends them later")
+            later = self.command("sync")
+            say(f"not tracked: {error}; the records are kept, `{later}` sends them later")
             return None
 
     def log(self, record: Record, path: Path) -> tuple[str, bool]:
