@@ -14,10 +14,6 @@ from tasks.task import Array, Precision
 TITLE = "PyTorch"
 FRAMEWORK = "torch"
 PACKAGES = ("torch", "triton")
-ENVIRONMENT = (
-    *("TORCH", "PYTORCH_", "ATEN_", "INDUCTOR_", "AOT_INDUCTOR_", "TRITON_"),
-    *("ONEDNN_", "DNNL_"),
-)
 DEVICES = ("cpu", "cuda")
 MODES = ("eager", "compile", "graph")
 device = "cpu"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from suite.records.cell import Cell
 from suite.records.events import Ended, Event, Outcome, Waiting
 from suite.system import memory
 from suite.system.environment import worker_environment
+from suite.system.readings import text
 
 # -P: a folder called numpy or torch where the user stands must not be taken for the package
 WORKER = (sys.executable, "-P", "-m", "suite.worker")
@@ -251,11 +253,7 @@ def _exit_reason(code: int) -> str:
     return f"the worker ended with exit code {code} and no word"
 
 
-def _oom_kills() -> int:
+def _oom_kills(root: Path = Path("/")) -> int:
     """How often the system has killed a process for memory since it started (Linux)."""
-    counters = Path("/proc/vmstat")
-    if counters.is_file():
-        for line in counters.read_text(encoding="utf-8").splitlines():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
-    return 0
+    line = re.search(r"^oom_kill (\d+)$", text(root / "proc/vmstat") or "", re.M)
+    return int(line[1]) if line else 0
