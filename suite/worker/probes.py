@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import os
 import sys
-import tracemalloc
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -73,6 +72,8 @@ def after_training(state: State, processor_seconds: float, seconds: float) -> di
 
 def _interpreter() -> dict[str, str]:
     """How Python was built, which flags are not 0, and what watches every line or allocation."""
+    import tracemalloc  # here, where no phase of the clock goes on
+
     monitoring = getattr(sys, "monitoring", None)  # of Python 3.12 and later
     watching = {
         "a trace function": sys.gettrace() is not None,

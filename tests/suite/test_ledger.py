@@ -178,10 +178,11 @@ class TestSystem:
         for text in ("100000", "a b", "100000 0", "100000 period 1"):
             texts["sys/fs/cgroup/cpu.max"] = text
             texts["sys/fs/cgroup/cpu.stat"] = text
-            monkeypatch.setattr(os, "sched_getaffinity", unreadable)
             found = probes.system(write(tmp_path, texts))
+            assert isinstance(found.pop("affinity"), list)
             assert set(found.values()) == {"none", "not readable"}, text  # none is preloaded
-            monkeypatch.undo()
+        monkeypatch.setattr(os, "sched_getaffinity", unreadable)
+        assert probes.system(tmp_path)["affinity"] == "not readable"
 
     def test_a_library_that_the_system_loads_into_every_process(self, tmp_path: Path) -> None:
         root = write(tmp_path, {"etc/ld.so.preload": "/lib/libjemalloc.so"})
