@@ -61,7 +61,7 @@ class FewshotConfig:
     ways_shots: tuple[tuple[int, int], ...] = ((5, 1), (5, 5), (20, 1))
     """The episodes' numbers of classes, and of known drawings of each."""
     episodes: int = 600
-    """Of each kind."""
+    """Number of episodes of each kind."""
     queries: int = 15
     """Drawings of each class that an episode asks about."""
     episode_seed: int = 0

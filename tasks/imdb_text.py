@@ -55,7 +55,7 @@ class BagConfig:
     batch_norm: bool = False
     """After each hidden layer, after its ReLU."""
     momentum: float = 0.99
-    """Of the running statistics: running <- momentum running + (1 - momentum) batch's."""
+    """Weight of the old statistics: running <- momentum running + (1 - momentum) batch's."""
     epsilon: float = 1e-3
     """Added to the variance in batch normalisation."""
     optimizer: RMSprop = RMSPROP
@@ -84,7 +84,7 @@ class EmbeddingConfig:
     """Words of a review that are used, its last; a shorter one is padded in front."""
     hidden: int = 10
     dropout: float = 0.1
-    """Of whole channels of a review."""
+    """The rate at which whole channels of a review are dropped."""
     optimizer: Adam = ADAM
     batch: int = 100
     chunk_steps: int = 50
@@ -156,7 +156,7 @@ ENVELOPES: Mapping[str, Mapping[Precision, Envelope]] = {
 
 
 class _Reviews(Task):
-    """What the variants share: labels, their order, the score."""
+    """The part that the variants share: labels, their order, the score."""
 
     name = "imdb_text"
     unit = "reviews/s"

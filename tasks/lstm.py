@@ -225,7 +225,7 @@ class LSTM(Task):
         return {"val_nats": mean, "val_bits": mean / math.log(2)}
 
     def texts(self, predict: Predict) -> Mapping[str, str]:
-        """What the model writes after a line break: greedily, and drawn with ``temperature``."""
+        """The model's texts after a line break: greedy, and drawn with ``temperature``."""
         config = self.config
         rng = np.random.default_rng(config.sample_seed)
         state = np.zeros((1, 2, config.hidden), np.float32)

@@ -48,7 +48,7 @@ class Linear:
     warmup: int = 0
 
     def factor(self, step: Array) -> Array:
-        """What the rate is multiplied by after ``step`` updates, any shape."""
+        """The factor of the rate after ``step`` updates, any shape."""
         falling = (self.total - np.minimum(step, self.total)) / (self.total - self.warmup)
         rising = (step + 1) / self.warmup if self.warmup else 1
         return np.asarray(np.minimum(rising, falling))
@@ -64,7 +64,7 @@ class Cosine:
     total: int
 
     def factor(self, step: Array) -> Array:
-        """What the rate is multiplied by after ``step`` updates, any shape."""
+        """The factor of the rate after ``step`` updates, any shape."""
         return np.asarray((1 + np.cos(np.pi * np.minimum(step / self.total, 1))) / 2)
 
 

@@ -21,15 +21,15 @@ Tree = Mapping[str, Array]
 Chunk = Tree
 """The unit of training: arrays with leading axes (steps, batch, ...), of a few fixed shapes."""
 Precision = Literal["float32", "float64", "tf32", "bfloat16"]
-"""What is computed in. ``tf32`` and ``bfloat16`` are float32 but for products of matrices and
-convolutions, whose factors are rounded to that; parameters are float32 (mixed precision)."""
+"""The precision of arithmetic. ``tf32`` and ``bfloat16`` are float32, except that the factors of
+matrix products and convolutions are rounded to them; parameters are float32 (mixed precision)."""
 DataSource = Literal["real", "generated"]
 MASK = "dropout/"
 """Followed by a dropout layer's name: what that layer keeps, among the arrays of a batch."""
 
 
 def dtype_of(precision: Precision) -> str:
-    """Of parameters and of what the optimiser remembers."""
+    """The type of parameters and of the optimiser's memory."""
     return "float64" if precision == "float64" else "float32"
 
 
@@ -94,7 +94,7 @@ class Dropout:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of what it drops from in a chunk: (steps, batch, ..., channels)."""
+        """Shape of the array that it drops from in a chunk: (steps, batch, ..., channels)."""
         return (*self.real.shape, self.channels)
 
 
@@ -122,7 +122,10 @@ class Envelope:
         return self.state if self.prediction is None else self.prediction
 
     def loss_tolerances(self) -> Array:
-        """What is allowed of the loss at every step, (steps,). ValueError if stages end early."""
+        """The error that is allowed of the loss at every step, (steps,).
+
+        ValueError unless the stages rise to the last step.
+        """
         stages = self.loss if isinstance(self.loss, tuple) else ((self.steps, self.loss),)
         ends, allowed = zip(*stages, strict=True)
         if ends[-1] != self.steps or sorted(set(ends)) != list(ends):
@@ -164,7 +167,7 @@ class Target:
     high: float = np.inf
 
     def met(self, value: float) -> bool:
-        """Whether ``value`` lies in the band."""
+        """Tells if ``value`` lies in the band."""
         return self.low <= value <= self.high
 
 
@@ -178,7 +181,7 @@ class Provenance:
 
 
 class Config(Protocol):
-    """What the suite reads of a task's constants, which are a frozen dataclass."""
+    """The part of a task's constants that the suite reads. They are a frozen dataclass."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -269,7 +272,7 @@ class Task(ABC):
         return {}
 
     def dropout_masks(self, chunk: Chunk, seed: int, step: int) -> Chunk:
-        """What every dropout layer keeps in the steps of ``chunk``, the first of which is ``step``.
+        """The entries that dropout layers keep in the steps of ``chunk``, the first being ``step``.
 
         Boolean arrays (steps, batch, ..., channels) by ``dropout/<layer>``, drawn from (seed, step,
         layer): with them in the batch, dropout is the same bits for every backend.
@@ -328,8 +331,7 @@ class Task(ABC):
         return self
 
     def adapted(self) -> Tree:
-        """What ``adapt`` has found until now, by name: all in which this task differs from a new
-        one."""
+        """Results of ``adapt`` until now, by name: all in which it differs from a new task."""
         return {}
 
     def with_adapted(self, found: Tree) -> Task:

@@ -114,7 +114,7 @@ TARGETS: Mapping[str | None, tuple[Target, ...]] = {
 
 
 BASE_PAIRS = 4
-"""Of a batch of ``base`` on which backends are compared: more would take NumPy minutes."""
+"""Pairs of a batch of ``base`` on which backends are compared: more would take NumPy minutes."""
 # measured over five steps, float64 and float32: loss 4e-16 and 3e-7, first gradient 7e-15 and 4e-6,
 # state 3e-12 and 3e-2
 BASE_ENVELOPES: Mapping[Precision, Envelope] = {
@@ -227,7 +227,7 @@ class Transformer(Task):
         return sentences.from_short_to_long(lengths, batch, buckets)
 
     def verification_chunks(self, seed: int) -> Iterator[Chunk]:
-        """Of two buckets only: every further shape takes seconds to compile."""
+        """Chunks of two buckets only: every further shape takes seconds to compile."""
         few, pairs = self.config.buckets[:2], BASE_PAIRS if self.variant == "base" else None
         for chunk in self.chunks("train", seed):
             if chunk["source"].shape[2] in few:
@@ -262,7 +262,7 @@ class Transformer(Task):
         return int((chunk["targets"] != PAD).sum())
 
     def operations(self, chunk: Chunk) -> float:
-        """Of the real words, not the padding, see ``encoder_decoder``: it need not be computed."""
+        """Operations for the real words, see ``encoder_decoder``. Padding need not be computed."""
         c, (source, target) = self.config, (chunk[n] != PAD for n in ("source", "targets"))
         words = len(self._data.vocabularies[1])
         return operations.encoder_decoder(
