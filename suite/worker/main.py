@@ -165,7 +165,7 @@ def time_alone(cell: Cell, send: Send, job: Job) -> None:
 def _after_training(
     cell: Cell, program: Program, clock: Clock, card: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What the ledger holds only now."""
+    """Facts of the ledger that are known only now."""
     seconds = clock.processor_seconds["train"], clock.seconds["train"]
     device = devices.used(cell.device, program.device())
     found = {"device": device, **probes.after_training(program.state(), *seconds)}
