@@ -236,6 +236,7 @@ class Task(ABC):
     envelopes: Mapping[Precision, Envelope]
     """One for every precision."""
     verification_seed: int = 0
+    """Keeps the first steps clear of the model's corners, see ``tests.seeds``."""
     signatures: Mapping[str, str] = {}
     """How a library computed a metric, by the metric's name, where it has a signature for that."""
 
