@@ -53,6 +53,10 @@ class Linear:
         rising = (step + 1) / self.warmup if self.warmup else 1
         return np.asarray(np.minimum(rising, falling))
 
+    def within(self, steps: int) -> Linear:
+        """The same course in ``steps`` steps, a quarter of them for a warm-up."""
+        return Linear(steps, warmup=max(steps // 4, 1) if self.warmup else 0)
+
 
 @dataclass(frozen=True)
 class Cosine:
@@ -66,6 +70,10 @@ class Cosine:
     def factor(self, step: Array) -> Array:
         """The factor of the rate after ``step`` updates, any shape."""
         return np.asarray((1 + np.cos(np.pi * np.minimum(step / self.total, 1))) / 2)
+
+    def within(self, steps: int) -> Cosine:
+        """The same course in ``steps`` steps."""
+        return Cosine(steps)
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,16 @@ NumPy and the standard library only.
 
 from __future__ import annotations
 
+import copy
 import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
-from tasks.optimizers import Optimizer
+from tasks.optimizers import Adam, Optimizer
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Tree = Mapping[str, Array]
@@ -267,6 +268,19 @@ class Task(ABC):
     def verification_chunks(self, seed: int) -> Iterator[Chunk]:
         """The training chunks on which backends are compared; every term of the loss is in them."""
         return self.chunks("train", seed)
+
+    def verified(self) -> Task:
+        """The task as the proof trains it: a schedule of its learning rate ends two steps early.
+
+        So the proof sees a schedule whole, and that it stays at its end.
+        """
+        optimizer = self.optimizer
+        if not (isinstance(optimizer, Adam) and optimizer.schedule):
+            return self
+        verified = copy.copy(self)
+        schedule = optimizer.schedule.within(self.envelopes["float64"].steps - 2)
+        verified.optimizer = replace(optimizer, schedule=schedule)
+        return verified
 
     def dropouts(self, chunk: Chunk) -> Mapping[str, Dropout]:
         """The model's dropout layers by name, in the order of the model; none by default."""

@@ -201,7 +201,7 @@ def _turn(cell: Cell, program: Program, send: Send) -> bool:
 def trace_job(cell: Cell, send: Send, job: Job) -> None:
     """Writes the equivalence trace to each of ``job["ends"]`` to the file ``job["output"]``."""
     module = _configure(cell, Clock())
-    task = _load(cell)
+    task = _load(cell).verified()
     initial = task.initial(cell.seed).astype(dtype_of(cell.precision))
     # no seed: dropout is by the masks of the batches, since random numbers are each framework's own
     program = module.build(task, initial, None)
