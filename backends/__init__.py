@@ -43,7 +43,7 @@ def unavailable(name: str, mode: str, task: str) -> str | None:
 
 
 def choices(wanted: str, mode: str | None = None) -> tuple[Choice, ...]:
-    """What ``backend``, ``backend:mode``, ``backend:all`` or ``all`` asks for.
+    """Returns the choices that ``backend``, ``backend:mode``, ``backend:all`` or ``all`` asks for.
 
     ``backend`` alone is in ``mode`` if it has that, or else in its first. RequestError for an
     unknown backend or mode.

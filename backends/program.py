@@ -73,7 +73,7 @@ class Backend(Protocol):
         """None, or why the backend cannot be used here in ``mode`` and what to do."""
 
     def environment(self, device: str, threads: int) -> Mapping[str, str]:
-        """What must stand in a worker's environment before the framework is imported.
+        """Variables that a worker's environment must have before the framework is imported.
 
         Of its caller's variables a worker gets none that steer a framework.
 

@@ -1,4 +1,4 @@
-"""What is learned: data, architecture constants, initial parameters, batches and score."""
+"""The tasks to learn: data, architecture constants, initial parameters, batches and score."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def _positive(value: str) -> int:
 OPTIONS: dict[str, dict[str, Callable[[str], Any]]] = {
     "transformer": {"beam": _positive, "sentence": str},
 }
-"""Of a task, the constants that can be chosen, each with its reading of a text: how a trained model
-is asked and shown, not what it is or how it is trained."""
+"""The constants that can be chosen, by task, each with the function that reads it from a text. They
+say how a trained model is asked and shown, not what it is or how it is trained."""
 BATCH_SCALE = "batch_scale"
 """An option of every task whose batches can be larger, by ``Config.scaled``: for timing alone."""
 NAMES = tuple(DATASETS)
@@ -58,7 +58,7 @@ def variants(name: str) -> tuple[str | None, ...]:
 
 
 def choices(wanted: str) -> tuple[Choice, ...]:
-    """What ``task``, ``task:variant``, ``task:all`` or ``all`` asks for.
+    """Returns the choices that ``task``, ``task:variant``, ``task:all`` or ``all`` asks for.
 
     ``task`` alone is its default variant. RequestError for an unknown task or variant.
     """

@@ -61,7 +61,7 @@ class FewshotConfig:
     ways_shots: tuple[tuple[int, int], ...] = ((5, 1), (5, 5), (20, 1))
     """The episodes' numbers of classes, and of known drawings of each."""
     episodes: int = 600
-    """Of each kind."""
+    """Number of episodes of each kind."""
     queries: int = 15
     """Drawings of each class that an episode asks about."""
     episode_seed: int = 0
@@ -243,7 +243,7 @@ class Siamese(Fewshot):
         "float32": Envelope(steps=10, loss=1e-5, gradient=2e-5, state=5e-4),
         **ROUNDED,
     }
-    verification_seed = 38
+    verification_seed = 10
 
     def __init__(self, config: SiameseConfig, profile: str, pictures: Tree, provenance: Provenance):
         super().__init__(config, profile, pictures, provenance)
@@ -296,7 +296,7 @@ class Triplet(Fewshot):
         "float32": Envelope(steps=10, loss=2e-5, gradient=2e-5, state=1e-3),
         **ROUNDED,
     }
-    verification_seed = 33
+    verification_seed = 14
 
     def _similarity(self, outputs: Tree) -> episodes.Similarity:
         return episodes.closeness

@@ -25,7 +25,7 @@ class Implementation:
 
 
 def implementations(task: str) -> list[Implementation]:
-    """What there is of ``backends/<backend>/<task>.py``, in the house's order."""
+    """Implementations ``backends/<backend>/<task>.py`` that exist, in the house's order."""
     root = Path(backends.__file__).parent
     found = []
     for backend in backends.NAMES:

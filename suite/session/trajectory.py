@@ -60,7 +60,9 @@ class Trajectories:
         if record.equivalence is None:
             return
         if isinstance(oracle, Ending):
-            deviation = Deviation(TIMED_LOSSES, None, TIMED, f"the oracle failed: {oracle.reason}", False)
+            deviation = Deviation(
+                TIMED_LOSSES, None, TIMED, f"the oracle failed: {oracle.reason}", False
+            )
         elif len(oracle):
             deviation = compare_timed(losses, oracle, task.envelopes[record.cell.precision])
         else:

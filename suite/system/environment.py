@@ -153,7 +153,7 @@ def package_versions() -> Mapping[str, str]:
 
 
 def computing(known: Mapping[str, str]) -> dict[str, str]:
-    """Of versions by distribution, those that losses and metrics depend on, as it is declared."""
+    """Versions by distribution, of those that losses and metrics depend on, as it is declared."""
     return {name: known[name] for name in _declared() if name in known}
 
 

@@ -1,4 +1,4 @@
-"""What breaks while a session runs, done for real: processes are killed, disks full, servers hang.
+"""Faults while a session runs, done for real: processes are killed, disks full, servers hang.
 
 TETRAGRAD_KILLS says how often the session's own process is killed at a random moment (3 times).
 """
