@@ -51,8 +51,8 @@ def build(found: Sequence[Record], timings: Sequence[Timing] = ()) -> Report:
     return Report(
         title=f"{what} in {words.listed(dict.fromkeys(words.backend(b) for b, _ in columns))}",
         sessions=tuple(sorted(ran | {t.session for t in timings})),
-        began=min(r.created for r in found),
-        ended=max(r.ended or r.created for r in found),
+        began=min(one.created for one in (*found, *timings)),
+        ended=max(one.ended or one.created for one in (*found, *timings)),
         columns=tuple(sorted(columns, key=lambda key: _place_of_backend(*key))),
         sections=sections,
         ledger=ledger.build(found),
