@@ -115,6 +115,7 @@ _READ = {
     "boost": "boost",
     "huge pages": "huge_pages",
     "preloaded": "preloaded",
+    "compiler": "compiler",
     "environment variables": "environment",
     "interpreter": "interpreter",
 }

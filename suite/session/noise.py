@@ -53,7 +53,7 @@ class Watch:
         return tuple(found)
 
     def _others(self) -> list[str]:
-        """What other machines and programs took."""
+        """Names what other machines and programs took."""
         seconds, before, now = time.monotonic() - self._begin, self._before, _times(psutil)
         if before is None or now is None:
             return ["what other programs did could not be read"]
@@ -85,5 +85,5 @@ def _times(counted: Any) -> Any:
 
 
 def _frequency() -> float | None:
-    """Of the processor [MHz]; None where it is hidden, as in containers."""
+    """The processor's frequency [MHz]; None where it is hidden, as in containers."""
     return readable(lambda: float(psutil.cpu_freq().current))

@@ -27,7 +27,7 @@ class Throttling:
     seconds: float = 0.0
 
     def since(self, before: Throttling) -> Throttling:
-        """What came after ``before``."""
+        """The part that came after ``before``."""
         return Throttling(self.times - before.times, self.seconds - before.seconds)
 
 
@@ -41,7 +41,7 @@ def quota(system: Path = SYSTEM) -> float | None:
 
 
 def throttling(system: Path = SYSTEM) -> Throttling:
-    """What quotas of the own group and of those above it have done until now."""
+    """The stops by quotas of the own group and of those above it, until now."""
     found = [_throttling(folder) for folder in _groups(system)]
     return Throttling(sum(t.times for t in found), sum(t.seconds for t in found))
 

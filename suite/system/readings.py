@@ -13,11 +13,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 NOT_READABLE = "not readable"
-"""What the ledger says of a fact that could not be read."""
+"""The ledger's word for a fact that could not be read."""
 
 
 def readable(read: Callable[[], T]) -> T | None:
-    """What ``read`` returns; None if it raises, whatever it is."""
+    """Returns what ``read`` returns; None if it raises, whatever it is."""
     try:
         return read()
     except Exception:  # noqa: BLE001  (psutil, NVML and /proc fail in ways that nobody lists)

@@ -83,7 +83,7 @@ class TestWithoutMetadata:
     def test_a_record_is_begun_all_the_same(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What ``run``, ``time``, ``check``, ``compare`` and ``reproduce`` begin with."""
+        """Commands begin with it: ``run``, ``time``, ``check``, ``compare`` and ``reproduce``."""
         (tmp_path / "numpy-0.9.dist-info").mkdir()
         monkeypatch.setattr(sys, "path", [sys.path[0], str(tmp_path), *sys.path[1:]])
         monkeypatch.setattr(

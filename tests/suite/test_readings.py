@@ -1,4 +1,4 @@
-"""What the system says of itself may be missing or of another form: it never costs a result."""
+"""Readings of the system, missing or of another form: they never cost a result."""
 
 from __future__ import annotations
 

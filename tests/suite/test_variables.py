@@ -1,4 +1,4 @@
-"""What of its caller's environment a worker gets: nothing that steers a library, or it is told."""
+"""A worker gets nothing of its caller's environment that steers a library, or the ledger has it."""
 
 from __future__ import annotations
 
