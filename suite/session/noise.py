@@ -36,10 +36,10 @@ class Watch:
         found = self._others()
         throttled = cgroups.throttling(self._system).since(self._throttled)
         if throttled.times > 0:
-            found.append(
-                f"a CPU quota stopped the work {throttled.times} times, for "
-                f"{throttled.seconds:.2g} s in all"
-            )
+            # Linux 6.18 was seen to count the times alone
+            seconds = f", for {throttled.seconds:.2g} s in all" if throttled.seconds > 0 else ""
+            times = f"{throttled.times} time{'s' * (throttled.times > 1)}"
+            found.append(f"a CPU quota stopped the work {times}{seconds}")
         found += [
             f"{c.name} used {c.idle_load:.0%} of a processor while others worked"
             for c in contestants

@@ -134,5 +134,7 @@ def test_being_stopped_by_a_quota_is_noise(
     assert watch.warnings([]) == ()
     write(tmp_path, {stat: after})
     assert watch.warnings([]) == ("a CPU quota stopped the work 213 times, for 12 s in all",)
+    write(tmp_path, {stat: "nr_throttled 8"})
+    assert watch.warnings([]) == ("a CPU quota stopped the work 1 time",)
     write(tmp_path, {stat: "nr_throttled\nno number 5\n"})
     assert watch.warnings([]) == ()
