@@ -23,8 +23,8 @@ TOLD = (
     *("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"),
     # of the dynamic linker: libraries of other names, places and versions
     *("LD_*", "DYLD_*", "NIX_LD*"),
-    # of compilers: what torch.compile and Triton build with
-    *("CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "CPATH", "C_INCLUDE_PATH"),
+    # of compilers: what torch.compile and Triton build with (CXX is PyTorch's backend's to pass)
+    *("CC", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "CPATH", "C_INCLUDE_PATH"),
     *(
         "CPLUS_INCLUDE_PATH",
         "NIX_CC*",

@@ -119,7 +119,7 @@ class TestEnvironment:
             *("allocator.MALLOC_X", "threads.blas"),
         ]
 
-    @pytest.mark.parametrize("name", ["LD_PRELOAD", "PYTHONPATH", "CXX"])
+    @pytest.mark.parametrize("name", ["LD_PRELOAD", "PYTHONPATH", "CC"])
     def test_another_variable_that_reached_the_worker_lifts_the_promise(self, name: str) -> None:
         worker = {**example_record().worker, "environment": {name: "/there"}}
         found = rerun(worker=worker)

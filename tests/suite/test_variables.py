@@ -42,9 +42,9 @@ SWITCHES = (
 def test_no_switch_reaches_a_worker(
     monkeypatch: pytest.MonkeyPatch, backend: str, device: str
 ) -> None:
+    """A compiler is the user's to choose; its version is in the ledger."""
     before = worker_environment(backend, device, 1)
-    ours = before.keys() - variables.passed(before).keys()  # a compiler is the user's to choose
-    for name in (*SWITCHES, *ours):
+    for name in (*SWITCHES, *before.keys() - variables.passed(before).keys() - {"CXX"}):
         monkeypatch.setenv(name, "of the caller")
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert worker_environment(backend, device, 1) == before
@@ -80,6 +80,13 @@ def test_whatever_reaches_it_is_told_set_here_or_says_who_and_where_the_user_is(
     assert {"HOME", "LC_ALL", "https_proxy"} <= rest
     assert {name: own[name] for name in rest} == variables._named(own, variables.NEUTRAL)
     assert not set(secrets) & variables.told(own).keys()  # nothing private is in a record
+
+
+@pytest.mark.parametrize("backend", backends.NAMES)
+def test_what_is_told_is_the_same_for_all_backends(backend: str) -> None:
+    """Else every comparison of two would have a difference."""
+    own = worker_environment(backend, "cpu", 1)
+    assert variables.told(own) == variables.told(os.environ)
 
 
 def test_sets_have_one_order_and_users_have_no_settings_of_keras() -> None:
