@@ -40,8 +40,10 @@ class TestContent:
     def test_it_ends_when_all_was_done_not_when_the_last_cell_began(self, tmp_path: Path) -> None:
         """A session trains its cells, then times them further."""
         at = "2026-01-01T03:{}:00.000+00:00".format
-        cells = {"created": at(37), "ended": at(39)}
-        found = [record("numpy", created=at(31), ended=at(36)), record("jax", **cells)]
+        found = [
+            record("numpy", created=at(31), ended=at(36)),
+            record("jax", created=at(37), ended=at(39)),
+        ]
         kept = [content.build(found)]
         assert (kept[0].began, kept[0].ended) == (at(31), at(39))
         rounds = [("numpy", "eager", [1.0] * 9), ("jax", "jit", [1.0] * 9)]
