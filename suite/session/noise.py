@@ -22,8 +22,9 @@ that is to wait; and by how much the frequency may differ between begin and end.
 class Watch:
     """Watches the machine from now on, the work of ``pids`` and this process excepted."""
 
-    def __init__(self, pids: Sequence[int], system: Path = cgroups.SYSTEM):
-        processes = (readable(partial(psutil.Process, pid)) for pid in (None, *pids))
+    def __init__(self, pids: Sequence[int | None], system: Path = cgroups.SYSTEM):
+        known = [pid for pid in pids if pid is not None]  # None: a worker that was not started
+        processes = (readable(partial(psutil.Process, pid)) for pid in (None, *known))
         self._processes = [process for process in processes if process]
         self._system = system
         self._begin, self._before = time.monotonic(), _times(psutil)

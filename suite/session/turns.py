@@ -77,5 +77,5 @@ class Turns:
 
 def _processor_seconds(worker: Worker) -> float | None:
     """None if it is gone, or the system does not say."""
-    times = readable(lambda: psutil.Process(worker.pid).cpu_times())
-    return None if times is None else float(times.user + times.system)
+    times = worker.pid and readable(lambda: psutil.Process(worker.pid).cpu_times())
+    return float(times.user + times.system) if times else None
