@@ -84,8 +84,7 @@ class Worker:
 
     def _start(self, stack: ExitStack) -> None:
         """Starts the process; what it needs is closed with ``stack``, after its end."""
-        self._printed = tempfile.TemporaryFile()
-        stack.callback(self._printed.close)
+        self._printed = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         # its own: a compiler that keeps what it made there would hide from a later worker its time
         scratch = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
         self._events, writing = os.pipe()
