@@ -40,6 +40,8 @@ TOLD = (
         "CONDA_PREFIX",
         "CONDA_BUILD_SYSROOT",
     ),
+    # of coverage.py, which measures processes below the one it was started for, and slows them
+    "COVERAGE_PROCESS_*",
     # of CUDA: where it is
     *("CUDA_HOME", "CUDA_PATH", "CUDA_ROOT", "CUDA_MPS_*"),
 )
