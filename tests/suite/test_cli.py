@@ -54,7 +54,8 @@ ALONE = ("--tracking", "none")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """One smoke run of everything, shared by the tests that look at what came of it."""
     folder = tmp_path_factory.mktemp("smoke")
-    return folder, tetragrad(folder, "run", *FASHION, "--profile", "smoke", *GENERATED, "--json")
+    asked = ("run", *FASHION, "--profile", "smoke", *GENERATED, "--timing-limit", "2", "--json")
+    return folder, tetragrad(folder, *asked)
 
 
 class TestRun:
@@ -141,6 +142,7 @@ class TestRun:
             folder,
             *("run", *FASHION, "--profile", "smoke", *GENERATED, "--json", "--seeds", "2"),
             *("--backend", "numpy", "--backend", "torch", "--early-stopping", "2", *ALONE),
+            *("--timing-limit", "0"),
         )
         assert done.returncode == 0, done.stderr
         document = json.loads(done.stdout)
@@ -240,7 +242,10 @@ class TestRun:
             assert not cell["verified"]
 
 
-LONG = ("run", *FASHION, "--profile", "full", "--seeds", "2", "--json", *GENERATED)
+LONG = (
+    *("run", *FASHION, "--profile", "full", "--seeds", "2", "--json", *GENERATED),
+    *("--timing-limit", "0"),
+)
 
 
 class TestFaults:
