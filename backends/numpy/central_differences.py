@@ -8,11 +8,13 @@ cotangent of ones is blind: through softmax or a normalisation its gradient is z
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
 from backends.numpy.engine import Loss
-from tasks.task import Tree
+from backends.program import Program
+from tasks.task import State, Tree
 
 Differentiable = Callable[[Tree, Tree], tuple[Tree, Callable[[Tree], Tree]]]
 """``f(params, batch) -> outputs, backward``; ``backward(cotangents) -> gradients``"""
@@ -66,6 +68,22 @@ def of_loss(loss: Loss, buffers: Tree) -> Differentiable:
     def forward(params: Tree, batch: Tree) -> tuple[Tree, Callable[[Tree], Tree]]:
         value, _, backward = loss(params, buffers, batch, None)
         return {"loss": np.asarray(value)}, lambda cotangent: backward(float(cotangent["loss"]))
+
+    return forward
+
+
+def of_program(program: Program, state: State) -> Differentiable:
+    """The loss of a program of any backend, in float64 and by its own gradients, from ``state``."""
+
+    def forward(params: Tree, batch: Tree) -> tuple[Tree, Callable[[Tree], Tree]]:
+        program.restore(replace(state, params=params))
+        placed = program.place({name: array[None] for name, array in batch.items()})
+        value, gradients = program.gradients(placed)
+
+        def backward(cotangent: Tree) -> Tree:
+            return {name: cotangent["loss"] * gradient for name, gradient in gradients.items()}
+
+        return {"loss": np.asarray(value)}, backward
 
     return forward
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tasks
-from suite.cli import options
 from suite.show import listing, sources as showing
 from suite.show.console import output
 
@@ -14,5 +13,5 @@ def list_() -> None:
 
 
 def show(task: str) -> None:
-    """Show the four implementations of a task side by side."""
-    showing.show(options.chosen([task], tasks.NAMES, "task")[0], output())
+    """Show the implementations of a task, or of a folder's, side by side."""
+    showing.show(tasks.choices(task)[0][0], output())

@@ -15,6 +15,7 @@ import sys
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -72,10 +73,19 @@ def main() -> None:
         memory.lift()
         traceback.print_exc()
         out_of_memory = memory.ran_out(repr(error))
-        message = str(error).splitlines()
-        name = "" if isinstance(error, RequestError) else f"{type(error).__name__}: "
         outcome = Outcome.OUT_OF_MEMORY if out_of_memory else Outcome.CRASHED
-        send(Ended(outcome, name + (message[0] if message else "")))
+        send(Ended(outcome, _said(error, cell.task)))
+
+
+def _said(error: Exception, task: str) -> str:
+    """An error in one line."""
+    first = "".join(str(error).splitlines()[:1])
+    if isinstance(error, RequestError):
+        return first
+    with suppress(RequestError):  # the task itself may be what is missing
+        if own := tasks.explained(error, task):
+            return own
+    return f"{type(error).__name__}: {first}"
 
 
 def _clock(cell: Cell) -> tuple[Clock, dict[str, Any]]:
@@ -92,8 +102,11 @@ def _configure(cell: Cell, clock: Clock) -> Any:
     clock.seconds["import"] += time.process_time()  # Python itself, and what is imported above
     with clock.phase("import"):
         _set_up(cell, backend)
-        importlib.import_module(f"tasks.{cell.task}")
-        return importlib.import_module(f"backends.{cell.backend}.{cell.task}")
+        importlib.import_module(tasks.module(cell.task))
+        module = importlib.import_module(backends.module(cell.backend, cell.task))
+    if not hasattr(module, "build"):
+        raise RequestError(f"{module.__file__} has no build(task, state, seed); write it there")
+    return module
 
 
 def _set_up(cell: Cell, backend: Backend) -> None:
@@ -114,7 +127,11 @@ def peak_memory() -> int:
 
 
 def _describe(cell: Cell) -> dict[str, Any]:
-    return probes.facts(backends.load(cell.backend), dtype_of(cell.precision))
+    facts = probes.facts(backends.load(cell.backend), dtype_of(cell.precision))
+    sources = (
+        dict(tasks.sources(cell.task)) if cell.task else {}
+    )  # none where devices are asked for
+    return {**facts, **({"task": sources} if sources else {})}
 
 
 def _load(cell: Cell) -> Task:
@@ -237,16 +254,19 @@ def dropout_job(cell: Cell, send: Send, job: Job) -> None:
 
 
 def gradient_check(cell: Cell, send: Send, job: Job) -> None:
-    """Writes how far NumPy's gradients, by leaf, part from central differences."""
-    from backends.numpy.central_differences import of_loss, relative_errors
+    """Writes how far the oracle's gradients, by leaf, differ from central differences.
+
+    They need nothing of its model but ``restore`` and ``gradients``.
+    """
+    from backends.numpy.central_differences import of_program, relative_errors
 
     module = _configure(cell, Clock())
     task = _load(cell).narrow()
     state = task.initial(cell.seed).astype("float64")
     program = module.build(task, state, None)
-    batch = task.excerpt(program.place(next(steps_between(task, cell.seed, 0, 1)))[0])
-    loss = of_loss(program.loss, state.buffers)
-    errors = relative_errors(loss, state.params, batch, cell.seed)
+    first = next(steps_between(task, cell.seed, 0, 1))
+    batch = task.excerpt({name: array[0] for name, array in first.items()})
+    errors = relative_errors(of_program(program, state), state.params, batch, cell.seed)
     np.savez(job["output"], allow_pickle=False, **{k: np.array(e) for k, e in errors.items()})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
+from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 import backends
 from backends.program import Program
-from tasks.optimizers import Optimizer
+from tasks.optimizers import SGD, Optimizer
 from tasks.task import Array, State, Task, Tree
 from tests.tiny import tiny_task
 
@@ -149,17 +150,21 @@ def busy_after_train(backend: str, forgetful: bool) -> float:
     return (time.process_time() - returned) / seconds
 
 
-def names_of_an_unknown_layer(backend: str) -> list[str]:
-    """Asks for the canonical names of a layer that the backend has none for."""
-    layers = importlib.import_module(f"backends.{backend}.layers")
+def build_with_an_unknown_layer(backend: str) -> None:
+    """Builds a model with a layer that neither the backend nor its task knows."""
+    engine = importlib.import_module(f"backends.{backend}.engine")
+    model: Any
     if backend == "torch":
         from torch import nn
 
-        return [name for name, _ in layers.parameters(nn.Sequential(nn.PReLU()))]
-    import keras
+        model = nn.Sequential(OrderedDict(hidden=nn.Linear(3, 2), steep=nn.PReLU()))
+    else:
+        import keras
 
-    model = keras.Sequential([keras.Input((3,)), keras.layers.PReLU()])
-    return [name for name, _ in layers.parameters(model)]
+        layers = [keras.layers.Dense(2, name="hidden"), keras.layers.PReLU(name="steep")]
+        model = keras.Sequential([keras.Input((3,)), *layers])
+    state = State({"hidden.kernel": np.zeros((3, 2)), "hidden.bias": np.zeros(2)}, {})
+    engine.Program(tiny_task(SGD(0.1)), state, None, model, None, None)
 
 
 def trained_twice(

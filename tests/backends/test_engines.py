@@ -10,7 +10,7 @@ import pytest
 
 import backends
 from tasks.optimizers import Optimizer
-from tasks.task import Array, Precision, State
+from tasks.task import Array, Precision, RequestError, State
 from tests.backends import programs
 from tests.backends.conftest import Call
 from tests.backends.optimizers import MORE, OPTIMIZERS, UNKNOWN, published_formula
@@ -124,8 +124,8 @@ def test_an_engine_that_returns_too_early_is_caught(call: Call) -> None:
 
 
 @pytest.mark.parametrize("backend", ["torch", "tensorflow"])
-def test_a_layer_without_canonical_names_is_refused_not_left_untrained(
+def test_a_layer_that_the_task_does_not_know_is_refused_not_left_untrained(
     call: Call, backend: str
 ) -> None:
-    with pytest.raises(TypeError, match=r"no canonical names.*PReLU"):
-        call(backend, "float32", programs.names_of_an_unknown_layer)
+    with pytest.raises(RequestError, match=r"the model has the parameter 'steep\.\w+'"):
+        call(backend, "float32", programs.build_with_an_unknown_layer)
