@@ -84,10 +84,10 @@ def module(name: str) -> str:
 
 
 def sources(name: str) -> Mapping[str, str]:
-    """Of a task outside the house: its folder and the digest of the files in it; else nothing."""
+    """Of a task outside the house: its folder's path and the digest of its files; else nothing."""
     if not is_outside(name):
         return {}
-    return {"folder": str(outside.folder(name)), "sha256": outside.digest(name)}
+    return {"path": str(outside.folder(name)), "sha256": outside.digest(name)}
 
 
 def explained(error: BaseException, name: str) -> str | None:

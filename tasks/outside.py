@@ -81,7 +81,9 @@ def require(folder: Path) -> None:
     """RequestError unless it is a folder with ``task.py``."""
     if not folder.is_dir():
         like = nearest(folder.name, [p.name for p in _siblings(folder)])
-        raise RequestError(f"there is no folder {folder}{like}; `tetragrad new` writes one")
+        raise RequestError(
+            f"there is no folder {folder}{like}; name that of a task, or write one: `tetragrad new`"
+        )
     if not (folder / FILE).is_file():
         raise RequestError(
             f"{folder} is no task's folder: it has no {FILE}; `tetragrad new` writes one"
@@ -132,9 +134,10 @@ def package(task: str) -> str:
     if not is_path(task):
         return _announced(task)
     name = f"tetragrad_task_{hashlib.sha256(task.encode()).hexdigest()[:16]}"
+    root = str(folder(task))
     if name not in sys.modules:
         spec = importlib.machinery.ModuleSpec(name, None, is_package=True)
-        spec.submodule_search_locations = [str(folder(task))]
+        spec.submodule_search_locations = [root]
         sys.modules[name] = importlib.util.module_from_spec(spec)
     return name
 

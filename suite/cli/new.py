@@ -59,6 +59,8 @@ def new(
         if one not in TEACHING:
             known = f"{nearest(one, TEACHING)}; there are: {', '.join(TEACHING)}"
             raise RequestError(f"there is no template for the backend {one!r}{known}")
+    if len(wanted) < 2:
+        raise RequestError(f"{wanted[0]} alone is compared with nothing; give --backend twice")
     folder = Path(name).expanduser()
     for path, text in _texts(folder, wanted).items():
         _write(folder, path, text)

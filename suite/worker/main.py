@@ -128,10 +128,13 @@ def peak_memory() -> int:
 
 def _describe(cell: Cell) -> dict[str, Any]:
     facts = probes.facts(backends.load(cell.backend), dtype_of(cell.precision))
-    sources = (
-        dict(tasks.sources(cell.task)) if cell.task else {}
-    )  # none where devices are asked for
-    return {**facts, **({"task": sources} if sources else {})}
+    return {**facts, **(_sources(cell) if cell.task else {})}
+
+
+def _sources(cell: Cell) -> dict[str, Any]:
+    """The files of a task outside the house, by their digest; nothing of others."""
+    sources = tasks.sources(cell.task)
+    return {"task_folder": dict(sources)} if sources else {}
 
 
 def _load(cell: Cell) -> Task:
@@ -199,6 +202,7 @@ def _checkpoints(cell: Cell, task: Task, job: Job) -> Checkpoints | None:
         return None
     asked = job["checkpoint"]
     facts = {"cell": dataclasses.asdict(cell), **about(task), "versions": asked["versions"]}
+    facts |= _sources(cell)
     return Checkpoints(Path(asked["path"]), asked["every"], facts)
 
 
