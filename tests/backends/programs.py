@@ -150,6 +150,42 @@ def busy_after_train(backend: str, forgetful: bool) -> float:
     return (time.process_time() - returned) / seconds
 
 
+def shapes_of_many_layers(backend: str) -> dict[str, tuple[int, ...]]:
+    """The canonical names and shapes of PyTorch's layers of many kinds, two of which share."""
+    from torch import nn
+
+    from backends.torch import layers
+
+    model = nn.ModuleDict(
+        {
+            "plain": nn.Linear(3, 2, bias=False),
+            "tokens": nn.Embedding(5, 3),
+            "shared": nn.Linear(3, 5, bias=False),
+            "conv": nn.Conv1d(3, 4, 2),
+            "norm": nn.BatchNorm2d(4),
+            "fixed": nn.LayerNorm(4, elementwise_affine=False),
+            "gru": nn.GRU(3, 2, bias=False),
+        }
+    )
+    model["shared"].weight = model["tokens"].weight
+    return {name: layers.shape_of(name, p) for name, p in layers.parameters(model)}
+
+
+def name_of_another_layout(backend: str) -> None:
+    """Asks for the names of a parameter that would be turned as those of nn.Linear are."""
+    import torch
+    from torch import nn
+
+    from backends.torch import layers
+
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kernel = nn.Parameter(torch.zeros(2, 3))
+
+    list(layers.parameters(nn.ModuleDict({"own": Own()})))
+
+
 def build_with_an_unknown_layer(backend: str) -> None:
     """Builds a model with a layer that neither the backend nor its task knows."""
     engine = importlib.import_module(f"backends.{backend}.engine")
