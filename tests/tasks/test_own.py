@@ -120,12 +120,12 @@ class TestWeights:
     def test_that_do_not_fit_are_named(
         self, tmp_path: Path, names: dict[str, str | None], said: str
     ) -> None:
-        np.savez(tmp_path / "w.npz", **{"hidden.kernel": KERNEL, "b": BIAS})
+        _save(tmp_path / "w.npz", {"hidden.kernel": KERNEL, "b": BIAS})
         with pytest.raises(RequestError, match=said):
             weights.chosen(tmp_path / "w.npz", LEAVES, names)
 
     def test_in_pytorch_s_layout_are_recognised(self, tmp_path: Path) -> None:
-        np.savez(tmp_path / "w.npz", **{"hidden.kernel": KERNEL.T, "hidden.bias": BIAS})
+        _save(tmp_path / "w.npz", {"hidden.kernel": KERNEL.T, "hidden.bias": BIAS})
         with pytest.raises(RequestError, match=r"PyTorch's layout write 'hidden\.kernel\.T'"):
             weights.chosen(tmp_path / "w.npz", LEAVES, {})
 
