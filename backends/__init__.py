@@ -34,7 +34,7 @@ def announced() -> Mapping[str, EntryPoint]:
 
 def names() -> tuple[str, ...]:
     """All backends: the house's, then those that installed packages announce."""
-    return tuple(dict.fromkeys((*NAMES, *announced())))
+    return (*NAMES, *(name for name in announced() if name not in NAMES))
 
 
 def origin(name: str) -> str:
@@ -130,7 +130,7 @@ def unavailable(name: str, mode: str, task: str) -> str | None:
 
 
 def choices(wanted: str, mode: str | None = None) -> tuple[Choice, ...]:
-    """What ``backend``, ``backend:mode``, ``backend:all`` or ``all`` asks for.
+    """Returns the choices that ``backend``, ``backend:mode``, ``backend:all`` or ``all`` asks for.
 
     ``backend`` alone is in ``mode`` if it has that, or else in its first. RequestError for an
     unknown backend or mode.

@@ -76,7 +76,7 @@ class Backend(Protocol):
         """None, or why the backend cannot be used here in ``mode`` and what to do."""
 
     def environment(self, device: str, threads: int) -> Mapping[str, str]:
-        """What must stand in a worker's environment before the framework is imported.
+        """Variables that a worker's environment must have before the framework is imported.
 
         ``device`` is ``cpu`` or ``cuda``, here and below: which card is no backend's matter.
         """

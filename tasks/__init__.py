@@ -1,4 +1,4 @@
-"""What is learned: data, architecture constants, initial parameters, batches and score."""
+"""The tasks to learn: data, architecture constants, initial parameters, batches and score."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def _positive(value: str) -> int:
 OPTIONS: dict[str, dict[str, Callable[[str], Any]]] = {
     "transformer": {"beam": _positive, "sentence": str},
 }
-"""Of a task, the constants that can be chosen, each with its reading of a text: how a trained model
-is asked and shown, not what it is or how it is trained."""
+"""The constants that can be chosen, by task, each with the function that reads it from a text. They
+say how a trained model is asked and shown, not what it is or how it is trained."""
 BATCH_SCALE = "batch_scale"
 """An option of every task whose batches can be larger, by ``Config.scaled``: for timing alone."""
 NAMES = tuple(DATASETS)
@@ -55,7 +55,7 @@ Choice = tuple[str, str | None]
 
 def names() -> tuple[str, ...]:
     """The tasks that have names: the house's, then those that installed packages announce."""
-    return tuple(dict.fromkeys((*NAMES, *outside.announced())))
+    return (*NAMES, *(name for name in outside.announced() if name not in NAMES))
 
 
 def is_known(name: str) -> bool:
@@ -125,7 +125,7 @@ def variants(name: str) -> tuple[str | None, ...]:
 
 
 def choices(wanted: str) -> tuple[Choice, ...]:
-    """What ``task``, ``task:variant``, ``task:all``, ``all`` or a folder's path asks for.
+    """Returns the choices for ``task``, ``task:variant``, ``task:all``, ``all`` or a folder's path.
 
     ``task`` alone is its default variant. RequestError for an unknown task or variant, or a path
     that is no task's folder.

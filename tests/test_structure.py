@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -110,7 +112,8 @@ def packages_imported(folder: Path) -> set[str]:
 
 HELPERS = {"filelock", "pillow", "platformdirs", "pooch", "requests", "safetensors"}
 HELPERS |= {"threadpoolctl", "tqdm"}
-"""What tasks use and no metric depends on: data are fetched and unpacked to the same bits."""
+"""Distributions that tasks use, and on which no metric depends: data are fetched and unpacked to
+the same bits."""
 
 
 @pytest.mark.parametrize("backend", backends.NAMES)
@@ -153,3 +156,23 @@ def test_every_function_fits_in_the_head() -> None:
         if isinstance(node, ast.FunctionDef)
     }
     assert {name: size for name, size in sizes.items() if size > 60} == {}
+
+
+def docstrings(file: Path) -> Iterator[tuple[int, str]]:
+    """Line and text of every string that stands alone as a statement, those below fields too."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str(text))):
+                yield node.lineno, text
+
+
+def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
+    """A beginning with What, Of or That leaves out the noun that a reader needs."""
+    wrong = [
+        f"{file.relative_to(ROOT)}:{line}: {text.strip()[:60]}"
+        for package in ("suite", "backends", "tasks", "tests")
+        for file in sorted((ROOT / package).rglob("*.py"))
+        for line, text in docstrings(file)
+        if re.match(r"\s*(What|Of|That)\b", text)
+    ]
+    assert wrong == []

@@ -18,7 +18,7 @@ MODES = ("jit",)
 PRODUCTS = {"tf32": "tensorfloat32", "bfloat16": "BF16_BF16_F32"}
 """JAX's names for how products of float32 may round."""
 rounded = False
-"""Whether products are of bfloat16, set by ``configure``."""
+"""True if products are of bfloat16; set by ``configure``."""
 
 
 def available(mode: str = MODES[0]) -> str | None:

@@ -21,7 +21,7 @@ REWRITING = "auto_mixed_precision_onednn_bfloat16"
 mode = MODES[0]
 """How programs are run, set by ``configure``."""
 rewritten = False
-"""Whether products are of bfloat16, set by ``configure``."""
+"""True if products are of bfloat16; set by ``configure``."""
 
 
 def available(mode: str = MODES[0]) -> str | None:

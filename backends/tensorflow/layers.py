@@ -44,8 +44,9 @@ def parameters(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:
 
 
 def buffers(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:
-    """What changes without a gradient, with its canonical name: batch-norm statistics and
-    carried state.
+    """Variables that change without a gradient, each with its canonical name.
+
+    They are batch-norm statistics and carried state.
     """
     for layer in _leaves(model):
         if isinstance(layer, keras.layers.BatchNormalization):

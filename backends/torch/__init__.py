@@ -25,7 +25,7 @@ device = "cpu"
 mode = MODES[0]
 """How they are run, set by ``configure``."""
 autocast = False
-"""Whether products are of bfloat16, set by ``configure``."""
+"""True if products are of bfloat16; set by ``configure``."""
 
 
 def available(mode: str = MODES[0]) -> str | None:

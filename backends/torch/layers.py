@@ -67,8 +67,9 @@ def _own(path: str, layer: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
 
 
 def buffers(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """What changes without a gradient, with its canonical name: batch-norm statistics and
-    carried state.
+    """Tensors that change without a gradient, each with its canonical name.
+
+    They are batch-norm statistics and carried state.
     """
     for path, layer in model.named_modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.track_running_stats:

@@ -28,7 +28,7 @@ class PastSession:
     """When its first cell began, UTC, ISO 8601."""
     commit: str
     dirty: bool
-    """Whether the source was changed since the commit."""
+    """True if the source was changed since the commit."""
     versions: dict[str, str]
 
     @property

@@ -34,7 +34,7 @@ STEPS = (1, 2, 5, 10, 20, 50, 100)
 
 @dataclass(frozen=True)
 class Run:
-    """What one run came to: quantities by name, and losses of single steps by their number."""
+    """Results of one run: quantities by name, and losses of single steps by their number."""
 
     backend: str
     mode: str
@@ -120,7 +120,7 @@ def band(values: Sequence[float], false_alarms: float) -> Band | None:
 
 
 def run_of(record: Record) -> Run:
-    """What a baseline keeps of a record, or compares with it."""
+    """The part of a record that a baseline keeps, or that is compared with it."""
     losses = [loss for chunk in record.chunks for loss in chunk["losses"]]
     kept = {str(step): losses[step - 1] for step in STEPS if step <= len(losses)}
     cell = record.cell

@@ -57,7 +57,7 @@ class Snapshot:
 
     @property
     def losses(self) -> list[float]:
-        """Of the epoch that training stands in, step by step."""
+        """Losses of the epoch that training is in, step by step."""
         return [loss for chunk in self._begun for loss in chunk["losses"]]
 
     @property
@@ -88,7 +88,7 @@ class Checkpoints:
     _last: float = field(default=0.0, init=False)
 
     def due(self, train_seconds: float) -> bool:
-        """Whether it is time for the next one."""
+        """Tells if it is time for the next one."""
         return train_seconds - self._last >= self.every
 
     def save(self, snapshot: Snapshot) -> None:

@@ -41,7 +41,7 @@ class Findings:
         return 0 if any(f.passed for f in self.found) and not self.failed else 1
 
     def markdown(self) -> str:
-        """What failed, each with its reason, then a table of everything."""
+        """The failed findings, each with its reason, then a table of all, as Markdown."""
         lines = [f"# {self.title}", "", self._summary(), ""]
         lines += [f"- **{_plain(f.name)}**: {_plain(f.reason)}" for f in self.failed]
         lines += [""] if self.failed else []

@@ -52,7 +52,7 @@ class Record:
     git: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
     attainable: dict[str, float] = field(default_factory=dict)
-    """What the machine attained in this session: ``matmul`` [operations/s], ``copy`` [bytes/s]."""
+    """Rates of the machine in this session: ``matmul`` [operations/s], ``copy`` [bytes/s]."""
     worker: dict[str, Any] = field(default_factory=dict)
     """The ledger: what the worker's speed depends on besides its program, as it saw it itself."""
     phases: dict[str, float] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Record:
     resumed: int | None = None
     """After how many steps another process went on with the training, from a checkpoint."""
     texts: dict[str, str] = field(default_factory=dict)
-    """What a model of language wrote after training, by the way in which it was drawn."""
+    """Texts that a language model wrote after training, by the way in which they were drawn."""
     heatmaps: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Matrices to draw, by name: ``values``, and what its ``rows`` and ``columns`` are."""
     compilations: dict[str, int] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Record:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Of the trained model: those of the last epoch, or of the best with early stopping."""
+        """Metrics of the trained model: of the last epoch, or of the best with early stopping."""
         last = self.stopped["best"] if self.stopped else len(self.epochs)
         return dict(self.epochs[last - 1]["metrics"]) if self.epochs else {}
 
@@ -118,7 +118,7 @@ class Record:
 
     @property
     def reading(self) -> Reading | None:
-        """What the learning curve says of the run; None before the end of its first epoch."""
+        """The reading of the run's learning curve; None before the end of its first epoch."""
         if self.outcome is Outcome.DIVERGED:
             return Reading("diverging", len(self.epochs) + 1, self.reason or "")
         if not self.epochs or self.validation is None:
@@ -128,7 +128,7 @@ class Record:
 
     @property
     def judged(self) -> bool:
-        """Whether targets say anything here: never on generated data."""
+        """Tells if targets mean anything here: never on generated data."""
         return self.cell.data == "real"
 
     @property

@@ -53,13 +53,13 @@ class Contestant:
 
     @property
     def first(self) -> bool:
-        """Whether it is not the second of the same, or a later one."""
+        """Tells if it is the first of the same backend and mode."""
         return "#" not in self.name
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What contestants did in turns with the same chunks, ``samples`` (rounds,) of ``unit``.
+    """Turns that contestants took with the same chunks, ``samples`` (rounds,) of ``unit``.
 
     ``operations`` (rounds,) are the floating-point operations that a turn needs.
     """
@@ -74,7 +74,7 @@ class Timing:
     contestants: tuple[Contestant, ...]
     operations: tuple[float, ...] = ()
     machine: dict[str, float] = field(default_factory=dict)
-    """What the machine attains: ``matmul`` [operations/s], ``copy`` [bytes/s]; or nothing."""
+    """Rates that the machine attains: ``matmul`` [operations/s], ``copy`` [bytes/s]; or nothing."""
     warm_up_rounds: int = 0
     """Rounds left out because someone was still warming up."""
     wanted_base: str | None = None
@@ -129,14 +129,14 @@ class Timing:
 
     @property
     def base(self) -> str:
-        """What ratios are formed to unless another is named."""
+        """The contestant to which ratios are formed unless another is named."""
         names = [c.name for c in self.contestants]
         if self.wanted_base in names:
             return str(self.wanted_base)
         return next((c.name for c in self.contestants if c.backend == "numpy"), names[0])
 
     def precise(self, confidence: float = SURE) -> bool:
-        """Whether there are enough rounds, and all ratios to the base are known well enough."""
+        """Tells if there are enough rounds, and all ratios to the base are known well enough."""
         if len(self.samples) < LEAST_ROUNDS:
             return False
         others = [c.name for c in self.contestants if c.name != self.base]

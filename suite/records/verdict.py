@@ -49,7 +49,7 @@ class Verdict:
     steps: int
     findings: tuple[Deviation, ...]
     outcome: Outcome = Outcome.OK
-    """Of the worker; findings exist only if "ok"."""
+    """The worker's outcome; findings exist only if it is "ok"."""
     reason: str | None = None
     mode: str = ""
     """Empty in records of before there were modes."""
@@ -69,7 +69,7 @@ class Verdict:
 
     @property
     def verified(self) -> bool:
-        """Whether the backend computes the same model."""
+        """Tells if the backend computes the same model."""
         return self.outcome is Outcome.OK and all(f.passed for f in self.findings)
 
     @property

@@ -1,4 +1,4 @@
-"""What a report says, from records alone: numbers and plain words, nothing of how it looks."""
+"""The content of a report, from records alone: numbers and plain words, nothing of how it looks."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def _markdown(report: Report) -> Iterator[str]:
 
 
 def in_markdown(section: Section) -> Iterator[str]:
-    """What a report's Markdown says of one task, line by line."""
+    """Lines on one task in a report's Markdown."""
     yield from (f"## {plain(section.title)}", "")
     if section.generated:
         yield from ("**GENERATED DATA, not the real data set.**", "")

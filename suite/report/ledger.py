@@ -27,7 +27,7 @@ class VaryingFact:
 
 @dataclass(frozen=True)
 class FactByBackend:
-    """What workers read of one fact, by backend."""
+    """Values of one fact as workers read them, by backend."""
 
     name: str
     seen: dict[str, str]
@@ -50,7 +50,7 @@ class Ledger:
 
     cells: int
     facts: dict[str, str]
-    """What is the same in all cells."""
+    """Facts that are the same in all cells."""
     differences: tuple[VaryingFact, ...]
     readings: tuple[FactByBackend, ...]
     packages: dict[str, str]
@@ -101,7 +101,11 @@ def _other_packages(record: Record) -> Mapping[str, str]:
 def _split(
     found: Sequence[Record], facts: Sequence[Mapping[str, str]]
 ) -> tuple[dict[str, str], tuple[VaryingFact, ...]]:
-    """What is equal in all that say it, and what is not. Workers that never began say little."""
+    """Splits the facts into those that are equal in all cells and those that are not.
+
+    A missing fact is a value too. Not so for the allocator: workers that never began say nothing
+    of it.
+    """
     same: dict[str, str] = {}
     different = []
     for name in dict.fromkeys(name for of_cell in facts for name in of_cell):
@@ -149,7 +153,7 @@ def _pools(found: Sequence[Record]) -> tuple[FactByBackend, ...]:
 
 
 def _further(found: Sequence[Record]) -> tuple[FactByBackend, ...]:
-    """What workers read besides devices and pools; marked where cells of a task differ in it."""
+    """Facts that workers read besides devices and pools; marked where cells of a task differ."""
     seen: dict[str, dict[str, dict[str, None]]] = {}
     numbers: dict[str, dict[str, list[float]]] = {}
     for record in found:
@@ -237,7 +241,7 @@ def _lines(labels: Sequence[str], pairs: frozenset[tuple[str, int]], arguments: 
 
 
 def _asked(cell: Cell) -> str:
-    """What ``--backend`` asks for a cell's backend and mode with."""
+    """The value of ``--backend`` that asks for a cell's backend and mode."""
     default = words.order(cell.backend, cell.mode) == 0
     return cell.backend if default else cell.backend_label
 

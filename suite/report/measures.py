@@ -1,4 +1,4 @@
-"""What is measured of one task, by backend: quality, speed, curves, phases, memory."""
+"""Measures of one task, by backend: quality, speed, curves, phases, memory."""
 
 from __future__ import annotations
 

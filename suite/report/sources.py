@@ -25,7 +25,7 @@ class Implementation:
 
 
 def implementations(task: str) -> list[Implementation]:
-    """The files that there are of a task, in the house's order."""
+    """Files of a task that exist, one for each backend, in the house's order."""
     found = []
     for backend, file in backends.sources(task):
         if file:

@@ -189,7 +189,7 @@ def check(found: Sequence[tuple[Baseline, Sequence[Cell]]], cells: Cells, profil
 
 
 def judged(baseline: Baseline, result: Result, false_alarms: float) -> list[Finding]:
-    """What there is to say of one cell. Each of its quantities may raise ``false_alarms``."""
+    """Findings on one cell. Each of its quantities may raise ``false_alarms``."""
     record, place = result.record, f"{baseline.label} {result.record.cell.backend_label}"
     found = [_outcome(record, place)]
     if result.verdict:

@@ -1,4 +1,4 @@
-"""What else the machine did while something was timed on it."""
+"""Disturbances of the machine while something was timed on it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import psutil
 from suite.records.timing import Contestant
 
 STOLEN, FOREIGN, IDLE, SLOWED = 0.01, 0.05, 0.02, 0.1
-"""Of one processor's time, what may be stolen, used by other programs, used by a worker that is to
-wait; and by how much the frequency may differ between begin and end."""
+"""Shares of one processor's time that may be stolen, used by other programs, or used by a worker
+that is to wait; and by how much the frequency may differ between begin and end."""
 
 
 class Watch:

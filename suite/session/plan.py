@@ -1,4 +1,4 @@
-"""What the user asked to be run, and the cells that this means."""
+"""The plan of a run, as the user asked for it, and the cells that it means."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tasks.task import DataSource
 
 @dataclass(frozen=True)
 class Plan:
-    """What the user asked to be run."""
+    """The run that the user asked for."""
 
     choices: tuple[tasks.Choice, ...]
     backends: tuple[backends.Choice, ...]

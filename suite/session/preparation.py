@@ -1,4 +1,4 @@
-"""What is done before cells are trained or timed: verifying them, measuring the machine."""
+"""Preparation of cells that are to be trained or timed: verifying them, measuring the machine."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from tasks.task import DataSource
 
 
 class Preparation:
-    """Of the cells of a plan: each task in each backend of ``side`` is verified once, the machine
-    measured."""
+    """Prepares the cells of a plan: verifies each task in each backend of ``side`` once, measures
+    the machine."""
 
     def __init__(self, plan: Plan, results: Path, reporter: Reporter, side: Side = HERE):
         self._plan, self._results, self._reporter, self._side = plan, results, reporter, side
@@ -37,7 +37,7 @@ class Preparation:
         self._verdicts: dict[tuple[str, str], Verdict] = {}
         """By the labels of the task and of the backend with its mode."""
         self._attained: dict[tuple[str, str, str], dict[str, float]] = {}
-        """What products come to, by backend, device and precision."""
+        """Rates that backends attain, by backend, device and precision."""
 
     @property
     def timeout(self) -> float:
@@ -93,7 +93,7 @@ class Preparation:
         return True
 
     def _attainable(self, cell: Cell, cells: Sequence[Cell]) -> dict[str, float]:
-        """What a cell's device attains in its precision, as ``rates`` says; nothing if unknown."""
+        """Rates that a cell's device attains in its precision, see ``rates``; empty if unknown."""
         where = cell.device, cell.precision
         if where == (CPU, "float32"):
             names = ["numpy"]

@@ -50,7 +50,7 @@ class Race:
         self._base, self._confidence = base, confidence
         self._finished: set[str] = set()
         self._turns: list[list[ChunkTrained | ChunkTimed]] = [[] for _ in records]
-        """What each cell said of its turns: samples, operations and seconds."""
+        """Turns of each cell, as it reported them: samples, operations and seconds."""
         self._workers: list[Worker] = []
         """One for each record."""
 
@@ -150,7 +150,7 @@ class Race:
             turns.round(turns.alive)
 
     def _measured(self, turns: Turns, watch: Watch) -> Timing:
-        """What is known now of those that are still there, less the warm-up."""
+        """The timing, as it is known now, of those that are still there, less the warm-up."""
         found = [
             (worker, record, own)
             for worker, record, own in zip(self._workers, self._records, self._turns, strict=True)

@@ -24,7 +24,7 @@ def earlier(results: Path, session: str) -> dict[str, Record]:
 
 
 def still_holds(record: Record, cell: Cell, task: Task) -> bool:
-    """Whether a good record is what training ``cell`` on ``task`` here and now would be."""
+    """Tells if a good record is what training ``cell`` on ``task`` here and now would be."""
     wanted = json.loads(json.dumps(about(task)))
     return (
         record.outcome is Outcome.OK

@@ -23,9 +23,9 @@ from tasks.task import RequestError
 
 SCHEMA_VERSION = 3
 CHANGEABLE = ("timeout", "timing_limit", "memory_limit", "checkpoint_every")
-"""What may differ when a session is resumed; the rest of its plan may not."""
+"""Parts of a plan that may differ when a session is resumed; the rest may not."""
 BESIDES = ("resume", "results", "tracking_uri", "report", "as_json")
-"""What is no part of a plan."""
+"""Options that are no part of a plan."""
 
 
 def write_plan(results: Path, session: str, plan: Plan) -> None:

@@ -30,7 +30,7 @@ from tasks.task import DataSource, Envelope, Precision, RequestError, Task, Tree
 
 EXACT: Precision = "float64"
 Wanted = tuple[backends.Choice, Precision]
-"""What is to be verified: a backend in one mode, and the precision."""
+"""A verdict to find: on a backend in one mode, and in a precision."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Verifier:
         self._side = side
         self._oracle_choice = oracle(task.name)
         self._oracle: dict[_Job, tuple[Tree, Ending]] = {}
-        """What it came to, which every further verdict needs."""
+        """Results of the oracle, which every further verdict needs, by its job."""
 
     def verify(self, wanted: Sequence[Wanted]) -> list[Verdict]:
         """The verdict on each, in that order. KeyboardInterrupt if the user interrupts.
@@ -131,7 +131,7 @@ class Verifier:
         return _Job("trace", self._oracle_choice, "float64", "cpu", tuple(sorted(ends)))
 
     def _run(self, jobs: Sequence[_Job]) -> dict[_Job, tuple[Tree, Ending]]:
-        """What each wrote, by name, and how it ended."""
+        """Runs the jobs. Returns what each wrote, by name, and how it ended."""
         with tempfile.TemporaryDirectory() as folder:
             outputs = [Path(folder) / f"{number}.npz" for number in range(len(jobs))]
             workers = [

@@ -48,19 +48,19 @@ def document(timing: Timing, found: Sequence[Record]) -> dict[str, Any]:
 
 
 def heading(timing: Timing | None) -> str:
-    """Of the column of ratios."""
+    """The heading of the column of ratios."""
     if timing is None or timing.contestant(timing.base).backend == "numpy":
         return "x NumPy"
     return f"x {timing.base}"
 
 
 def caution(difference: Difference) -> str:
-    """What ``MARK`` means."""
+    """Explains ``MARK`` by the difference that it stands for."""
     return f"{MARK} not the same for all, so compare with care: {difference}"
 
 
 def mark(label: str, timing: Timing, differing: Sequence[Difference]) -> str:
-    """What stands behind a ratio."""
+    """The mark behind a ratio: ``MARK`` where a fact differs from the base's, or nothing."""
     return MARK if any(d.parts(label, timing.base) for d in differing) else ""
 
 

@@ -1,4 +1,4 @@
-"""What a session came to: the comparison table for people, the JSON document for programs."""
+"""Results of a session: the comparison table for people, the JSON document for programs."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from suite.show.console import table as new_table
 
 
 def document(watch: Stopwatch) -> dict[str, Any]:
-    """What ``time --json`` prints."""
+    """The document that ``time --json`` prints."""
     return {
         "session": watch.session,
         "timings": {

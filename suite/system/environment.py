@@ -39,7 +39,7 @@ _ALLOCATOR = {
 }
 
 _PRINTING = {"PYTHONIOENCODING": "utf-8:backslashreplace"}
-"""What a framework prints is kept, and never fails for want of a character."""
+"""Settings that keep what a framework prints, and let it never fail for want of a character."""
 
 
 def worker_environment(backend: str, device: str, threads: int) -> dict[str, str]:
@@ -124,7 +124,7 @@ def package_versions() -> Mapping[str, str]:
 
 
 def computing(packages: Mapping[str, str]) -> dict[str, str]:
-    """Of versions by distribution, those that losses and metrics depend on, as it is declared."""
+    """Versions by distribution, of those that losses and metrics depend on, as it is declared."""
     declared = (*tasks.PACKAGES, *(name for b in backends.every() for name in b.PACKAGES))
     return {name: packages[name] for name in declared if name in packages}
 

@@ -17,7 +17,8 @@ _SIGNS = (
     *("can't allocate memory", "cannot allocate memory", "unable to allocate"),
     *("resource_exhausted", "resourceexhausted", "resource temporarily unavailable"),
 )
-"""Of Python, the frameworks, C++, the system; the last for a thread without room for its stack."""
+"""Signs that memory ran out, in messages of Python, the frameworks, C++, the system; the last is
+for a thread without room for its stack."""
 _UNITS = {"M": 1 << 20, "G": 1 << 30}
 
 
@@ -47,5 +48,5 @@ def lift() -> None:
 
 
 def ran_out(text: str) -> bool:
-    """Whether an error, or what a process printed before it died, says so."""
+    """Tells if an error, or what a process printed before it died, says that memory ran out."""
     return any(sign in text.lower() for sign in _SIGNS)

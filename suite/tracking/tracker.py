@@ -64,7 +64,7 @@ def uri_given(text: str) -> str | None:
 
 
 def has_store(uri: str, results: Path) -> bool:
-    """Whether there may be a store; looking into a file that is not there would make one."""
+    """Tells if there may be a store; looking into a file that is not there would make one."""
     if uri == default_uri(results):
         return (results / "mlflow.db").exists()
     return uri != NONE
@@ -79,7 +79,7 @@ class Tracker:
 
     @property
     def silent(self) -> bool:
-        """Whether it sends nothing, having no store or having given up."""
+        """Tells if it sends nothing, having no store or having given up."""
         return self._silent
 
     def try_log(self, record: Record, path: Path, say: Callable[[str], None]) -> str | None:

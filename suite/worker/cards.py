@@ -1,4 +1,4 @@
-"""What a graphics card says of itself while a worker trains on it, by NVML (``nvidia-ml-py``)."""
+"""Readings of a graphics card while a worker trains on it, by NVML (``nvidia-ml-py``)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Card:
             return None
 
     def facts(self) -> dict[str, Any]:
-        """What does not change: name, driver, memory [bytes], power limit [W], clock [MHz]."""
+        """Facts that do not change: name, driver, memory [bytes], power limit [W], clock [MHz]."""
         nvml, handle = self._nvml, self._handle
         memory = self._asked(nvml.nvmlDeviceGetMemoryInfo, handle)
         limit = self._asked(nvml.nvmlDeviceGetEnforcedPowerLimit, handle)
@@ -68,7 +68,7 @@ class Card:
         return None if millijoules is None else millijoules / 1000
 
     def readings(self) -> dict[str, Any]:
-        """Of now: degrees Celsius, clock [MHz], why it is slow, memory of this process [bytes]."""
+        """Readings of now: degrees Celsius, clock [MHz], why it is slow, this process's [bytes]."""
         nvml, handle = self._nvml, self._handle
         sensor = nvml.NVML_TEMPERATURE_GPU
         return {
@@ -114,7 +114,7 @@ class MeteredClock(Clock):
             self._read = time.monotonic()
 
     def measured(self) -> dict[str, Any]:
-        """Of training here until now: energy [J], mean power [W], the extremes of the readings.
+        """Energy [J], mean power [W], and extremes of the readings, of training here until now.
 
         In turns on one card, the counter is read around the own turns alone. It moves every few
         hundredths of a second: over many turns that evens out.

@@ -185,7 +185,7 @@ def time_alone(cell: Cell, send: Send, job: Job) -> None:
 def _after_training(
     cell: Cell, program: Program, clock: Clock, card: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What the ledger holds only now."""
+    """Facts of the ledger that are known only now."""
     seconds = clock.processor_seconds["train"], clock.seconds["train"]
     device = devices.used(cell.device, program.device())
     found = {"device": device, **probes.after_training(program.state(), *seconds)}
@@ -222,7 +222,7 @@ def _turn(cell: Cell, program: Program, send: Send) -> bool:
 def trace_job(cell: Cell, send: Send, job: Job) -> None:
     """Writes the equivalence trace to each of ``job["ends"]`` to the file ``job["output"]``."""
     module = _configure(cell, Clock())
-    task = _load(cell)
+    task = _load(cell).verified()
     initial = task.initial(cell.seed).astype(dtype_of(cell.precision))
     # no seed: dropout is by the masks of the batches, since random numbers are each framework's own
     program = module.build(task, initial, None)

@@ -22,13 +22,13 @@ NOT_READABLE = "not readable"
 ALLOCATOR = ("MALLOC_", "GLIBC_TUNABLES")
 """How the variables begin that steer glibc's allocator."""
 ROUNDED: Mapping[Precision, str] = {"tf32": "rounded to 11 bits", "bfloat16": "rounded to 8 bits"}
-"""What is found of the factors of products."""
+"""Rounding of products' factors that a precision must show."""
 SIDE = 64
 """Rows and columns of the matrices whose product is looked at."""
 
 
 def facts(backend: Backend, dtype: str) -> dict[str, Any]:
-    """What is in force now, after ``configure``: threads, rounding, denormals, the system's part.
+    """Facts in force now, after ``configure``: threads, rounding, denormals, the system's part.
 
     ``dtype`` is that of parameters; ``precision`` is what the framework says of itself,
     ``products`` and ``denormals`` what was found.
@@ -53,7 +53,7 @@ def require_products(backend: Backend, precision: Precision) -> None:
 
 
 def after_training(state: State, processor_seconds: float, seconds: float) -> dict[str, Any]:
-    """What shows only in training: cores used by it, the process's threads, denormals it left.
+    """Facts that show only in training: cores it used, the process's threads, denormals it left.
 
     These are counted in parameters and the optimiser's memory, as a fraction of all their entries.
     """
@@ -84,7 +84,7 @@ def _pools() -> dict[str, int]:
 
 
 def _products(product: Callable[[Array, Array], Array], dtype: str) -> str:
-    """Whether a product keeps all digits of its factors, or how many if it rounds them first."""
+    """Digits of its factors that a product keeps: all of them, or how many if it rounds first."""
     one, whole = np.ones((SIDE, SIDE), dtype), np.eye(SIDE, dtype=dtype)
     for bits in range(np.finfo(dtype).nmant, 0, -1):
         finest = one + one * 2.0**-bits
@@ -94,7 +94,7 @@ def _products(product: Callable[[Array, Array], Array], dtype: str) -> str:
 
 
 def _denormals(product: Callable[[Array, Array], Array], dtype: str) -> str:
-    """Whether a product that is smaller than the smallest normal number becomes 0."""
+    """The fate of a product smaller than the smallest normal number: it is kept, or becomes 0."""
     # powers of two, of which no rounding takes anything
     small = np.array(2.0 ** (np.finfo(dtype).minexp // 2 - 4), dtype)
     factor = np.full((SIDE, SIDE), small, dtype)
@@ -149,7 +149,7 @@ def _governors(devices: Path, cpus: Sequence[int]) -> Mapping[str, None]:
 
 
 def _frequencies(devices: Path, cpus: Sequence[int]) -> list[int] | str:
-    """Of every processor that may be used, at this moment."""
+    """Frequencies [kHz] of every processor that may be used, at this moment."""
     found = (_text(devices / f"cpu{cpu}/cpufreq/scaling_cur_freq") for cpu in cpus)
     return [int(text) for text in found if text] or NOT_READABLE
 

@@ -1,4 +1,4 @@
-"""What the machine attains: the rate of matrix products, and of copying in memory.
+"""Rates that the machine attains: of matrix products, and of copying in memory.
 
 Efficiency is measured against the first. For float32 on the CPU it is that of NumPy's BLAS, which
 is there whatever else is installed, so that it is one number for all and takes no framework's
@@ -19,9 +19,9 @@ import numpy as np
 from tasks.task import Array
 
 SIDES = {"cpu": (256, 384, 512, 768, 1024, 1536), "cuda": (1024, 2048, 4096, 8192)}
-"""Of the square matrices: which is fastest depends on the caches; a card needs large ones."""
+"""Sides of the square matrices: which is fastest depends on the caches; a card needs large ones."""
 SECONDS = 0.2
-"""Of measuring at each size, and of copying."""
+"""Seconds of measuring at each size, and of copying."""
 LEAST_RUNS = 5
 COPIED = 256 << 20
 """Bytes of the array that is copied, if four times the last-level cache are not more."""

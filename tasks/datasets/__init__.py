@@ -49,7 +49,7 @@ def path(source: Source, file: str) -> Path:
 
 
 def serving(source: Source, file: str) -> tuple[Path, File]:
-    """What is read for ``file``, and what is known of it: a substitute if only that is there."""
+    """The path to read for ``file``, and its size and digest: a substitute if that alone exists."""
     for name, known in source.substitutes.get(file, {}).items():
         if path(source, name).is_file() and not path(source, file).is_file():
             return path(source, name), known
@@ -112,7 +112,7 @@ def fetch(source: Source, timeout: float = 10) -> None:
 
 
 def _substituted(source: Source, file: str) -> bool:
-    """Whether a substitute is there in place of ``file``, and undamaged."""
+    """Tells if a substitute is there in place of ``file``, and undamaged."""
     if serving(source, file)[0] == path(source, file):
         return False
     try:

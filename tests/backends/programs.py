@@ -1,4 +1,4 @@
-"""What the engine tests run inside a backend's process."""
+"""Work of the engines' tests inside a backend's process."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def train(
 
 
 def state_of_a_new_program(backend: str, state: State, optimizer: Optimizer) -> State:
-    """What a program says that was built from a state."""
+    """The state of a program that was built from a state."""
     return build(backend, state, optimizer).state()
 
 

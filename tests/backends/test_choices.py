@@ -1,4 +1,4 @@
-"""What ``--backend`` and ``--mode`` ask for, and what a mode needs to be there."""
+"""Choices that ``--backend`` and ``--mode`` ask for, and the needs of a mode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every engine owes the contract."""
+"""Duties of every engine by the contract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read of a card, from a fake NVML: energy of training alone, power, heat, memory."""
+"""Readings of a card, from a fake NVML: energy of training alone, power, heat, memory."""
 
 from __future__ import annotations
 

@@ -249,7 +249,7 @@ class TestFaults:
         wait_for(process, r"epoch 1/5")
         for worker in workers(process):
             worker.kill()
-        stdout, _ = process.communicate(timeout=120)
+        stdout, _ = process.communicate(timeout=300)
         assert process.returncode == 1
         killed, other = json.loads(stdout)["cells"]
         assert killed["outcome"] == "crashed"
@@ -266,7 +266,7 @@ class TestFaults:
         wait_for(process, r"epoch 2/5")
         running = workers(process)
         process.send_signal(number)
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=300)
         assert process.returncode == 130
         assert "Traceback" not in stderr
         begun, rest = json.loads(stdout)["cells"]

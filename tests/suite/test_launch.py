@@ -46,7 +46,7 @@ def run(tmp_path: Path, body: str, **options: Any) -> tuple[Ending, list[Event]]
 
 
 def told(event: Event) -> dict[str, Any]:
-    """What a worker said with ``tell``."""
+    """Facts that a worker told with ``tell``."""
     assert isinstance(event, Described)
     return event.worker
 

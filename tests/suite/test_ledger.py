@@ -35,7 +35,7 @@ def record(backend: str, worker: dict[str, Any], threads: int = 1) -> Record:
 
 
 def described(before: str = "") -> Record:
-    """What a real worker of NumPy says that does ``before`` first."""
+    """The record of a real worker of NumPy that does ``before`` first."""
     events: list[Event] = []
     program = f"import os, sys\n{before}\nos.execv(sys.executable, {list(WORKER)} + sys.argv[1:])"
     ending = launch(CELL, "describe", events.append, command=(sys.executable, "-c", program))

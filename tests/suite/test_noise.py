@@ -1,4 +1,4 @@
-"""What else the machine did: each disturbance is found and named, and none where there is none."""
+"""Disturbances of the machine: each is found and named, and none where there is none."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def test_any_text_can_be_printed_anywhere(text: str) -> None:
 
 @contextmanager
 def ascii_outputs() -> Iterator[dict[str, io.BytesIO]]:
-    """What is written to both outputs, as they are under PYTHONIOENCODING=ascii:strict."""
+    """Catches both outputs, as they are under PYTHONIOENCODING=ascii:strict."""
     written = {"stdout": io.BytesIO(), "stderr": io.BytesIO()}
     out, err = (
         io.TextIOWrapper(raw, encoding="ascii", write_through=True) for raw in written.values()

@@ -1,4 +1,4 @@
-"""What the report says of sessions that were made for it."""
+"""Reports on sessions that were made for it."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ SMOKE = replace(CELL, profile="smoke")
 
 
 def trained(cell: Cell) -> Record:
-    """What a worker makes of a cell."""
+    """The record that a worker makes of a cell."""
     record = builder.begin("s", cell)
     train_untimed([record], lambda record, event: None)
     return record
