@@ -9,22 +9,30 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rich.console import Console
 
 import backends
 import tasks
+from backends.numpy import fashion_mlp
+from backends.numpy.central_differences import of_program, relative_errors
+from backends.program import Program
 from suite.cli.new import TEACHING
 from suite.proof import NotSame, require_same
 from suite.records import baseline as baselines, record as records
 from suite.records.cell import Conditions
 from suite.records.record import Record
 from suite.session import check, reproduce, resume
+from suite.session.equivalence import CENTRAL_DIFFERENCES
 from suite.session.verifier import Verifier
-from tasks.task import RequestError
+from suite.show import listing
+from tasks.task import RequestError, Tree
 from tests.folders import MODEL, written
 from tests.suite.command import assert_refused, in_process
 from tests.suite.examples import example_baseline
+from tests.tiny import tiny_task
 
 NUMPY = MODEL.format("numpy")
 RUN = ("run", "--profile", "smoke", "--timing-limit", "0", "--tracking", "none", "--json")
@@ -177,6 +185,31 @@ class TestABrokenModel:
             require_same(written(tmp_path / "port"))
 
 
+class Foreign:
+    """A program of another backend, as far as central differences need one."""
+
+    def __init__(self, program: Program, wrong: float) -> None:
+        self.restore, self.place = program.restore, program.place
+        self._program, self._wrong = program, wrong
+
+    def gradients(self, placed: Any) -> tuple[float, Tree]:
+        loss, found = self._program.gradients(placed)
+        return loss, {**found, "hidden.bias": found["hidden.bias"] * self._wrong}
+
+
+@pytest.mark.parametrize("wrong", [1.0, 1.001])
+def test_central_differences_need_restore_and_gradients_alone(wrong: float) -> None:
+    task = tiny_task()
+    state = task.initial(0).astype("float64")
+    program: Any = Foreign(fashion_mlp.build(task, state, None), wrong)
+    batch = {name: a[0] for name, a in next(task.chunks("train")).items()}
+    errors = relative_errors(of_program(program, state), state.params, batch, seed=0)
+    assert errors.keys() == task.params.keys()
+    assert {leaf for leaf, error in errors.items() if error > CENTRAL_DIFFERENCES} == (
+        set() if wrong == 1 else {"hidden.bias"}
+    )
+
+
 def test_a_task_needs_its_oracle_s_framework(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -269,3 +302,25 @@ def test_a_baseline_is_that_of_a_folder_wherever_it_lies(tmp_path: Path) -> None
     (found,) = check.find(tmp_path, [(folder, None)], "smoke", {folder: "real"})
     assert found.conditions.task == folder
     assert found.runs == made.runs
+
+
+def test_the_list_says_where_each_task_and_backend_comes_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(listing, "_described", lambda name: ("1.0", "cpu", None))
+    monkeypatch.setattr(
+        tasks, "origin", {**dict.fromkeys(tasks.names(), "here"), "lstm": "there"}.get
+    )
+    console = Console(width=200)
+    with console.capture() as capture:
+        listing.print_listing(console)
+    rows = {words[0]: words[-1] for line in capture.get().splitlines() if (words := line.split())}
+    assert (rows["fashion_mlp"], rows["lstm"], rows["torch"]) == ("here", "there", "tetragrad")
+
+
+def test_one_task_is_shown_at_a_time(tmp_path: Path) -> None:
+    written(tmp_path / "port")
+    shown = in_process(tmp_path, "show", "port").stdout
+    assert "from backends.numpy.fashion_mlp import build" in shown
+    assert "torch" not in shown
+    assert_refused(in_process(tmp_path, "show", "all"), "all is 6 tasks; name one of: fashion_mlp")
