@@ -116,15 +116,6 @@ HELPERS |= {"threadpoolctl", "tqdm"}
 the same bits."""
 
 
-@pytest.mark.parametrize("backend", backends.NAMES)
-def test_a_backend_declares_all_variables_that_it_sets(backend: str) -> None:
-    """A compiler is the user's to choose, and no switch of PyTorch's."""
-    loaded = backends.load(backend)
-    for device in loaded.DEVICES:
-        names = loaded.environment(device, 1).keys() - {"CXX"}
-        assert all(name.startswith(loaded.ENVIRONMENT) for name in names), names
-
-
 def test_a_backend_declares_what_it_computes_with() -> None:
     for name in backends.NAMES:
         declared = {*backends.load(name).PACKAGES, *tasks.PACKAGES}

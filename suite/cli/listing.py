@@ -24,4 +24,4 @@ def show(
     names = {name for name, _ in tasks.choices(task)}
     if len(names) > 1:
         raise RequestError(f"{task} is {len(names)} tasks; name one of: {', '.join(tasks.names())}")
-    showing.show(*names, output())
+    showing.show(names.pop(), output())

@@ -13,9 +13,9 @@ from typing import Annotated
 import typer
 
 import backends
-from suite.system.files import because
 from tasks import outside
 from tasks.outside import FILE
+from tasks.paths import because
 from tasks.task import RequestError, nearest
 
 MODEL = "fashion_mlp"

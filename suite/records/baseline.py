@@ -20,7 +20,7 @@ from suite.records import record as records
 from suite.records.cell import Conditions, conditions_from
 from suite.records.record import Record
 from suite.system import environment
-from suite.system.files import because
+from tasks.paths import because
 from tasks.task import RequestError
 
 SCHEMA_VERSION = 2

@@ -14,7 +14,8 @@ from suite.records.cell import Cell
 from suite.records.convergence import Reading, read_curve
 from suite.records.events import Outcome
 from suite.records.statistics import median_interval
-from suite.system.files import because, write_text
+from suite.system.files import write_text
+from tasks.paths import because
 from tasks.task import RequestError
 
 SCHEMA_VERSION = 2

@@ -13,6 +13,7 @@ from suite.records.cell import Cell
 from suite.records.record import Record
 from suite.report import words
 from suite.system import environment
+from suite.system.readings import NOT_READABLE
 
 ABSENT = "absent"
 
@@ -140,7 +141,7 @@ def _pools(found: Sequence[Record]) -> tuple[FactByBackend, ...]:
             seen["devices"].setdefault(name, {})[", ".join(map(str, devices))] = None
         for pool, threads in record.worker.get("threads", {}).items():
             seen.setdefault(pool, {}).setdefault(name, {})[str(threads)] = None
-            if threads != record.cell.threads:
+            if threads not in (record.cell.threads, NOT_READABLE):
                 surprising.setdefault(pool, {})[name] = None
     return tuple(
         FactByBackend(

@@ -234,10 +234,10 @@ class Verifier:
         )
 
     def _kept(self, choice: backends.Choice, precision: Precision) -> Verdict | None:
-        """From the cache."""
-        path = self._cache_path(choice, precision)
-        if path and path.is_file():
-            return verdict_from(json.loads(path.read_text(encoding="utf-8")))
+        """From the cache; None if nothing is there, or nothing that can be read."""
+        if path := self._cache_path(choice, precision):
+            with suppress(OSError, ValueError, KeyError, TypeError):  # it only saves time
+                return verdict_from(json.loads(path.read_text(encoding="utf-8")))
         return None
 
     def _keep(self, choice: backends.Choice, precision: Precision, verdict: Verdict) -> None:

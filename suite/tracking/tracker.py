@@ -244,7 +244,7 @@ class Tracker:
                 picture = Path(folder) / "curves.png"
                 draw_curves(record, picture)
                 client.log_artifact(run_id, str(picture))
-        end = _milliseconds(record) + round(1000 * sum(record.phases.values()))
+        end = _end(record)
         client.set_terminated(run_id, STATUS.get(record.outcome, "FAILED"), end)
         client.set_terminated(parent, "FINISHED", end)
         client.set_tag(run_id, COMPLETE_TAG, "true")
@@ -275,6 +275,13 @@ def without_secrets(text: str) -> str:
 
 def _milliseconds(record: Record) -> int:
     return round(1000 * datetime.fromisoformat(record.created).timestamp())
+
+
+def _end(record: Record) -> int:
+    """When the cell ended [ms]; if that was not kept, when its phases alone would have."""
+    if record.ended:
+        return round(1000 * datetime.fromisoformat(record.ended).timestamp())
+    return _milliseconds(record) + round(1000 * sum(record.phases.values()))
 
 
 def _tags(record: Record) -> dict[str, str]:

@@ -10,6 +10,7 @@ import dataclasses
 import importlib
 import json
 import os
+import re
 import resource
 import sys
 import time
@@ -40,6 +41,7 @@ from suite.records.events import (
 )
 from suite.records.specification import about
 from suite.system import devices, memory
+from suite.system.readings import text
 from suite.worker import cards, probes, rates
 from suite.worker.clock import Clock
 from suite.worker.dropout import dropout_statistics
@@ -115,13 +117,11 @@ def _set_up(cell: Cell, backend: Backend) -> None:
     probes.require_products(backend, cell.precision)
 
 
-def peak_memory() -> int:
-    """Peak resident memory of this process [bytes]."""
-    status = Path("/proc/self/status")
-    if status.is_file():  # Linux, whose ru_maxrss begins at the size of the process that forked
-        lines = status.read_text(encoding="utf-8").splitlines()
-        (line,) = (t for t in lines if t.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
+def peak_memory(root: Path = Path("/")) -> int | None:
+    """Peak resident memory of this process [bytes]; None if the system does not say."""
+    if sys.platform.startswith("linux"):  # whose ru_maxrss begins at the size of the parent
+        line = re.search(r"^VmHWM:\s*(\d+) kB$", text(root / "proc/self/status") or "", re.M)
+        return int(line[1]) * 1024 if line else None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
@@ -157,7 +157,8 @@ def train(cell: Cell, send: Send, job: Job) -> None:
     training.run(initial)
     peaks["peak"] = peak_memory()
     described |= _after_training(cell, program, clock, card)
-    send(Finished(described, training.compilations, clock.seconds, peaks))
+    known = {name: peak for name, peak in peaks.items() if peak is not None}
+    send(Finished(described, training.compilations, clock.seconds, known))
     training.go_on()
 
 
