@@ -159,7 +159,8 @@ def baseline_of(found: Sequence[Record], command: str) -> Baseline:
 
 def path_of(folder: Path, conditions: Conditions) -> Path:
     """Where the baseline of a task, profile and kind of data lies."""
-    label = conditions.task_label.replace(":", "-")
+    # a folder's without its path, which is another one where the same folder is checked out anew
+    label = "-".join(filter(None, (Path(conditions.task).name, conditions.variant)))
     return folder / f"{label}-{conditions.profile}-{conditions.data}.json"
 
 

@@ -99,7 +99,7 @@ class Record:
     def efficiency(self) -> float | None:
         """The median fraction of the machine's rate of matrix products; None where not known."""
         rates = [c["operations"] / c["seconds"] for c in self.chunks if "operations" in c]
-        if not (rates and "matmul" in self.attainable):
+        if not (any(rates) and "matmul" in self.attainable):
             return None
         return float(statistics.median(rates) / self.attainable["matmul"])
 

@@ -112,7 +112,7 @@ class Timing:
 
     def efficiency(self, name: str) -> MedianInterval | None:
         """The fraction of the attainable rate of matrix products; None where that is not known."""
-        if not (self.operations and "matmul" in self.machine):
+        if not (any(self.operations) and "matmul" in self.machine):
             return None
         rates = np.divide(self.operations, self.contestant(name).seconds)
         return median_interval((rates / self.machine["matmul"]).tolist())

@@ -88,7 +88,7 @@ def _place(name: str | None, known: Sequence[str | None]) -> int:
 
 
 def _place_of_backend(backend: str, mode: str) -> tuple[Any, ...]:
-    return _place(backend, backends.NAMES), backend, words.order(backend, mode), mode
+    return _place(backend, backends.names()), backend, words.order(backend, mode), mode
 
 
 def _order(record: Record) -> tuple[Any, ...]:
@@ -96,7 +96,7 @@ def _order(record: Record) -> tuple[Any, ...]:
     cell = record.cell
     variants = tasks.variants(cell.task)
     return (
-        *(_place(cell.task, tasks.NAMES), cell.task, _place(cell.variant, variants)),
+        *(_place(cell.task, tasks.names()), cell.task, _place(cell.variant, variants)),
         *(str(cell.variant), cell.profile, cell.data, cell.device),
         *(_place(cell.precision, get_args(Precision)), cell.threads),
         *_place_of_backend(cell.backend, cell.mode),

@@ -27,7 +27,7 @@ from suite.records.record import Record
 from suite.records.specification import flat
 from suite.system import environment
 from suite.tracking.curves import draw_curves
-from tasks import paths
+from tasks import outside, paths
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -140,7 +140,7 @@ class Tracker:
         """The ids of our experiments, by task. TrackingError as for ``log``."""
         with self._translated_errors():
             found = self._client.search_experiments()
-        return {e.name: e.experiment_id for e in found if e.name in tasks.NAMES}
+        return {e.name: e.experiment_id for e in found if tasks.is_known(e.name)}
 
     def fetch_record(self, run: str, folder: Path) -> Path | None:
         """Brings the record that a cell's run keeps into ``folder``; None if it keeps none.
@@ -184,7 +184,7 @@ class Tracker:
             return str(found.experiment_id)
         location = None  # a server decides for itself where its artifacts lie
         if not re.match(r"https?:|databricks", self._uri):
-            location = (self._results.resolve() / "mlartifacts" / task).as_uri()
+            location = (self._results.resolve() / "mlartifacts" / outside.plain(task)).as_uri()
         # else MLflow takes it for an experiment with language-model traces
         tags = {"mlflow.experimentKind": "custom_model_development"}
         return str(self._client.create_experiment(task, artifact_location=location, tags=tags))
