@@ -64,9 +64,6 @@ class Backend(Protocol):
     """Import name of the framework."""
     PACKAGES: tuple[str, ...]
     """Distributions whose versions losses and metrics depend on, by any name they come under."""
-    ENVIRONMENT: tuple[str, ...]
-    """How the names of environment variables begin that steer the framework. A worker gets none of
-    them from its caller, whichever backend it runs."""
     DEVICES: tuple[str, ...]
     """Kinds of devices that it can compute on, where there is one: ``cpu``, ``cuda``."""
     ONLY_ON: Mapping[str, str]
@@ -78,7 +75,9 @@ class Backend(Protocol):
         """None, or why the backend cannot be used here in ``mode`` and what to do."""
 
     def environment(self, device: str, threads: int) -> Mapping[str, str]:
-        """What must stand in a worker's environment before the framework is imported.
+        """Variables that a worker's environment must have before the framework is imported.
+
+        Of its caller's variables a worker gets none that steer a framework.
 
         ``device`` is ``cpu`` or ``cuda``, here and below: which card is no backend's matter.
         """

@@ -74,7 +74,7 @@ def random_maps(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
 
 
 def pictures(data: Omniglot, held_out: Collection[str]) -> dict[str, Array]:
-    """What the task learns from and is judged by, all pictures 28 x 28.
+    """Arrays that the task learns from and is judged by; all pictures are 28 x 28.
 
     ``train`` (characters, drawings, 1 + distortions): every drawing of the other alphabets, as it
     is and distorted; ``alphabet`` (characters,): the number of the one that each belongs to;

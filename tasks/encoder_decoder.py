@@ -9,7 +9,7 @@ from tasks.initializers import glorot_uniform, normal, ones, zeros
 from tasks.task import Leaf
 
 ATTENTIONS: Mapping[str, tuple[str, ...]] = {"encoder": ("self",), "decoder": ("self", "cross")}
-"""Of every layer, by stack."""
+"""The attentions of every layer, by stack."""
 
 
 def dropout_layers(layers: int) -> Iterator[tuple[str, str]]:

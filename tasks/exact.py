@@ -53,7 +53,10 @@ def powers(base: float, exponents: Array) -> Array:
 
 
 def sine_and_cosine(angles: Array) -> tuple[Array, Array]:
-    """Of small angles [radians], up to 0.2, by their Taylor series, to the last place or two."""
+    """Sine and cosine of small angles [radians], up to 0.2, to the last place or two.
+
+    They are computed by their Taylor series.
+    """
     square = angles * angles
     sine, cosine = np.ones_like(angles), np.ones_like(angles)
     for n in range(12, 0, -2):

@@ -61,7 +61,7 @@ class FewshotConfig:
     ways_shots: tuple[tuple[int, int], ...] = ((5, 1), (5, 5), (20, 1))
     """The episodes' numbers of classes, and of known drawings of each."""
     episodes: int = 600
-    """Of each kind."""
+    """Number of episodes of each kind."""
     queries: int = 15
     """Drawings of each class that an episode asks about."""
     episode_seed: int = 0
@@ -239,11 +239,11 @@ class Siamese(Fewshot):
     # backend, on real and generated data, in all three profiles; the bands are some ten times what
     # was seen: 9e-7 in the loss, 2e-6 in the gradients, 3e-5 in the state.
     envelopes: Mapping[Precision, Envelope] = {
-        "float64": Envelope(steps=100, loss=1e-11, gradient=1e-11, state=1e-10),
+        "float64": Envelope(steps=20, loss=1e-11, gradient=1e-11, state=1e-10),
         "float32": Envelope(steps=10, loss=1e-5, gradient=2e-5, state=5e-4),
         **ROUNDED,
     }
-    verification_seed = 38
+    verification_seed = 10
 
     def __init__(self, config: SiameseConfig, profile: str, pictures: Tree, provenance: Provenance):
         super().__init__(config, profile, pictures, provenance)
@@ -292,11 +292,11 @@ class Triplet(Fewshot):
     # float64: 3e-11 in the loss, 2e-10 in the state; in float32: 2e-6 in the loss, 2e-6 in the
     # gradients, 7e-5 in the state.
     envelopes: Mapping[Precision, Envelope] = {
-        "float64": Envelope(steps=100, loss=1e-9, gradient=1e-9, state=1e-8),
+        "float64": Envelope(steps=20, loss=1e-9, gradient=1e-9, state=1e-8),
         "float32": Envelope(steps=10, loss=2e-5, gradient=2e-5, state=1e-3),
         **ROUNDED,
     }
-    verification_seed = 33
+    verification_seed = 14
 
     def _similarity(self, outputs: Tree) -> episodes.Similarity:
         return episodes.closeness

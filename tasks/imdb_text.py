@@ -55,7 +55,7 @@ class BagConfig:
     batch_norm: bool = False
     """After each hidden layer, after its ReLU."""
     momentum: float = 0.99
-    """Of the running statistics: running <- momentum running + (1 - momentum) batch's."""
+    """Weight of the old statistics: running <- momentum running + (1 - momentum) batch's."""
     epsilon: float = 1e-3
     """Added to the variance in batch normalisation."""
     optimizer: RMSprop = RMSPROP
@@ -84,7 +84,7 @@ class EmbeddingConfig:
     """Words of a review that are used, its last; a shorter one is padded in front."""
     hidden: int = 10
     dropout: float = 0.1
-    """Of whole channels of a review."""
+    """The rate at which whole channels of a review are dropped."""
     optimizer: Adam = ADAM
     batch: int = 100
     chunk_steps: int = 50
@@ -154,9 +154,20 @@ ENVELOPES: Mapping[str, Mapping[Precision, Envelope]] = {
     "embedding": _envelopes(100, 4e-4, rounded_products(loss=2.5e-4, gradient=5e-2)),
 }
 
+# clear of corners on real and on generated data: the largest error of moved parameters is a third
+# of the envelope or less (`python -m tests.seeds`)
+VERIFICATION_SEEDS = {
+    "bow": 2,
+    "bow_l2": 3,
+    "bow_dropout": 3,
+    "bow_batchnorm": 10,
+    "bow_validation": 8,
+    "embedding": 23,
+}
+
 
 class _Reviews(Task):
-    """What the variants share: labels, their order, the score."""
+    """The part that the variants share: labels, their order, the score."""
 
     name = "imdb_text"
     unit = "reviews/s"
@@ -169,7 +180,7 @@ class _Reviews(Task):
         self.envelopes = ENVELOPES[variant]
         held_out = isinstance(config, BagConfig) and config.held_out
         self._scored = "val" if held_out else "test"
-        self.verification_seed = 23 if held_out else 3
+        self.verification_seed = VERIFICATION_SEEDS[variant]
         self.validation = f"{self._scored}_loss"
         lowest, self.margin = ACCURACY[variant]
         self.targets = (Target(f"{self._scored}_accuracy", low=lowest),)

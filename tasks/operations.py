@@ -20,15 +20,19 @@ from tasks.task import Array, Leaf
 
 
 def product(n: float, inputs: float, outputs: float, gradients: int = 2) -> float:
-    """Of (n, inputs) x (inputs, outputs) and its ``gradients``, each as much as itself.
+    """Operations of a product (n, inputs) x (inputs, outputs) and of its ``gradients``.
 
-    There are two, but one where the left factor is data.
+    Each gradient needs as many as the product. There are two, but one where the left factor is
+    data.
     """
     return 2.0 * n * inputs * outputs * (1 + gradients)
 
 
 def dense(n: float, widths: Sequence[int]) -> float:
-    """Of layers of these widths on n rows of data: 2 n (2 w0 w1 + 3 w1 w2 + 3 w2 w3 + ...)."""
+    """Operations of dense layers of these widths on n rows of data.
+
+    They are 2 n (2 w0 w1 + 3 w1 w2 + 3 w2 w3 + ...).
+    """
     pairs = list(pairwise(widths))
     return product(n, *pairs[0], gradients=1) + sum(product(n, *pair) for pair in pairs[1:])
 
@@ -36,7 +40,7 @@ def dense(n: float, widths: Sequence[int]) -> float:
 def encoder_decoder(
     source: Array, target: Array, width: int, hidden: int, layers: int, words: int
 ) -> float:
-    """Of a transformer whose sentences have ``source`` and ``target`` (n,) words.
+    """Operations of a transformer whose sentences have ``source`` and ``target`` (n,) words.
 
     With s, t words of a sentence, d the width, h the hidden width, L layers on each side, V words
     to choose from, thrice (forward and both gradients) the sum over the sentences of
@@ -53,5 +57,5 @@ def encoder_decoder(
 
 
 def update(optimizer: Optimizer, params: Mapping[str, Leaf]) -> float:
-    """Of one update of all parameters, by the optimiser's formula in ``tasks.optimizers``."""
+    """Operations of one update of all parameters, by the formula in ``tasks.optimizers``."""
     return float(optimizer.operations * sum(math.prod(leaf.shape) for leaf in params.values()))

@@ -48,10 +48,14 @@ class Linear:
     warmup: int = 0
 
     def factor(self, step: Array) -> Array:
-        """What the rate is multiplied by after ``step`` updates, any shape."""
+        """The factor of the rate after ``step`` updates, any shape."""
         falling = (self.total - np.minimum(step, self.total)) / (self.total - self.warmup)
         rising = (step + 1) / self.warmup if self.warmup else 1
         return np.asarray(np.minimum(rising, falling))
+
+    def within(self, steps: int) -> Linear:
+        """The same course in ``steps`` steps, a quarter of them for a warm-up."""
+        return Linear(steps, warmup=max(steps // 4, 1) if self.warmup else 0)
 
 
 @dataclass(frozen=True)
@@ -64,8 +68,12 @@ class Cosine:
     total: int
 
     def factor(self, step: Array) -> Array:
-        """What the rate is multiplied by after ``step`` updates, any shape."""
+        """The factor of the rate after ``step`` updates, any shape."""
         return np.asarray((1 + np.cos(np.pi * np.minimum(step / self.total, 1))) / 2)
+
+    def within(self, steps: int) -> Cosine:
+        """The same course in ``steps`` steps."""
+        return Cosine(steps)
 
 
 @dataclass(frozen=True)

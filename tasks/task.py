@@ -5,15 +5,16 @@ NumPy and the standard library only.
 
 from __future__ import annotations
 
+import copy
 import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
-from tasks.optimizers import Optimizer
+from tasks.optimizers import Adam, Optimizer
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Tree = Mapping[str, Array]
@@ -21,15 +22,15 @@ Tree = Mapping[str, Array]
 Chunk = Tree
 """The unit of training: arrays with leading axes (steps, batch, ...), of a few fixed shapes."""
 Precision = Literal["float32", "float64", "tf32", "bfloat16"]
-"""What is computed in. ``tf32`` and ``bfloat16`` are float32 but for products of matrices and
-convolutions, whose factors are rounded to that; parameters are float32 (mixed precision)."""
+"""The precision of arithmetic. ``tf32`` and ``bfloat16`` are float32, except that the factors of
+matrix products and convolutions are rounded to them; parameters are float32 (mixed precision)."""
 DataSource = Literal["real", "generated"]
 MASK = "dropout/"
 """Followed by a dropout layer's name: what that layer keeps, among the arrays of a batch."""
 
 
 def dtype_of(precision: Precision) -> str:
-    """Of parameters and of what the optimiser remembers."""
+    """The type of parameters and of the optimiser's memory."""
     return "float64" if precision == "float64" else "float32"
 
 
@@ -80,6 +81,27 @@ class State:
         return State(cast(self.params), slots, cast(self.buffers), self.step)
 
 
+def require_leaves(model: Mapping[str, tuple[int, ...]], state: State) -> None:
+    """RequestError if the parameters of a ``model``, shapes by name, are not those of a state."""
+    known = {name: leaf.shape for name, leaf in state.params.items()}
+    for name in (*model, *known):
+        own, wanted = model.get(name), known.get(name)
+        if own is None:
+            like = nearest(name, model.keys() - known.keys())
+            raise RequestError(f"the task has the parameter {name!r}, the model has not{like}")
+        if wanted is None:
+            like = nearest(name, known.keys() - model.keys())
+            raise RequestError(
+                f"the model has the parameter {name!r} {own}, the task has not{like}; "
+                f"the task's are: {', '.join(known)}"
+            )
+        if own != wanted:
+            raise RequestError(
+                f"the model's parameter {name!r} is {own}, the task's {wanted}; "
+                "kernels are (in, out)"
+            )
+
+
 @dataclass(frozen=True)
 class Dropout:
     """A layer that drops at ``rate`` from the ``channels`` entries of every position.
@@ -94,7 +116,7 @@ class Dropout:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of what it drops from in a chunk: (steps, batch, ..., channels)."""
+        """Shape of the array that it drops from in a chunk: (steps, batch, ..., channels)."""
         return (*self.real.shape, self.channels)
 
 
@@ -122,7 +144,10 @@ class Envelope:
         return self.state if self.prediction is None else self.prediction
 
     def loss_tolerances(self) -> Array:
-        """What is allowed of the loss at every step, (steps,). ValueError if stages end early."""
+        """The error that is allowed of the loss at every step, (steps,).
+
+        ValueError unless the stages rise to the last step.
+        """
         stages = self.loss if isinstance(self.loss, tuple) else ((self.steps, self.loss),)
         ends, allowed = zip(*stages, strict=True)
         if ends[-1] != self.steps or sorted(set(ends)) != list(ends):
@@ -164,7 +189,7 @@ class Target:
     high: float = np.inf
 
     def met(self, value: float) -> bool:
-        """Whether ``value`` lies in the band."""
+        """Tells if ``value`` lies in the band."""
         return self.low <= value <= self.high
 
 
@@ -178,7 +203,7 @@ class Provenance:
 
 
 class Config(Protocol):
-    """What the suite reads of a task's constants, which are a frozen dataclass."""
+    """The part of a task's constants that the suite reads. They are a frozen dataclass."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -213,8 +238,11 @@ class Task(ABC):
     """One learning problem, free of frameworks: every backend gets the same bits from it."""
 
     name: str
+    """A folder's is its absolute path."""
     variant: str | None = None
     profile: str
+    oracle: str = "numpy"
+    """The backend whose model in float64 the others' are held against."""
     config: Any
     """A ``Config``: every constant, nothing left to a framework's default."""
     optimizer: Optimizer
@@ -233,6 +261,7 @@ class Task(ABC):
     envelopes: Mapping[Precision, Envelope]
     """One for every precision."""
     verification_seed: int = 0
+    """Keeps the first steps clear of the model's corners, see ``tests.seeds``."""
     signatures: Mapping[str, str] = {}
     """How a library computed a metric, by the metric's name, where it has a signature for that."""
 
@@ -264,12 +293,25 @@ class Task(ABC):
         """The training chunks on which backends are compared; every term of the loss is in them."""
         return self.chunks("train", seed)
 
+    def verified(self) -> Task:
+        """The task as the proof trains it: a schedule of its learning rate ends two steps early.
+
+        So the proof sees a schedule whole, and that it stays at its end.
+        """
+        optimizer = self.optimizer
+        if not (isinstance(optimizer, Adam) and optimizer.schedule):
+            return self
+        verified = copy.copy(self)
+        schedule = optimizer.schedule.within(self.envelopes["float64"].steps - 2)
+        verified.optimizer = replace(optimizer, schedule=schedule)
+        return verified
+
     def dropouts(self, chunk: Chunk) -> Mapping[str, Dropout]:
         """The model's dropout layers by name, in the order of the model; none by default."""
         return {}
 
     def dropout_masks(self, chunk: Chunk, seed: int, step: int) -> Chunk:
-        """What every dropout layer keeps in the steps of ``chunk``, the first of which is ``step``.
+        """The entries that dropout layers keep in the steps of ``chunk``, the first being ``step``.
 
         Boolean arrays (steps, batch, ..., channels) by ``dropout/<layer>``, drawn from (seed, step,
         layer): with them in the batch, dropout is the same bits for every backend.
@@ -328,8 +370,7 @@ class Task(ABC):
         return self
 
     def adapted(self) -> Tree:
-        """What ``adapt`` has found until now, by name: all in which this task differs from a new
-        one."""
+        """Results of ``adapt`` until now, by name: all in which it differs from a new task."""
         return {}
 
     def with_adapted(self, found: Tree) -> Task:

@@ -35,7 +35,7 @@ def _metric() -> BLEU:
 
 
 class Search(Protocol):
-    """What beam search reads of a task's constants."""
+    """The constants of a task that beam search reads."""
 
     @property
     def layers(self) -> int: ...
@@ -52,7 +52,7 @@ class Search(Protocol):
 
 
 class Batches(Search, Protocol):
-    """What ``kinds`` reads of them."""
+    """The constants of a task that ``kinds`` reads."""
 
     @property
     def buckets(self) -> tuple[int, ...]: ...
@@ -108,10 +108,10 @@ def kinds(
 
 
 def _within_a_search(constants: Search, shape: tuple[int, ...], words: int) -> Tree:
-    """What a step of beam search may hand on beside its source, of that ``shape`` (n, S).
+    """Arrays that a step of beam search may hand on beside its source, of that ``shape`` (n, S).
 
-    It is made up, of the size that normalised activations have: what a search comes to depends on
-    the backend that computes it.
+    They are made up, of the size that normalised activations have: the real ones depend on the
+    backend that computes them.
     """
     rng, place = np.random.default_rng(0), min(5, constants.decode_limit - 1)
     cache = (1, shape[0], constants.layers, constants.decode_limit, constants.width)
@@ -187,7 +187,7 @@ class _Beams:
         self.best[better, place] = chosen[better, column]
 
     def done(self, place: int) -> bool:
-        """Whether no beginning can end better than what has ended: scores only fall."""
+        """Tells if no beginning can end better than the best that has ended: scores only fall."""
         hope = self.scores.max(axis=1) / self._penalty(self._limits)
         return bool((hope <= self._best_scores).all())
 

@@ -30,7 +30,7 @@ def main() -> None:
 
 def make(name: str, variant: str | None, source: DataSource) -> None:
     """Writes one anchor."""
-    task = tasks.load(name, "full", source, variant)
+    task = tasks.load(name, "full", source, variant).verified()
     module = importlib.import_module(f"backends.torch.{name}")
     initial = task.initial(task.verification_seed).astype("float64")
     program = module.build(task, initial, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections import Counter
 
@@ -9,6 +10,10 @@ import pytest
 from hypothesis import settings
 
 from suite.system import git
+
+# as many test processes as processors: each with threads that wait busily would slow all of them
+for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(pool, "1")
 
 # machines are shared and slow at times: a deadline would fail tests for that
 settings.register_profile("tetragrad", deadline=None, derandomize=True, database=None)

@@ -83,7 +83,7 @@ def main() -> None:
     backend.configure("cpu", 1, "float64")
     for name, variant in tasks.chosen(asked.tasks):
         for source in {"generated", datasets.resolve(tasks.DATASETS[name], "auto")[0]}:
-            task = tasks.load(name, "full", source, variant)
+            task = tasks.load(name, "full", source, variant).verified()
             own = task.verification_seed
             for seed, share, where in shares(task, range(own, own + 1)):
                 print(f"{task.label} {source} seed {seed} (the present one): {share:.2f} {where}")

@@ -1,4 +1,4 @@
-"""What a transformer is made of, as pure functions: positions, norm, attention and its loss."""
+"""Components of a transformer, as pure functions: positions, norm, attention and its loss."""
 
 from __future__ import annotations
 

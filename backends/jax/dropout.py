@@ -45,7 +45,7 @@ def _dropped(rate: float, x: jax.Array, kept: jax.Array) -> jax.Array:
 
 @contextmanager
 def recorded() -> Iterator[dict[str, jax.Array]]:
-    """What inputs are multiplied by in what is traced meanwhile, by layer."""
+    """Records by layer the factors that inputs are multiplied by in what is traced meanwhile."""
     record: dict[str, jax.Array] = {}
     _records.append(record)
     try:

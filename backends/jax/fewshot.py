@@ -28,7 +28,7 @@ def forward(params: Arrays, buffers: Arrays, batch: Arrays) -> Arrays:
 def loss(
     config: Any, params: Arrays, buffers: Arrays, batch: Arrays, key: jax.Array | None
 ) -> tuple[jax.Array, Arrays]:
-    """Of ``pairs`` in the batch the cross-entropy, each group half; without, of its triplets."""
+    """Cross-entropy of the batch's ``pairs``, each group half; without, the loss of triplets."""
     embeddings = _embed(params, batch["images"])
     if "pairs" not in batch:
         return _triplet_loss(embeddings, config.per_class, config.margin), buffers

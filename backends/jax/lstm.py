@@ -19,7 +19,10 @@ SMALL_PRODUCTS = (
 
 
 def _input_table(params: Arrays) -> jax.Array:
-    """What each character adds to the gates, (characters, 4H): 65 rows instead of every input."""
+    """Contribution of each character to the gates, (characters, 4H).
+
+    It takes a product of 65 rows, not one of every input.
+    """
     return params["embedding.kernel"] @ params["lstm.kernel"] + params["lstm.bias"]
 
 

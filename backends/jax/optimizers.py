@@ -23,7 +23,7 @@ Slots = Mapping[str, Arrays]
 def step_rates(
     optimizer: Optimizer, step: int, count: int, dtype: np.dtype[Any]
 ) -> Mapping[str, Array]:
-    """What ``count`` updates after update number ``step`` need, each (count,)."""
+    """Values that ``count`` updates after update number ``step`` need, each (count,)."""
     if not isinstance(optimizer, Adam):
         return {}
     rate, epsilon = optimizer.corrected(step, count)

@@ -34,14 +34,14 @@ _Memory = tuple[jax.Array, jax.Array]
 
 
 class _Source(NamedTuple):
-    """What cross-attention looks at: by layer keys and values, and a mask (n, 1, 1, S) of them."""
+    """The source of cross-attention: keys and values by layer, and their mask (n, 1, 1, S)."""
 
     layers: Sequence[_Memory]
     mask: jax.Array
 
 
 class _Cache(NamedTuple):
-    """What decoding word by word keeps: by layer keys and values of what is before ``place``."""
+    """Keys and values by layer of the positions before ``place``, for decoding word by word."""
 
     layers: Sequence[_Memory]
     place: jax.Array
@@ -60,7 +60,7 @@ class _Cache(NamedTuple):
 
 
 def forward(config: Any, params: Arrays, buffers: Arrays, batch: Arrays) -> Arrays:
-    """What the keys of the batch ask for, see ``Transformer``."""
+    """Outputs that the keys of the batch ask for, see ``Transformer``."""
     if "place" in batch:
         return _next_word(config, params, batch)
     if "inputs" not in batch:
@@ -279,7 +279,10 @@ def _source(config: Any, params: Arrays, memory: jax.Array, words: jax.Array) ->
 def _attention(
     config: Any, params: Arrays, name: str, x: jax.Array, memory: _Memory, mask: jax.Array
 ) -> tuple[jax.Array, jax.Array]:
-    """What queries from x (n, T, width) find, (n, T, width), and the weights (n, heads, T, S)."""
+    """Attention of queries from x (n, T, width).
+
+    Returns the output (n, T, width) and the weights (n, heads, T, S).
+    """
     query = split(_dense(params, f"{name}.query", x), config.heads)
     found, weights = attend(query, *memory, mask)
     return _dense(params, f"{name}.output", merge(found)), weights

@@ -27,7 +27,7 @@ WHOLE = 1 << 40
 BLOCK = WHOLE if ON_GPU else 65_536
 """Entries updated at a time: the arrays of an Adam step then stay in the processor's cache."""
 ROWS = WHOLE if ON_GPU else 16
-"""Of logits that are worked on at a time, for the same reason."""
+"""Rows of logits that are worked on at a time, for the same reason."""
 
 
 def to_host(a: Any) -> Array:

@@ -55,7 +55,7 @@ class Layout:
 
 
 class Memory:
-    """What a decoder's layers attend to: their keys and values, of the padded source.
+    """Keys and values of the padded source, which the layers of a decoder attend to.
 
     ``projected`` (n, S, layers 2 width) holds them side by side; ``gradients``, of the same shape,
     is filled on the way back.
@@ -68,7 +68,7 @@ class Memory:
         self._gradients = split_heads(self.gradients, 2 * layers, heads)
 
     def keys_and_values(self, layer: int) -> list[Array]:
-        """Of one layer, each (n, heads, S, d)."""
+        """Keys and values of one layer, each (n, heads, S, d)."""
         return self._parts[2 * layer : 2 * layer + 2]
 
     def gradients_of(self, layer: int) -> list[Array]:
@@ -77,7 +77,7 @@ class Memory:
 
 
 def split_heads(x: Array, parts: int, heads: int) -> list[Array]:
-    """Of (n, T, parts heads d) the parts, views (n, heads, T, d)."""
+    """The parts of x (n, T, parts heads d), as views (n, heads, T, d)."""
     n, length, _ = x.shape
     return list(x.reshape(n, length, parts, heads, -1).transpose(2, 0, 3, 1, 4))
 

@@ -33,7 +33,7 @@ class Dropping:
     given: Tree
 
     def mask(self, layer: str, number: int, shape: tuple[int, ...], dtype: Any) -> Array | None:
-        """What an activation is multiplied by: 0 with probability ``rate``, else 1 / (1 - rate)."""
+        """Factors of an activation's entries: 0 with probability ``rate``, else 1 / (1 - rate)."""
         kept = self.given.get(f"{MASK}{layer}")
         if not self.rate or (kept is None and self.key is None):
             return None
@@ -67,7 +67,7 @@ def dropout_backward(dy: Array, saved: Saved) -> Array:
 
 @contextmanager
 def recorded() -> Iterator[dict[str, Array]]:
-    """What activations are multiplied by meanwhile, by layer."""
+    """Records by layer the factors that activations are multiplied by meanwhile."""
     record: dict[str, Array] = {}
     _records.append(record)
     try:

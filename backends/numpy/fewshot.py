@@ -47,7 +47,7 @@ def forward(params: Tree, buffers: Tree, batch: Tree) -> Tree:
 def loss(
     config: Any, params: Tree, buffers: Tree, batch: Tree, key: Key | None
 ) -> tuple[Array, Tree, Backward]:
-    """Of ``pairs`` in the batch the cross-entropy, each group half; without, of its triplets."""
+    """Cross-entropy of the batch's ``pairs``, each group half; without, the loss of triplets."""
     embeddings, saved = _embed(params, batch["images"])
     if "pairs" in batch:
         same = len(embeddings) * (config.per_class - 1) // 2

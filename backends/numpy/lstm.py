@@ -18,7 +18,10 @@ PIECE = 64
 
 
 def _input_table(params: Tree) -> Array:
-    """What each character adds to the gates, (characters, 4H): 65 rows instead of every input."""
+    """Contribution of each character to the gates, (characters, 4H).
+
+    It takes a product of 65 rows, not one of every input.
+    """
     table = params["embedding.kernel"] @ params["lstm.kernel"]
     table += params["lstm.bias"]
     return table

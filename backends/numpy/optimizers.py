@@ -48,8 +48,8 @@ class Updater:
 
 
 def _blocks(params: Tree, slots: Mapping[str, Tree]) -> Iterator[tuple[Any, ...]]:
-    """Of each leaf's blocks: its name, where the block lies, and views of a scratch array, of the
-    parameters and of every slot there."""
+    """Blocks of leaves: the leaf's name, the block's place in it, and views of a scratch array, of
+    the parameters and of every slot."""
     largest = max(leaf.size for leaf in params.values())
     scratch = xp.empty(min(BLOCK, largest), next(iter(params.values())).dtype)
     for name, leaf in params.items():
@@ -89,7 +89,7 @@ def _adam(
 
 
 def _clip_factor(gradients: Tree, clip: float | None) -> Any:
-    """What gradients are multiplied by; None where they need not be."""
+    """The factor that clips gradients; None where they need not be multiplied."""
     if clip is None:
         return None
     squares = [xp.vdot(g, g) for g in gradients.values()]

@@ -38,7 +38,7 @@ PARTS = ("query", "key", "value")
 
 
 class Sublayers:
-    """Of one pass through the model: its parameters, its dropout, its gradients."""
+    """The sublayers of one pass through the model: its parameters, its dropout, its gradients."""
 
     def __init__(self, config: Any, params: Tree, drop: Dropping | None = None):
         """No dropout without ``drop``, whose masks are of rows."""
@@ -142,7 +142,7 @@ class Sublayers:
     def self_attention(
         self, layout: Layout, mask: Array, name: str, x: Array
     ) -> tuple[Array, Back]:
-        """Of every sentence to itself, with a mask that broadcasts to (n, heads, T, T)."""
+        """Attention of every sentence to itself; the mask broadcasts to (n, heads, T, T)."""
         rows, back_rows = self.dense(tuple(f"{name}.{part}" for part in PARTS), x)
         projected = layout.spread(rows)  # (n, T, 3 width)
         q, k, v = split_heads(projected, 3, self.config.heads)
@@ -160,7 +160,7 @@ class Sublayers:
     def cross_attention(
         self, layout: Layout, memory: Memory, layer: int, name: str, x: Array
     ) -> tuple[Array, Back]:
-        """To the source; on the way back, the memory's gradients are filled in."""
+        """Attention to the source; on the way back, the memory's gradients are filled in."""
         rows, back_rows = self.dense((f"{name}.query",), x)
         queries = layout.spread(rows)
         (q,) = split_heads(queries, 1, self.config.heads)
@@ -180,8 +180,11 @@ class Sublayers:
     def cached_attention(
         self, keys: Array, values: Array, place: int, name: str, x: Array
     ) -> tuple[Array, Back]:
-        """Of one word of every sentence, x (n, width), to itself and to those before it, whose
-        ``keys`` and ``values`` (n, any, width) get those of this ``place`` too."""
+        """Attention of one word of every sentence, x (n, width), to itself and to those before it.
+
+        ``keys`` and ``values`` (n, any, width) are those of the words before; its own are put in at
+        ``place``.
+        """
         rows, _ = self.dense(tuple(f"{name}.{part}" for part in PARTS), x)
         q, keys[:, place], values[:, place] = xp.split(rows, 3, axis=1)
         seen = (q[:, None], keys[:, : place + 1], values[:, : place + 1])

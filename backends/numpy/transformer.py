@@ -62,7 +62,7 @@ def loss(
 
 
 def _masks_of_rows(batch: Tree) -> Tree:
-    """What dropout keeps of the real words, (rows, width) by ``dropout/<layer>``, if it is given.
+    """Masks of dropout for the real words, (rows, width) by ``dropout/<layer>``, if given.
 
     The rows of the encoder are those of the source, the rows of the decoder those of the targets.
     """
@@ -80,7 +80,7 @@ def _output(model: Sublayers) -> tuple[Array, Array]:
 
 
 def _decode_targets(model: Sublayers, batch: Tree) -> tuple[Array, Array, Callable[[Array], None]]:
-    """What is decoded of the real words alone: y (rows, width), with the targets (rows,).
+    """Decodes the real words alone: y (rows, width), the targets (rows,), and the way back.
 
     No word is changed by padding behind it, so that leaving it out changes nothing.
     """
@@ -147,7 +147,7 @@ def _decoder_stack(
 
 
 def _logits_and_weights(model: Sublayers, batch: Tree) -> Tree:
-    """Of padded positions too."""
+    """Logits, memory and attention weights, of padded positions too."""
     source, inputs = batch["source"], batch["inputs"]
     german, english = Layout(xp.full(source.shape, True)), Layout(xp.full(inputs.shape, True))
     rows, _ = _encode(model, source, german)

@@ -82,10 +82,10 @@ def smoothed_cross_entropy_backward(dloss: float, saved: Saved) -> tuple[Array, 
 def _exponentials(
     y: Array, w: Array, b: Array, targets: Array
 ) -> tuple[Array, Array, Array, Array]:
-    """Of the tied logits z, less the largest of each row: exp z (n, V), and its sum (n,); of z
-    itself: the logarithm of the sum of exp z, and z[target], (n,).
+    """Exponentials of the tied logits z (n, V), less the largest of each row, and their sums (n,).
 
-    The passes after the product run over few rows at a time, which stay in the processor's cache.
+    Further, of z itself, the logarithms of the sums of exp z, and z[target], each (n,). The passes
+    after the product run over few rows at a time, which stay in the processor's cache.
     """
     z = y @ w.T
     norms, logs, picked = xp.empty((3, len(z)), z.dtype)

@@ -1,4 +1,4 @@
-"""What a transformer is made of in TensorFlow: Keras layers on the words of padded sentences.
+"""Components of a transformer in TensorFlow: Keras layers on the words of padded sentences.
 
 Position-wise layers see the words alone, as rows; only attention sees sentences and their padding.
 """
@@ -77,7 +77,7 @@ class Packing:
         return dropout(rows) if mask is None else dropout(rows, kept=self._packed(mask))
 
     def weights(self, dtype: tf.DType) -> tf.Tensor:
-        """What each row counts in a mean over the words, (words,)."""
+        """The weight of each row in a mean over the words, (words,)."""
         return tf.fill(tf.shape(self._places), 1 / tf.cast(tf.size(self._places), dtype))
 
     def _packed(self, x: tf.Tensor) -> tf.Tensor:
@@ -114,7 +114,7 @@ class Padded(Packing):
 
 
 def attention_bias(allowed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """What added to the scores leaves attention to where it is allowed."""
+    """The bias that, added to scores, leaves attention only where it is ``allowed``."""
     return tf.where(allowed, tf.zeros((), dtype), tf.constant(-np.inf, dtype))
 
 
@@ -218,14 +218,14 @@ class Attention(Part):
         return self.output_layer(y), weights, (k, v)
 
     def keys_and_values(self, memory: tf.Tensor, packing: Packing) -> Heads:
-        """Of the rows (words, width) that others attend to."""
+        """Keys and values of the rows (words, width) that others attend to."""
         k, v = self._project(memory, packing, self.key, self.value)
         return k, v
 
     def _project(
         self, x: tf.Tensor, packing: Packing, *layers: keras.layers.Dense
     ) -> list[tf.Tensor]:
-        """What each of the layers makes of x, (n, heads, T, width / heads): one product for all."""
+        """The output of each layer for x, (n, heads, T, width / heads): one product for all."""
         kernel = tf.concat([layer.kernel for layer in layers], axis=1)
         biases = [layer.bias.value for layer in layers]
         if self.key in layers:

@@ -16,7 +16,7 @@ class Dropout(keras.layers.Dropout):
     """
 
     draws = True
-    """Whether it drops where it is not told what to keep."""
+    """True if it drops where it is not told what to keep."""
     record: Callable[[str, tf.Tensor], None] | None = None
     """Takes the factors of its input's entries, while they are ``recorded``."""
 
@@ -43,7 +43,7 @@ class Dropout(keras.layers.Dropout):
 
 @contextmanager
 def recorded(dropouts: Sequence[Dropout]) -> Iterator[dict[str, tf.Tensor]]:
-    """What these layers multiply by in what is traced meanwhile, by layer."""
+    """Records by layer the factors that these layers multiply by in what is traced meanwhile."""
     record: dict[str, tf.Tensor] = {}
     for dropout in dropouts:
         dropout.record = record.__setitem__  # of a dictionary, Keras would make a copy

@@ -15,7 +15,7 @@ from backends.tensorflow.engine import Batch, Program
 from tasks.task import Array, State, Task
 
 SMALLEST_SQUARE = 1e-24
-"""Of an embedding's length: what is shorter than 1e-12 is divided by that."""
+"""Square of the least number that embeddings are divided by: 1e-12, if their length is less."""
 
 
 class _Embedder(keras.Model):
@@ -71,7 +71,7 @@ def forward(model: keras.Model, batch: Batch) -> Mapping[str, tf.Tensor]:
 
 
 def loss(config: Any, model: keras.Model, batch: Batch) -> tf.Tensor:
-    """Of ``pairs`` in the batch the cross-entropy, each group half; without, of its triplets."""
+    """Cross-entropy of the batch's ``pairs``, each group half; without, the loss of triplets."""
     embeddings = model(batch["images"], xla=backends.tensorflow.mode == "xla")
     if "pairs" not in batch:
         return _triplet_loss(embeddings, config.per_class, config.margin)

@@ -60,7 +60,7 @@ def _dense(inputs: int, outputs: int, name: str) -> keras.layers.Dense:
 
 
 def _after(config: Any, name: str) -> list[keras.layers.Layer]:
-    """What follows a hidden layer's ReLU."""
+    """The layers that follow a hidden layer's ReLU."""
     layers = []
     if config.batch_norm:
         norm = keras.layers.BatchNormalization(
@@ -74,7 +74,7 @@ def _after(config: Any, name: str) -> list[keras.layers.Layer]:
 
 
 def _mask(layer: keras.layers.Layer, batch: Batch) -> Mapping[str, tf.Tensor | None]:
-    """What a layer is told beside its input: if it drops, the mask of the batch."""
+    """Arguments of a layer beside its input: if it drops, the mask of the batch."""
     return {"kept": batch.get(f"{MASK}{layer.layer}")} if isinstance(layer, Dropout) else {}
 
 

@@ -24,7 +24,7 @@ class _Characters(keras.Model):
         self.output_layer.build((None, hidden))
 
     def input_table(self) -> tf.Tensor:
-        """What each character adds to the gates: 65 rows instead of every input."""
+        """Contribution of each character to the gates: 65 rows, not one for every input."""
         return self.lstm.input_table(self.embedding.embeddings.value)
 
 

@@ -26,7 +26,7 @@ class Updater:
             self._momentum = [tf.Variable(tf.zeros_like(p)) for p in params]
 
     def rates(self, step: int, count: int) -> Mapping[str, tf.Tensor]:
-        """What ``count`` updates after update number ``step`` need, each (count,)."""
+        """Values that ``count`` updates after update number ``step`` need, each (count,)."""
         if not isinstance(self._optimizer, Adam):
             return {}
         rate, epsilon = self._optimizer.corrected(step, count)

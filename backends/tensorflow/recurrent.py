@@ -38,7 +38,7 @@ class LSTM(keras.layers.Layer):
         self.bias = self.add_weight(shape=(4 * units,), name="bias")
 
     def input_table(self, embeddings: tf.Tensor) -> tf.Tensor:
-        """What each row of ``embeddings`` (rows, in) adds to the gates, (rows, 4H)."""
+        """Contribution of each row of ``embeddings`` (rows, in) to the gates, (rows, 4H)."""
         return tf.matmul(embeddings, self.kernel.value) + self.bias.value
 
     def step(self, x: tf.Tensor, h: tf.Tensor, c: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

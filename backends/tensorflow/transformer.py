@@ -204,8 +204,10 @@ class _Transformer(Part):
     def call(
         self, batch: Batch, sources: Packing, targets: Packing, training: bool = False
     ) -> dict[str, Any]:
-        """Of the words that ``sources`` and ``targets`` choose: ``y`` (words, width), the rows
-        before the output, its ``kernel``, ``memory`` (words, width) and attention weights.
+        """Results for the words that ``sources`` and ``targets`` choose.
+
+        ``y`` (words, width) are the rows before the output layer and ``kernel`` is that layer's;
+        ``memory`` (words, width) is the encoder's output, ``weights`` are those of attention.
         """
         source = batch["source"]
         memory, encoder_weights = self.encoder(source, packing=sources)

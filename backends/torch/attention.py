@@ -38,7 +38,7 @@ class Layout:
         self._rows = None if real is None or padded else real.flatten().nonzero()[:, 0]
 
     def weights(self, like: torch.Tensor) -> torch.Tensor:
-        """What each row (rows,) of ``like`` (rows, ...) counts in a mean over the real ones."""
+        """The weight of each row (rows,) of ``like`` (rows, ...) in a mean over the real ones."""
         if self._rows is not None or self._real is None:
             return like.new_full(like.shape[:1], 1 / len(like))
         return self._real.flatten().to(like.dtype) / self._real.sum()
@@ -102,7 +102,7 @@ class DotProductAttention(nn.Module):
         return F.scaled_dot_product_attention(q, k, v, mask).transpose(1, 2).flatten(2)
 
     def weights(self, q: torch.Tensor, k: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """What the values are weighted by, (n, heads, T, S)."""
+        """The weights of the values, (n, heads, T, S)."""
         q, k = self._split(q), self._split(k)
         scores = q @ k.transpose(2, 3) * q.shape[3] ** -0.5
         return torch.softmax(scores + mask, dim=3)
@@ -174,7 +174,7 @@ class CrossAttention(_Attention):
     """Attention of the positions of one sentence to those of another."""
 
     def source(self, memory: torch.Tensor, layout: Layout, mask: torch.Tensor) -> Source:
-        """What is attended to, from the encoder's output ``memory`` (rows, width)."""
+        """The source to attend to, from the encoder's output ``memory`` (rows, width)."""
         return Source(layout.spread(self.key(memory)), layout.spread(self.value(memory)), mask)
 
     def forward(self, x: torch.Tensor, layout: Layout, source: Source) -> torch.Tensor:

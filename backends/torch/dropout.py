@@ -17,7 +17,7 @@ class Dropout(nn.Dropout):
     """
 
     factors: torch.Tensor | None = None
-    """Of the entries of its last input, if that has been ``recorded``."""
+    """Factors of the entries of its last input, if that has been ``recorded``."""
 
     def __init__(self, rate: float, layer: str):
         super().__init__(rate)

@@ -46,7 +46,7 @@ def forward(model: nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
 
 
 def loss(config: Any, model: nn.Module, batch: Batch) -> torch.Tensor:
-    """Of ``pairs`` in the batch the cross-entropy, each group half; without, of its triplets."""
+    """Cross-entropy of the batch's ``pairs``, each group half; without, the loss of triplets."""
     embeddings = model(batch["images"])
     if "pairs" not in batch:
         return _triplet_loss(embeddings, config.per_class, config.margin)

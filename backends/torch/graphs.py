@@ -19,7 +19,7 @@ WARM_UP = 3
 
 
 def recorded(work: Callable[[], None]) -> Callable[[], None]:
-    """What replays the kernels that ``work`` starts, on the same memory."""
+    """Returns a function that replays the kernels that ``work`` starts, on the same memory."""
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         work()

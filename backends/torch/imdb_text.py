@@ -53,7 +53,7 @@ class _BagOfWords(nn.Module):
 
 
 def _followed(layer: nn.Module, h: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """What ``layer`` makes of ``h``, by the mask of the batch if it drops."""
+    """The output of ``layer`` for ``h``, by the mask of the batch if it drops."""
     given = (batch.get(f"{MASK}{layer.layer}"),) if isinstance(layer, Dropout) else ()
     y: torch.Tensor = layer(h, *given)
     return y

@@ -16,8 +16,8 @@ import backends.torch
 from tasks.optimizers import SGD, Adam, Optimizer, RMSprop
 
 Rates = Sequence[float] | Sequence[torch.Tensor] | torch.Tensor
-"""What an update needs besides gradients: of Adam, its rate; compiled, rate and epsilon (2,); in a
-graph, which has numbers for good, the rate as a tensor ()."""
+"""Values that an update needs besides gradients: for Adam, its rate; compiled, rate and epsilon
+(2,); in a graph, which keeps numbers for good, the rate as a tensor ()."""
 
 
 class Updater:

@@ -70,7 +70,7 @@ class _DecoderLayer(nn.Module):
 
 
 class _Stack(nn.Module, Generic[_Layer]):
-    """What encoder and decoder share: embedded words, layers by their number, a layer norm."""
+    """The part that encoder and decoder share: embedded words, numbered layers, a layer norm."""
 
     def __init__(self, config: Any, words: int, name: str, layer: type[_Layer]):
         super().__init__()
@@ -95,7 +95,7 @@ class _Encoder(_Stack[_EncoderLayer]):
 
 class _Decoder(_Stack[_DecoderLayer]):
     def sources(self, memory: torch.Tensor, layout: Layout, mask: torch.Tensor) -> list[Source]:
-        """What every layer attends to, from the encoder's output ``memory`` (rows, width)."""
+        """Every layer's source to attend to, from the encoder's output ``memory`` (rows, width)."""
         return [layer.cross.source(memory, layout, mask) for layer in self.layers]
 
     def forward(self, ids: torch.Tensor, layout: Layout, sources: list[Source]) -> torch.Tensor:
@@ -155,7 +155,7 @@ class _Transformer(nn.Module):
 
 
 def forward(config: Any, model: nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
-    """What ``tasks.transformer.Transformer`` says of a batch with these keys."""
+    """Outputs that the keys of the batch ask for, see ``tasks.transformer.Transformer``."""
     assert isinstance(model, _Transformer)
     if "targets" in batch:
         return {"nats": _nats(model, batch)}

@@ -65,7 +65,8 @@ TaskOption = Annotated[
     list[str],
     typer.Option(
         "--task",
-        help="task, task:variant, task:all or all; repeatable.",
+        help="task, task:variant, task:all, all, or the path of a folder with a task.py; "
+        "repeatable.",
         show_default=False,
     ),
 ]
@@ -120,7 +121,7 @@ PatienceOption = Annotated[
 
 
 def _data(context: typer.Context, parameter: typer.CallbackParam, value: Data) -> Data:
-    """What is asked for; who names a folder of data, and says no more, asks for those."""
+    """The data to use: real ones if the user names a folder of data and chooses none."""
     source = context.get_parameter_source(parameter.name)
     unasked = source is None or source.name == "DEFAULT"
     return Data.real if unasked and paths.from_variable(datasets.DIRECTORY) else value

@@ -75,16 +75,16 @@ def regress(
     2 if there is nothing to compare with: before anything is run.
     """
     options.require_possible(1, timeout)
-    choices = tasks.chosen(task or tasks.NAMES)
+    choices = tasks.chosen(task or tasks.names())
     plan = Plan(
         choices=choices,
-        backends=backends.chosen(backend),
+        backends=backends.chosen(backend, of=choices),
         conditions=options.conditions(profile),
         seeds=range(1),
         data=data.value,
         timeout=timeout,
         timing_limit=limit,
-        named=backends.named(backend),
+        named=backends.named(backend, of=choices),
     )
     records.require_writable(results)
     with Terminal() as reporter, interruptible(), _base(base, allow_no_base) as old:

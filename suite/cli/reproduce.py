@@ -75,7 +75,7 @@ def _record(what: str, results: Path, uri: str | None) -> Record:
 
 
 def _print_beginning(rerun: Rerun, console: Console) -> None:
-    """What is trained again, and first of all how its surroundings differ."""
+    """Prints what is trained again, and first of all how its surroundings differ."""
     record = rerun.record
     lines = [f"{record.cell.label}, recorded {record.created}"]
     parted = rerun.differences

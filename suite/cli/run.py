@@ -85,8 +85,8 @@ def run(
         changes = (timeout, timing_limit, limit, checkpoint_every)
         plan = sessions.changed(context, sessions.read_plan(results, resume), changes)
     else:
-        choices = tasks.chosen(task or tasks.NAMES)
-        chosen = backends.chosen(backend, mode)
+        choices = tasks.chosen(task or tasks.names())
+        chosen = backends.chosen(backend, mode, of=choices)
         plan = Plan(
             choices=choices,
             backends=chosen,
@@ -103,7 +103,7 @@ def run(
             base=options.base(base, chosen),
             checkpoint_every=checkpoint_every,
             memory_limit=limit,
-            named=backends.named(backend, mode),
+            named=backends.named(backend, mode, of=choices),
         )
     session = _run(plan, results, tracking_uri, resume)
     tracker = Tracker(tracking_uri or tracking.default_uri(results), results)

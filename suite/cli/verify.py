@@ -42,20 +42,23 @@ def verify(
 ) -> None:
     """Prove that every backend computes the same model as NumPy in float64.
 
+    Of a task in a folder: as the backend that it names its oracle, if it has no numpy.py.
+
     Without --task: every task in every variant. Exit code 1: one is not, or could not be tested
     though it was asked for by name.
     """
     chosen: Sequence[Precision] = [p.value for p in dict.fromkeys(precision)] or PRECISIONS
+    choices = tasks.chosen(task or [tasks.ALL])
     with Terminal() as reporter, interruptible():
         verdicts = verification.verify_all(
-            tasks.chosen(task or [tasks.ALL]),
-            backends.chosen(backend, mode),
+            choices,
+            backends.chosen(backend, mode, of=choices),
             chosen,
             data.value,
             devices.parse(device),
             reporter,
         )
     verdict_tables.print_verdicts(verdicts, output())
-    named = backends.named(backend, mode)
+    named = backends.named(backend, mode, of=choices)
     ran = [v for v in verdicts if v.outcome is not Outcome.SKIPPED or (v.backend, v.mode) in named]
     raise typer.Exit(0 if ran and all(v.verified for v in ran) else 1)

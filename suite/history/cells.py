@@ -16,9 +16,9 @@ from suite.tracking.tracker import Tracker, TrackingError
 from tasks.task import RequestError
 
 METRIC = "metrics."
-"""What begins the names of columns that hold metrics, as MLflow has it."""
+"""Beginning of the names of columns that hold metrics, as MLflow has it."""
 PER_SECOND = "_per_second"
-"""What ends the names of rates; a task has one of its own."""
+"""End of the names of rates; each task has a rate of its own."""
 RATES = (PER_SECOND, f"{PER_SECOND}_low", f"{PER_SECOND}_high", "efficiency")
 _OF_TIME = (*RATES, "_seconds")
 
@@ -30,7 +30,7 @@ class Comparable:
     conditions: Conditions
     """Without a backend."""
     digest: str
-    """Of the data, SHA-256."""
+    """SHA-256 of the data."""
     cpu: str
 
     def __hash__(self) -> int:
@@ -66,7 +66,7 @@ class Comparable:
 
 
 def is_of_time(metric: str) -> bool:
-    """Whether a metric says how fast a cell was, which counts of verified cells alone."""
+    """Tells if a metric says how fast a cell was, which counts for verified cells alone."""
     return metric.endswith(_OF_TIME) or metric.startswith("phase_seconds/")
 
 

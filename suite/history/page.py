@@ -18,7 +18,7 @@ from suite.records.statistics import axis_ends
 from suite.report import page, words
 from suite.report.charts import Chart, axis, chart, short
 from suite.report.looks import look
-from suite.system.files import because
+from tasks.paths import because
 from tasks.task import RequestError
 
 TICKS = 4

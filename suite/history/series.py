@@ -29,7 +29,7 @@ class PastSession:
     """When its first cell began, UTC, ISO 8601."""
     commit: str
     dirty: bool
-    """Whether the source was changed since the commit."""
+    """True if the source was changed since the commit."""
     versions: dict[str, str]
 
     @property
@@ -210,7 +210,7 @@ def _points(
 
 
 def _place(series: Series) -> tuple[Any, ...]:
-    known = backends.NAMES
+    known = backends.names()
     place = known.index(series.backend) if series.backend in known else len(known)
     return place, series.backend, words.order(series.backend, series.mode), series.mode
 

@@ -25,7 +25,7 @@ def figure(metric: str, value: float) -> str:
 
 
 def shown(history: History, series: Series, session: PastSession) -> str:
-    """What stands in a table for a session: the median, and over how many seeds if several."""
+    """Text for a session in a table: the median, and the number of seeds if there are several."""
     if session.id in history.unverified.get(series.name, ()):
         return "NOT verified"
     for point in series.points:
@@ -36,7 +36,7 @@ def shown(history: History, series: Series, session: PastSession) -> str:
 
 
 def step_sentences(history: History) -> list[str]:
-    """What was found of steps, or that none was; nothing if nobody asked."""
+    """Sentences on the steps that were found, or on there being none; empty if nobody asked."""
     if not history.asked_for_steps:
         return []
     return [line for series in history.series for line in _steps_of(series, history.metric)]
@@ -73,7 +73,7 @@ def _step(step: Step, metric: str) -> str:
 
 
 def notices(history: History) -> Iterator[str]:
-    """What is not shown, and why."""
+    """Sentences on everything that is not shown, and why."""
     for name, sessions in history.unverified.items():
         yield (
             f"{name} is NOT VERIFIED in {words.count(len(sessions), 'session')} "

@@ -20,7 +20,7 @@ from suite.records import record as records
 from suite.records.cell import Conditions, conditions_from
 from suite.records.record import Record
 from suite.system import environment
-from suite.system.files import because
+from tasks.paths import because
 from tasks.task import RequestError
 
 SCHEMA_VERSION = 2
@@ -34,7 +34,7 @@ STEPS = (1, 2, 5, 10, 20, 50, 100)
 
 @dataclass(frozen=True)
 class Run:
-    """What one run came to: quantities by name, and losses of single steps by their number."""
+    """Results of one run: quantities by name, and losses of single steps by their number."""
 
     backend: str
     mode: str
@@ -120,7 +120,7 @@ def band(values: Sequence[float], false_alarms: float) -> Band | None:
 
 
 def run_of(record: Record) -> Run:
-    """What a baseline keeps of a record, or compares with it."""
+    """The part of a record that a baseline keeps, or that is compared with it."""
     losses = [loss for chunk in record.chunks for loss in chunk["losses"]]
     kept = {str(step): losses[step - 1] for step in STEPS if step <= len(losses)}
     cell = record.cell
@@ -159,7 +159,8 @@ def baseline_of(found: Sequence[Record], command: str) -> Baseline:
 
 def path_of(folder: Path, conditions: Conditions) -> Path:
     """Where the baseline of a task, profile and kind of data lies."""
-    label = conditions.task_label.replace(":", "-")
+    # a folder's without its path, which is another one where the same folder is checked out anew
+    label = "-".join(filter(None, (Path(conditions.task).name, conditions.variant)))
     return folder / f"{label}-{conditions.profile}-{conditions.data}.json"
 
 

@@ -57,7 +57,7 @@ class Snapshot:
 
     @property
     def losses(self) -> list[float]:
-        """Of the epoch that training stands in, step by step."""
+        """Losses of the epoch that training is in, step by step."""
         return [loss for chunk in self._begun for loss in chunk["losses"]]
 
     @property
@@ -88,7 +88,7 @@ class Checkpoints:
     _last: float = field(default=0.0, init=False)
 
     def due(self, train_seconds: float) -> bool:
-        """Whether it is time for the next one."""
+        """Tells if it is time for the next one."""
         return train_seconds - self._last >= self.every
 
     def save(self, snapshot: Snapshot) -> None:
@@ -131,7 +131,10 @@ class Checkpoints:
             )
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except OSError as error:
+            print(f"{self.path} cannot be read ({error}): training begins anew", file=sys.stderr)
+            return None
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             print(f"{self.path} is damaged ({error}): training begins anew", file=sys.stderr)
             return None
         self._last = snapshot.seconds["train"]

@@ -1,4 +1,4 @@
-"""What learning curves say: how a run went, and whether two backends learn equally well.
+"""Readings of learning curves: how a run went, and whether two backends learn equally well.
 
 A run is read by its losses at the end of every epoch. Two backends are compared over seeds that
 both were trained from.
@@ -137,7 +137,7 @@ def _fall(before: float, now: float) -> float:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Whether two backends end equally well, from the differences ``a - b`` of paired seeds."""
+    """Comparison of how well two backends end, from the differences ``a - b`` of paired seeds."""
 
     verdict: Verdict
     difference: float

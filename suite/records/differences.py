@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from suite.records.record import Record
+from suite.system.readings import NOT_READABLE
 
 NONE = "none"
 
@@ -30,7 +31,7 @@ class Difference:
     values: dict[str, str]
 
     def parts(self, one: str, other: str) -> bool:
-        """Whether it is another for the one than for the other."""
+        """Tells if the fact is known to differ between the two contestants."""
         return {one, other} <= self.values.keys() and self.values[one] != self.values[other]
 
     def __str__(self) -> str:
@@ -42,9 +43,9 @@ class Difference:
 
 
 def differences(found: Sequence[Record]) -> tuple[Difference, ...]:
-    """What on which speed depends is not the same in the records, by ``backend:mode``.
+    """Facts on which speed depends and that differ between the records, by ``backend:mode``.
 
-    What a worker did not say, and what only one framework has, is no difference.
+    A fact that a worker did not give, or that only one framework has, is no difference.
     """
     seen: dict[str, dict[str, dict[str, None]]] = {fact: {} for fact in _COMPARED}
     for record in found:
@@ -61,9 +62,10 @@ def differences(found: Sequence[Record]) -> tuple[Difference, ...]:
 
 def _threads(worker: WorkerFacts, asked: int) -> str | None:
     """The number that all pools have, or which have another than was asked for."""
-    pools: Mapping[str, int] = worker.get("threads", {})
-    others = [f"{name} {count}" for name, count in pools.items() if count != asked]
-    return ", ".join(others) or (str(asked) if pools else None)
+    pools: Mapping[str, int | str] = worker.get("threads", {})
+    known = {name: count for name, count in pools.items() if count != NOT_READABLE}
+    others = [f"{name} {count}" for name, count in known.items() if count != asked]
+    return ", ".join(others) or (str(asked) if known else None)
 
 
 def _cores(worker: WorkerFacts, asked: int) -> str | None:
@@ -81,7 +83,7 @@ def _denormals_met(worker: WorkerFacts, asked: int) -> str | None:
 
 
 def readings(worker: WorkerFacts) -> dict[str, str]:
-    """What the worker read, besides threads, devices and numbers that vary, as texts by name."""
+    """Facts that the worker read, as texts by name; no threads, devices or numbers that vary."""
     said = {name: words(worker[key]) for name, key in _READ.items() if key in worker}
     if worker.get("denormals_left", 0) > FEW:
         said["denormals"] += ", and met in training"
@@ -112,6 +114,10 @@ _READ = {
     "governor": "governor",
     "boost": "boost",
     "huge pages": "huge_pages",
+    "preloaded": "preloaded",
+    "compiler": "compiler",
+    "environment variables": "environment",
+    "interpreter": "interpreter",
 }
 """Facts by the names that people read, with those in a record."""
 
@@ -122,4 +128,5 @@ _COMPARED: Mapping[str, Callable[[WorkerFacts, int], str | None]] = {
     "cores used": _cores,
     "denormals": _denormals_met,
 }
-"""What speed depends on, each with how it is read from a worker of so many threads asked for."""
+"""Facts on which speed depends, each with the function that reads it from a worker that was asked
+for so many threads."""

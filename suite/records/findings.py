@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from suite.system.files import because, write_text
+from suite.system.files import write_text
+from tasks.paths import because
 from tasks.task import RequestError
 
 
@@ -51,7 +52,7 @@ class Findings:
         return 0 if any(f.passed for f in self.found) and not self.failed else 1
 
     def markdown(self) -> str:
-        """What failed, each with its reason, then a table of everything."""
+        """The failed findings, each with its reason, then a table of all, as Markdown."""
         lines = [f"# {self.title}", "", self._summary(), ""]
         lines += [f"- **{_plain(f.name)}**: {_plain(f.reason)}" for f in self.failed]
         lines += [""] if self.failed else []

@@ -15,7 +15,8 @@ from suite.records.cell import Cell
 from suite.records.convergence import Reading, read_curve
 from suite.records.events import Outcome
 from suite.records.statistics import median_interval
-from suite.system.files import because, write_text
+from suite.system.files import write_text
+from tasks.paths import because
 from tasks.task import RequestError
 
 RESULTS = Path("results")
@@ -56,12 +57,12 @@ class Record:
     git: dict[str, Any] = field(default_factory=dict)
     machine: dict[str, Any] = field(default_factory=dict)
     attainable: dict[str, float] = field(default_factory=dict)
-    """What the machine attained in this session: ``matmul`` [operations/s], ``copy`` [bytes/s]."""
+    """Rates of the machine in this session: ``matmul`` [operations/s], ``copy`` [bytes/s]."""
     worker: dict[str, Any] = field(default_factory=dict)
     """The ledger: what the worker's speed depends on besides its program, as it saw it itself."""
     phases: dict[str, float] = field(default_factory=dict)
     timed: dict[str, Any] | None = None
-    """What was measured in turns beside the other backends, with this seed: ``rounds``; and the
+    """The measurement in turns beside the other backends, with this seed: ``rounds``; and the
     ``throughput`` and the ``efficiency``, each ``median``, ``low``, ``high`` (95%) or None. None of
     it where nothing was timed in turns, and in records of before it was kept here."""
     chunks: list[dict[str, Any]] = field(default_factory=list)
@@ -74,7 +75,7 @@ class Record:
     resumed: int | None = None
     """After how many steps another process went on with the training, from a checkpoint."""
     texts: dict[str, str] = field(default_factory=dict)
-    """What a model of language wrote after training, by the way in which it was drawn."""
+    """Texts that a language model wrote after training, by the way in which they were drawn."""
     heatmaps: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Matrices to draw, by name: ``values``, and what its ``rows`` and ``columns`` are."""
     compilations: dict[str, int] = field(default_factory=dict)
@@ -87,7 +88,7 @@ class Record:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Of the trained model: those of the last epoch, or of the best with early stopping."""
+        """Metrics of the trained model: of the last epoch, or of the best with early stopping."""
         last = self.stopped["best"] if self.stopped else len(self.epochs)
         return dict(self.epochs[last - 1]["metrics"]) if self.epochs else {}
 
@@ -119,9 +120,9 @@ class Record:
 
     @property
     def training_efficiency(self) -> float | None:
-        """That fraction as training alone showed it; None where it is not known."""
+        """The same fraction as training alone showed it; None where it is not known."""
         rates = [c["operations"] / c["seconds"] for c in self.chunks if "operations" in c]
-        if not (rates and "matmul" in self.attainable):
+        if not (any(rates) and "matmul" in self.attainable):
             return None
         return float(statistics.median(rates) / self.attainable["matmul"])
 
@@ -141,7 +142,7 @@ class Record:
 
     @property
     def reading(self) -> Reading | None:
-        """What the learning curve says of the run; None before the end of its first epoch."""
+        """The reading of the run's learning curve; None before the end of its first epoch."""
         if self.outcome is Outcome.DIVERGED:
             return Reading("diverging", len(self.epochs) + 1, self.reason or "")
         if not self.epochs or self.validation is None:
@@ -151,7 +152,7 @@ class Record:
 
     @property
     def judged(self) -> bool:
-        """Whether targets say anything here: never on generated data."""
+        """Tells if targets mean anything here: never on generated data."""
         return self.cell.data == "real"
 
     @property

@@ -1,4 +1,4 @@
-"""What a task is, as a document: all its constants, its data, its targets."""
+"""The specification of a task as a document: all its constants, its data, its targets."""
 
 from __future__ import annotations
 

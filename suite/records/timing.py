@@ -19,7 +19,7 @@ import numpy as np
 from suite.records import record as records
 from suite.records.cell import Conditions, conditions_from
 from suite.records.statistics import median_interval, settled
-from suite.system.files import because
+from tasks.paths import because
 from tasks.task import RequestError
 
 SCHEMA_VERSION = 2
@@ -55,13 +55,13 @@ class Contestant:
 
     @property
     def first(self) -> bool:
-        """Whether it is not the second of the same, or a later one."""
+        """Tells if it is the first of the same backend and mode."""
         return "#" not in self.name
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What contestants did in turns with the same chunks, ``samples`` (rounds,) of ``unit``.
+    """Turns that contestants took with the same chunks, ``samples`` (rounds,) of ``unit``.
 
     ``operations`` (rounds,) are the floating-point operations that a turn needs.
     """
@@ -76,7 +76,7 @@ class Timing:
     contestants: tuple[Contestant, ...]
     operations: tuple[float, ...] = ()
     machine: dict[str, float] = field(default_factory=dict)
-    """What the machine attains: ``matmul`` [operations/s], ``copy`` [bytes/s]; or nothing."""
+    """Rates that the machine attains: ``matmul`` [operations/s], ``copy`` [bytes/s]; or nothing."""
     warm_up_rounds: int = 0
     """Rounds left out because someone was still warming up."""
     wanted_base: str | None = None
@@ -84,6 +84,8 @@ class Timing:
     stopped: str = ""
     """``interval``: every ratio is known well enough; ``limit``: the time was over."""
     warnings: tuple[str, ...] = ()
+    ended: str | None = None
+    """When the last round was over, UTC, ISO 8601; None in timings of before this was kept."""
     batch: int | None = None
     """Samples (of a text: streams) in a batch; None in timings of before it was kept."""
     schema_version: int = SCHEMA_VERSION
@@ -112,7 +114,7 @@ class Timing:
 
     def efficiency(self, name: str) -> MedianInterval | None:
         """The fraction of the attainable rate of matrix products; None where that is not known."""
-        if not (self.operations and "matmul" in self.machine):
+        if not (any(self.operations) and "matmul" in self.machine):
             return None
         rates = np.divide(self.operations, self.contestant(name).seconds)
         return median_interval((rates / self.machine["matmul"]).tolist())
@@ -130,7 +132,7 @@ class Timing:
         return middle, middle - hypot(middle - low, process), middle + hypot(high - middle, process)
 
     def told(self, name: str) -> dict[str, Any]:
-        """What a cell's record keeps of this as ``timed``."""
+        """The part of this that a cell's record keeps as ``timed``."""
         found = {"throughput": self.throughput(name), "efficiency": self.efficiency(name)}
         kept = {n: dict(zip(records.ENDS, ends, strict=True)) for n, ends in found.items() if ends}
         return {"rounds": len(self.samples), **dict.fromkeys(found), **kept}
@@ -146,14 +148,14 @@ class Timing:
 
     @property
     def base(self) -> str:
-        """What ratios are formed to unless another is named."""
+        """The contestant to which ratios are formed unless another is named."""
         names = [c.name for c in self.contestants]
         if self.wanted_base in names:
             return str(self.wanted_base)
         return next((c.name for c in self.contestants if c.backend == "numpy"), names[0])
 
     def precise(self, confidence: float = SURE) -> bool:
-        """Whether there are enough rounds, and all ratios to the base are known well enough."""
+        """Tells if there are enough rounds, and all ratios to the base are known well enough."""
         if len(self.samples) < LEAST_ROUNDS:
             return False
         others = [c.name for c in self.contestants if c.name != self.base]
@@ -162,7 +164,7 @@ class Timing:
 
 
 def verdict(ratio: MedianInterval) -> str:
-    """What a ratio's interval says of two contestants: ``faster``, ``slower``, ``undecided``."""
+    """The verdict of a ratio's interval on two contestants: faster, slower or undecided."""
     _, low, high = ratio
     return "faster" if low > 1 else "slower" if high < 1 else UNDECIDED
 

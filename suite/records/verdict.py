@@ -9,7 +9,8 @@ from typing import Any
 from suite.records.events import Outcome
 from tasks.task import Precision
 
-ORACLE = "numpy"
+AGAIN = "again/"
+"""In a trace, before a leaf's name: how far its gradient differs when it is computed again."""
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "float64")
 """In which all backends are verified unless others are named."""
@@ -48,11 +49,13 @@ class Verdict:
     steps: int
     findings: tuple[Deviation, ...]
     outcome: Outcome = Outcome.OK
-    """Of the worker; findings exist only if "ok"."""
+    """The worker's outcome; findings exist only if it is "ok"."""
     reason: str | None = None
     mode: str = ""
     """Empty in records of before there were modes."""
     device: str = "cpu"
+    oracle: str = "numpy"
+    """The backend whose float64 it was held against."""
 
     @property
     def backend_label(self) -> str:
@@ -66,7 +69,7 @@ class Verdict:
 
     @property
     def verified(self) -> bool:
-        """Whether the backend computes the same model."""
+        """Tells if the backend computes the same model."""
         return self.outcome is Outcome.OK and all(f.passed for f in self.findings)
 
     @property

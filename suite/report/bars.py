@@ -99,7 +99,7 @@ def speed(section: Section) -> Iterator[Chart]:
 def _times(speed: Speed) -> str:
     """A ratio's label."""
     marks = f"{' undecided' if speed.undecided else ''}{' *' if speed.differing else ''}"
-    return f"{words.ratio(speed.ratio and speed.ratio.median)} ×{marks}"  # noqa: RUF001
+    return f"{words.ratio(speed.ratio.median if speed.ratio else None)} ×{marks}"  # noqa: RUF001
 
 
 def _efficiency(shown: Sequence[tuple[str, Look, Speed]]) -> Iterator[Chart]:

@@ -20,7 +20,7 @@ class AtBatch:
 
 @dataclass(frozen=True)
 class BatchLine:
-    """What one backend's throughput is, the smallest batches first."""
+    """Throughput of one backend, the smallest batches first."""
 
     backend: str
     mode: str

@@ -24,7 +24,7 @@ class Curve:
     order: int
     points: tuple[Point, ...]
     timed: bool
-    """Whether its train seconds count."""
+    """True if its train seconds count."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Entry:
     """Why it is not verified."""
     quality: Interval | None
     missed: dict[str, str] | None
-    """What seeds missed, by the target's metric; None where targets are not judged."""
+    """Targets that seeds missed, in words, by metric; None where targets are not judged."""
     speed: Speed | None
     time_to_target: Interval | None
     metrics: dict[str, Interval]
@@ -77,9 +77,9 @@ class Section:
     speeds: tuple[Speed, ...]
     interleaved: bool
     machine: dict[str, float]
-    """What the machine attains: ``matmul`` [operations/s], ``copy`` [bytes/s]; or nothing."""
+    """Rates that the machine attains: ``matmul`` [operations/s], ``copy`` [bytes/s]; or nothing."""
     differing: tuple[Difference, ...]
-    """What in the ledgers of the backends is not the same."""
+    """Facts in the ledgers that differ between the backends."""
     warnings: tuple[str, ...]
     batches: tuple[BatchLine, ...]
     """Throughput against the size of batches; nothing where one size alone was timed."""
@@ -87,9 +87,9 @@ class Section:
     texts: Texts | None
     attention: Attention | None
     readings: tuple[tuple[Cell, Reading], ...]
-    """What each learning curve says."""
+    """The reading of each learning curve."""
     comparisons: tuple[tuple[Cell, Comparison], ...]
-    """Of the backends but NumPy, whether they end where it does, seed by seed."""
+    """Comparisons of the others with NumPy: whether they end where it does, seed by seed."""
 
     @property
     def label(self) -> str:
@@ -98,7 +98,7 @@ class Section:
 
     @property
     def generated(self) -> bool:
-        """Whether it was trained on a generated stand-in."""
+        """Tells if it was trained on a generated stand-in."""
         return self.conditions.data != "real"
 
 

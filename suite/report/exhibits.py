@@ -1,4 +1,4 @@
-"""What models wrote and where they looked: texts and attention maps of one task."""
+"""Exhibits of one task: the texts that models wrote, and maps of their attention."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from suite.report import words
 
 @dataclass(frozen=True)
 class Text:
-    """What backends wrote; those that wrote the same are together."""
+    """A text that backends wrote; those that wrote the same are together."""
 
     names: tuple[str, ...]
     text: str
@@ -49,14 +49,14 @@ class Attention:
 
 
 def _one_seed(records: Sequence[Record]) -> list[Record]:
-    """Of the seed that most have, the lowest of these; one record for each backend and mode."""
+    """Records of the seed that most have, the lowest of these; one for each backend and mode."""
     seeds = [r.cell.seed for r in records]
     chosen = min(seeds, key=lambda seed: (-seeds.count(seed), seed))
     return list({r.cell.backend_label: r for r in records if r.cell.seed == chosen}.values())
 
 
 def texts(good: Sequence[Record]) -> Texts | None:
-    """What was written, None where nothing was."""
+    """Texts that were written, None where nothing was."""
     if not (having := [r for r in good if r.texts]):
         return None
     chosen = _one_seed(having)

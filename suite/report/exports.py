@@ -128,13 +128,14 @@ def as_markdown(report: Report) -> str:
 def _markdown(report: Report) -> Iterator[str]:
     yield f"# {plain(report.title)}"
     yield ""
-    yield f"Sessions: {plain(', '.join(report.sessions))}. Began {plain(report.began)}."
+    when = f"Began {plain(report.began)}, ended {plain(report.ended)}."
+    yield f"Sessions: {plain(', '.join(report.sessions))}. {when}"
     for section in report.sections:
         yield from ("", *in_markdown(section))
 
 
 def in_markdown(section: Section) -> Iterator[str]:
-    """What a report's Markdown says of one task, line by line."""
+    """Lines on one task in a report's Markdown."""
     yield from (f"## {plain(section.title)}", "")
     if section.generated:
         yield from ("**GENERATED DATA, not the real data set.**", "")
@@ -208,7 +209,7 @@ def _markdown_row(entry: Entry) -> list[str]:
 
 
 def _against(speed: Speed) -> str:
-    """How many times as fast as NumPy, with what is to be said of that."""
+    """The ratio to NumPy's speed, with its marks."""
     alike, mark = " undecided" * speed.undecided, plain("*" * bool(speed.differing))
     return f"{times(speed.ratio)}{alike}{mark}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from suite.records.cell import Cell
 from suite.records.record import Record
 from suite.report import words
 from suite.system import environment
+from suite.system.readings import NOT_READABLE
 
 ABSENT = "absent"
 
@@ -26,7 +28,7 @@ class VaryingFact:
 
 @dataclass(frozen=True)
 class FactByBackend:
-    """What workers read of one fact, by backend."""
+    """Values of one fact as workers read them, by backend."""
 
     name: str
     seen: dict[str, str]
@@ -49,7 +51,7 @@ class Ledger:
 
     cells: int
     facts: dict[str, str]
-    """What is the same in all cells."""
+    """Facts that are the same in all cells."""
     differences: tuple[VaryingFact, ...]
     readings: tuple[FactByBackend, ...]
     packages: dict[str, str]
@@ -100,7 +102,11 @@ def _other_packages(record: Record) -> Mapping[str, str]:
 def _split(
     found: Sequence[Record], facts: Sequence[Mapping[str, str]]
 ) -> tuple[dict[str, str], tuple[VaryingFact, ...]]:
-    """What is equal in all that say it, and what is not. Workers that never began say little."""
+    """Splits the facts into those that are equal in all cells and those that are not.
+
+    A missing fact is a value too. Not so for the allocator: workers that never began say nothing
+    of it.
+    """
     same: dict[str, str] = {}
     different = []
     for name in dict.fromkeys(name for of_cell in facts for name in of_cell):
@@ -135,7 +141,7 @@ def _pools(found: Sequence[Record]) -> tuple[FactByBackend, ...]:
             seen["devices"].setdefault(name, {})[", ".join(map(str, devices))] = None
         for pool, threads in record.worker.get("threads", {}).items():
             seen.setdefault(pool, {}).setdefault(name, {})[str(threads)] = None
-            if threads != record.cell.threads:
+            if threads not in (record.cell.threads, NOT_READABLE):
                 surprising.setdefault(pool, {})[name] = None
     return tuple(
         FactByBackend(
@@ -148,7 +154,7 @@ def _pools(found: Sequence[Record]) -> tuple[FactByBackend, ...]:
 
 
 def _further(found: Sequence[Record]) -> tuple[FactByBackend, ...]:
-    """What workers read besides devices and pools; marked where cells of a task differ in it."""
+    """Facts that workers read besides devices and pools; marked where cells of a task differ."""
     seen: dict[str, dict[str, dict[str, None]]] = {}
     numbers: dict[str, dict[str, list[float]]] = {}
     for record in found:
@@ -221,10 +227,10 @@ def _lines(labels: Sequence[str], pairs: frozenset[tuple[str, int]], arguments: 
     for name in sorted({backend for backend, _ in pairs}, key=_place):
         seeds = tuple(sorted(seed for backend, seed in pairs if backend == name))
         by_seeds.setdefault(seeds, []).append(name)
-    asked = " ".join(f"--task {label}" for label in labels)
+    asked = " ".join(f"--task {shlex.quote(label)}" for label in labels)
 
     def chosen(names: Sequence[str]) -> str:
-        everyone = tuple(names) == backends.NAMES
+        everyone = tuple(names) == backends.names()
         return "" if everyone else "".join(f"--backend {name} " for name in names)
 
     return [
@@ -236,12 +242,12 @@ def _lines(labels: Sequence[str], pairs: frozenset[tuple[str, int]], arguments: 
 
 
 def _asked(cell: Cell) -> str:
-    """What ``--backend`` asks for a cell's backend and mode with."""
+    """The value of ``--backend`` that asks for a cell's backend and mode."""
     default = words.order(cell.backend, cell.mode) == 0
     return cell.backend if default else cell.backend_label
 
 
 def _place(asked: str) -> tuple[int, int]:
     name, _, mode = asked.partition(":")
-    known = name in backends.NAMES
-    return backends.NAMES.index(name) if known else len(backends.NAMES), words.order(name, mode)
+    known = backends.names()
+    return known.index(name) if name in known else len(known), words.order(name, mode)

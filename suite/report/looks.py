@@ -19,9 +19,9 @@ class Look:
     symbol: str
     shape: str
     size: int
-    """Of the marker [px]; they shrink from one to the next, so that none hides another."""
+    """Size of the marker [px]. It shrinks from one to the next, so that none hides another."""
     pattern: str = ""
-    """Of bars, in Plotly's words."""
+    """Pattern of bars, in Plotly's words."""
 
 
 _DIAMOND, _SQUARE = "M14 2.5 19.5 8 14 13.5 8.5 8Z", "M9.5 3.5h9v9h-9Z"

@@ -1,4 +1,4 @@
-"""What is measured of one task, by backend: quality, speed, curves, phases, memory."""
+"""Measures of one task, by backend: quality, speed, curves, phases, memory."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Speed:
 
     @property
     def undecided(self) -> bool:
-        """Whether it and NumPy cannot be told apart."""
+        """Tells if it and NumPy cannot be told apart."""
         return self.verdict == UNDECIDED
 
 

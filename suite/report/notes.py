@@ -1,4 +1,4 @@
-"""What MLflow's own pages answer: which backend is fastest on a task, and is it the same model?
+"""Notes on MLflow's own pages: which backend is fastest on a task, and is it the same model?
 
 A session's run has the summary as its description, a task's experiment the latest session's answer.
 """
@@ -19,7 +19,7 @@ from tasks.task import RequestError
 NOTE = "mlflow.note.content"
 """MLflow's tag for a description, of runs and of experiments."""
 NOTED_TAG, LATEST_TAG = "tetragrad.noted", "tetragrad.latest"
-"""What a run's note was made from, and the session that an experiment's note tells of."""
+"""Tags for the basis of a run's note, and for the session that an experiment's note tells of."""
 LONGEST = 7_500
 """Characters of a note: MLflow cuts tags of runs at 8000."""
 

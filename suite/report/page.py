@@ -36,7 +36,7 @@ class Figures:
 
 
 def environment() -> Environment:
-    """What pages are made with: the templates and the filters that write numbers and names."""
+    """The environment that makes pages: templates, and filters that write numbers and names."""
     found = Environment(
         loader=PackageLoader("suite.report", "."),
         autoescape=True,
@@ -114,7 +114,7 @@ def rows_of(section: Section, metric: str) -> Rows:
 
 
 def timed_name(among: Sequence[Speed | BatchLine], one: Speed | BatchLine) -> str:
-    """What one of those who were timed is called."""
+    """The name of one of those that were timed."""
     return words.name(one.backend, one.mode, [(a.backend, a.mode) for a in among])
 
 
@@ -151,7 +151,7 @@ def precisions_of(report: Report) -> list[Precisions]:
 
 
 def name_of(section: Section, cell: Cell) -> str:
-    """What the backend of one of a section's cells is called there."""
+    """The name of a cell's backend in its section."""
     keys = [(entry.backend, entry.mode) for entry in section.entries]
     return words.name(cell.backend, cell.mode, keys)
 

@@ -1,4 +1,4 @@
-"""What came of the cells, in words."""
+"""Sentences on how cells went."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def unsteady(good: Sequence[Record]) -> list[str]:
 
 
 def missed(good: Sequence[Record]) -> dict[str, str] | None:
-    """What seeds missed, in words, by the target's metric; None where targets are not judged."""
+    """Targets that seeds missed, in words, by metric; None where targets are not judged."""
     if not good or not good[0].targets or not_judged(good[0]):
         return None
     found: dict[str, list[str]] = {}
@@ -96,7 +96,7 @@ def target(target: Mapping[str, Any]) -> str:
 def lead(
     entries: Sequence[Entry], metric: str, speeds: Sequence[Speed], interleaved: bool, data: str
 ) -> str:
-    """What came of a task, in two or three sentences."""
+    """Summary of a task's results, in two or three sentences."""
     said = [_said_of_models(entries)]
     known = [(e.quality.median, e.name) for e in entries if e.quality]
     if known:

@@ -22,15 +22,15 @@ from suite.system.revisions import Side
 THRESHOLD = 0.05
 """By how much a speed may differ and count as the same."""
 RISK = 0.05
-"""That anything at all is called slower or faster which is not, of all that is compared."""
+"""Probability that anything at all, of all that is compared, is called slower or faster wrongly."""
 
 AT_WORK = 0.25
-"""Of one processor: who uses more while it is to wait has not done its work."""
+"""Share of one processor: who uses more while it is to wait has not done its work."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What decides: the threshold, the seconds for a pair, the confidence of an interval."""
+    """Limits of a decision: the threshold, the seconds for a pair, an interval's confidence."""
 
     threshold: float
     seconds: float
@@ -86,7 +86,7 @@ def compare(
 
 
 def confirmed(once: Callable[[], Finding]) -> Finding:
-    """What comparing once finds; but who is slower must be so in other processes too.
+    """The finding of one comparison; but a slower side must be slower in other processes too.
 
     On a busy machine one process may have had the worse processor all along.
     """

@@ -1,12 +1,12 @@
-"""What the user asked to be run, and the cells that this means."""
+"""The plan of a run, as the user asked for it, and the cells that it means."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 
-import backends
 import tasks
+from backends import Choice
 from suite.records.cell import Cell, Conditions
 from suite.records.events import Outcome
 from suite.records.record import Record
@@ -16,10 +16,10 @@ from tasks.task import DataSource
 
 @dataclass(frozen=True)
 class Plan:
-    """What the user asked to be run."""
+    """The run that the user asked for."""
 
     choices: tuple[tasks.Choice, ...]
-    backends: tuple[backends.Choice, ...]
+    backends: tuple[Choice, ...]
     conditions: Conditions
     """Those of all cells, without task and backend; the device as it was asked for."""
     seeds: range
@@ -34,12 +34,12 @@ class Plan:
     """Seconds of training."""
     memory_limit: int | None = None
     """Bytes that a worker may use."""
-    named: tuple[backends.Choice, ...] = ()
+    named: tuple[Choice, ...] = ()
     """Those of the backends that were asked for by name: it is a failure if they are skipped."""
 
 
-def failed(record: Record, named: Collection[backends.Choice]) -> bool:
-    """Whether a record is not what was asked for: unless it is ``named``, it may be skipped."""
+def failed(record: Record, named: Collection[Choice]) -> bool:
+    """Tells if a record is not what was asked for: unless it is ``named``, it may be skipped."""
     if record.outcome is Outcome.SKIPPED:
         return (record.cell.backend, record.cell.mode) in named
     return record.outcome is not Outcome.OK or not record.verified

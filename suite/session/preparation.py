@@ -1,4 +1,4 @@
-"""What is done before cells are trained or timed: verifying them, measuring the machine."""
+"""Preparation of cells that are to be trained or timed: verifying them, measuring the machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from suite.records import builder
 from suite.records.cell import Cell
 from suite.records.events import Event, Measured, Outcome
 from suite.records.record import Record
-from suite.records.verdict import ORACLE, Verdict, verdict_from
+from suite.records.verdict import Verdict, verdict_from
 from suite.session.plan import Plan
 from suite.session.process import launch
 from suite.session.reporter import Reporter
@@ -22,13 +22,12 @@ from suite.session.trajectory import Trajectories
 from suite.session.verifier import Verifier
 from suite.system.devices import CPU
 from suite.system.revisions import HERE, Side
-from tasks import datasets
 from tasks.task import DataSource
 
 
 class Preparation:
-    """Of the cells of a plan: each task in each backend of ``side`` is verified once, the machine
-    measured."""
+    """Prepares the cells of a plan: verifies each task in each backend of ``side`` once, measures
+    the machine."""
 
     def __init__(self, plan: Plan, results: Path, reporter: Reporter, side: Side = HERE):
         self._plan, self._results, self._reporter, self._side = plan, results, reporter, side
@@ -38,7 +37,7 @@ class Preparation:
         self._verdicts: dict[tuple[str, str], Verdict] = {}
         """By the labels of the task and of the backend with its mode."""
         self._attained: dict[tuple[str, str, str], dict[str, float]] = {}
-        """What products come to, by backend, device and precision."""
+        """Rates that backends attain, by backend, device and precision."""
 
     @property
     def timeout(self) -> float:
@@ -47,7 +46,7 @@ class Preparation:
 
     def source(self, task: str) -> DataSource:
         """Which data a task is to use; says why, if that is not what one would expect."""
-        source, notice = datasets.resolve(tasks.DATASETS[task], self._plan.data)
+        source, notice = tasks.resolve(task, self._plan.data)
         if notice:
             self._reporter.say(notice)
         return source
@@ -94,10 +93,10 @@ class Preparation:
         return True
 
     def _attainable(self, cell: Cell, cells: Sequence[Cell]) -> dict[str, float]:
-        """What a cell's device attains in its precision, as ``rates`` says; nothing if unknown."""
+        """Rates that a cell's device attains in its precision, see ``rates``; empty if unknown."""
         where = cell.device, cell.precision
         if where == (CPU, "float32"):
-            names = [ORACLE]
+            names = ["numpy"]
         else:
             rivals = (c.backend for c in cells if (c.device, c.precision) == where)
             names = list(dict.fromkeys(rivals))

@@ -50,7 +50,7 @@ class Race:
         self._base, self._confidence = base, confidence
         self._finished: set[str] = set()
         self._turns: list[list[ChunkTrained | ChunkTimed]] = [[] for _ in records]
-        """What each cell said of its turns: samples, operations and seconds."""
+        """Turns of each cell, as it reported them: samples, operations and seconds."""
         self._workers: list[Worker] = []
         """One for each record."""
 
@@ -145,12 +145,12 @@ class Race:
             precise = timing.precise(self._confidence)
             if over or precise:
                 stopped = "interval" if precise else "limit"
-                self.timing = dataclasses.replace(timing, stopped=stopped)
+                self.timing = dataclasses.replace(timing, stopped=stopped, ended=builder.now())
                 return
             turns.round(turns.alive)
 
     def _measured(self, turns: Turns, watch: Watch) -> Timing:
-        """What is known now of those that are still there, less the warm-up."""
+        """The timing, as it is known now, of those that are still there, less the warm-up."""
         found = [
             (worker, record, own)
             for worker, record, own in zip(self._workers, self._records, self._turns, strict=True)

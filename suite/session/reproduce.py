@@ -42,9 +42,9 @@ VARYING = frozenset(
         *("joules", "watts", "celsius_max", "clock_mhz", "slowed_by", "process_bytes_max"),
     )
 )
-"""What workers read that is another from moment to moment, or is known only after training."""
+"""Facts that vary from moment to moment, or that workers know only after training."""
 SPEED_ALONE = frozenset(("affinity", "cpu_quota", "governor", "boost", "huge_pages"))
-"""What they read that makes a program faster or slower, but no number another."""
+"""Facts that make a program faster or slower, but change no number."""
 
 
 def require_rerunnable(record: Record) -> Task:
@@ -110,7 +110,7 @@ class Rerun:
         return backends.load(cell.backend).repeatable(cell.device, cell.threads)
 
     def findings(self) -> Findings:
-        """What matched: outcome, losses, metrics, texts."""
+        """Findings on the outcome, losses, metrics and texts: whether each matched."""
         found = (self._outcome(), self._losses(), self._metrics(), self._texts())
         return Findings(f"reproduce {self.record.cell.label}", found)
 

@@ -27,7 +27,7 @@ from suite.tracking.tracker import Tracker
 
 @dataclass
 class Session:
-    """What a run came to: every cell's record, in order, with its file and MLflow run."""
+    """Results of a run: every cell's record, in order, with its file and MLflow run."""
 
     id: str
     results: Path
@@ -38,9 +38,9 @@ class Session:
     """By task: how fast those that trained in turns were."""
     interrupted: bool = False
     not_written: bool = False
-    """Whether it ended because its results could not be written."""
+    """True if it ended because its results could not be written."""
     named: tuple[backends.Choice, ...] = ()
-    """What was asked for by name."""
+    """The contestants that were asked for by name."""
 
 
 def new_session_id() -> str:
@@ -157,7 +157,7 @@ class Runner:
         return race.timing
 
     def _good_record(self, cell: Cell) -> Record | None:
-        """What the resumed session has of a cell, if it holds."""
+        """The resumed session's record of a cell, if it still holds."""
         record = self._earlier.get(cell.label)
         if record is None:
             return None
@@ -176,7 +176,7 @@ class Runner:
                 self.session.timings |= {label: there[label]} if label in there else {}
 
     def _job(self, record: Record) -> dict[str, Any]:
-        """What a worker is told besides its cell."""
+        """The parts of a worker's job besides its cell."""
         every = self._plan.checkpoint_every
         checkpoint = {
             "path": str(self._checkpoint(record).resolve()),

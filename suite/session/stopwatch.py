@@ -29,7 +29,7 @@ class Stopwatch:
     def __init__(self, plan: Plan, results: Path, reporter: Reporter, batch_scales: Sequence[int]):
         self.session = new_session_id()
         self.records: list[Record] = []
-        """Of every contestant: how it ended; they are not written."""
+        """Records of every contestant: how it ended; they are not written."""
         self.timings: dict[str, Timing] = {}
         """By title."""
         self.interrupted = False
@@ -85,5 +85,5 @@ class Stopwatch:
 
 
 def title_of(record: Record) -> str:
-    """What the timing is called that the record is of."""
+    """The title of the timing that the record is of."""
     return titled(record.cell)

@@ -6,7 +6,7 @@ from suite.records.record import Record
 
 
 def line(record: Record) -> str | None:
-    """What training took of the card, as a sentence; None of what was not trained on one."""
+    """A sentence on what training took of the card; None if it was not trained on one."""
     card = record.worker.get("card", {})
     if "joules" not in card:
         return None

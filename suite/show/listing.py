@@ -14,6 +14,7 @@ from rich.markup import escape
 
 import backends
 import tasks
+from backends.program import Backend
 from suite.records.events import Outcome
 from suite.session import probe
 from suite.show.console import print_fitted, table as new_table
@@ -27,34 +28,37 @@ class Mode:
     backend: str
     mode: str
     version: str | None
-    """Of its framework; None if that is not installed."""
+    """The framework's; None if that is not installed."""
     devices: tuple[str, ...]
     """Those that it computes on, as the framework calls them."""
     reason: str | None
-    """Why it cannot be used; None if it can."""
+    """The reason why it cannot be used; None if it can."""
     no_cuda: str | None
-    """Why it has no card; None if it has one."""
+    """The reason why it has no card; None if it has one."""
+    origin: str
+    """The package that it comes from."""
 
 
 def every_mode() -> list[Mode]:
     """Every backend's modes: each backend is asked in a process of its own, side by side."""
-    with ThreadPoolExecutor(len(backends.NAMES)) as pool:
-        return [mode for modes in pool.map(backend, backends.NAMES) for mode in modes]
+    names = backends.names()
+    with ThreadPoolExecutor(len(names)) as pool:
+        return [mode for modes in pool.map(backend, names) for mode in modes]
 
 
 def backend(name: str) -> list[Mode]:
     """A backend's modes, the default first."""
     loaded = backends.load(name)
-    version = _version(loaded.PACKAGES)
+    version, origin = _version(loaded), backends.origin(name)
     if reason := loaded.available():
-        return [Mode(name, mode, version, (), reason, None) for mode in loaded.MODES]
+        return [Mode(name, mode, version, (), reason, None, origin) for mode in loaded.MODES]
     seen, reason, no_cuda = _probed(name)
     found = []
     for mode in loaded.MODES:
-        only = loaded.ONLY_ON.get(mode)
+        only = getattr(loaded, "ONLY_ON", {}).get(mode)  # packages of before do not have it
         own = tuple(device for device in seen if only in (None, devices.kind(device)))
         why = reason or loaded.available(mode) or (None if own else f"{only} alone: {no_cuda}")
-        found.append(Mode(name, mode, version, () if why else own, why, no_cuda))
+        found.append(Mode(name, mode, version, () if why else own, why, no_cuda, origin))
     return found
 
 
@@ -76,24 +80,26 @@ def _probed(name: str) -> tuple[list[str], str | None, str | None]:
     return seen["devices"], None, no_cuda
 
 
-def _version(packages: Sequence[str]) -> str | None:
-    for package in packages:
+def _version(loaded: Backend) -> str | None:
+    """The framework's, under whichever of its names it is installed."""
+    for package in (*loaded.PACKAGES, loaded.FRAMEWORK):
         with suppress(importlib.metadata.PackageNotFoundError):
             return importlib.metadata.version(package)
     return None
 
 
 def document() -> dict[str, Any]:
-    """What ``list --json`` prints."""
+    """The document that ``list --json`` prints."""
     return {
         "tasks": [
             {
                 "task": task,
-                "data_set": dataset,
+                "data_set": tasks.DATASETS.get(task),
                 "variants": list(tasks.variants(task)),
                 "profiles": list(tasks.PROFILES),
+                "origin": tasks.origin(task),
             }
-            for task, dataset in tasks.DATASETS.items()
+            for task in tasks.names()
         ],
         "backends": [asdict(mode) | {"available": not mode.reason} for mode in every_mode()],
     }
@@ -102,26 +108,28 @@ def document() -> dict[str, Any]:
 def print_listing(console: Console) -> None:
     """Two tables, and below them why something is not there."""
     table = new_table("Tasks")
-    for column in ("task", "data set", "variants (default first)", "profiles"):
+    for column in ("task", "data set", "variants (default first)", "profiles", "from"):
         table.add_column(column)
-    for task, dataset in tasks.DATASETS.items():
+    for task in tasks.names():
         variants = ", ".join(v or "-" for v in tasks.variants(task))
-        table.add_row(task, dataset, variants, ", ".join(tasks.PROFILES))
+        data, profiles = tasks.DATASETS.get(task, "its own"), ", ".join(tasks.PROFILES)
+        table.add_row(*map(escape, (task, data, variants, profiles, tasks.origin(task))))
     print_fitted(table, console)
     table = new_table("Backends")
-    for column in ("backend", "version", "mode", "devices", "available"):
+    for column in ("backend", "version", "mode", "devices", "available", "from"):
         table.add_column(column)
     modes = every_mode()
     for mode in modes:
         own, there = ", ".join(mode.devices) or "-", "no" if mode.reason else "yes"
-        table.add_row(mode.backend, mode.version or "-", mode.mode, escape(own), there)
+        cells = (mode.backend, mode.version or "-", mode.mode, own, there, mode.origin)
+        table.add_row(*map(escape, cells))
     print_fitted(table, console)
     for line in _reasons(modes):
         console.print(escape(line), highlight=False, soft_wrap=True)
 
 
 def _reasons(modes: Sequence[Mode]) -> list[str]:
-    """Why modes are not available, and why others have no card, each once."""
+    """The reasons why modes are not available, and why others have no card, each once."""
     said = [f"{mode.backend}:{mode.mode} is not available: {mode.reason}" for mode in modes]
     missing = [line for line, mode in zip(said, modes, strict=True) if mode.reason]
     there: dict[str, list[str]] = {}

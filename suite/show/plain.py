@@ -12,7 +12,8 @@ FORMS = {
     **{"≥": ">=", "≤": "<=", "✓": "yes", "✗": "no", "✅": "yes", "❌": "no", "⚪": "-", "•": "*"},
     **{"“": '"', "”": '"', "„": '"', "‘": "'", "’": "'", "ß": "ss"},  # noqa: RUF001
 }
-"""Of signs; letters lose their marks, lines and blocks become ``-``, ``|``, ``+`` and ``#``."""
+"""Plain forms of signs; letters lose their marks, lines and blocks become ``-``, ``|``, ``+``
+and ``#``."""
 HANDLER = "tetragrad.plain"
 
 

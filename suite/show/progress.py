@@ -41,7 +41,7 @@ class Terminal:
         self.console.print(escape(text), highlight=False, soft_wrap=True)
 
     def busy(self, text: str) -> None:
-        """What is being done now."""
+        """Shows what is being done now."""
         if self._live:
             self._bar.reset(self._current, total=None, description=escape(text), note="")
         else:

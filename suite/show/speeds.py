@@ -78,7 +78,7 @@ def table(title: str, timing: Timing, differing: Sequence[Difference]) -> Table:
 
 
 def notes(timing: Timing, differing: Sequence[Difference]) -> list[str]:
-    """What to bear in mind of a table's numbers, a line for each."""
+    """Cautions about a table's numbers, a line for each."""
     verified = [c.name for c in timing.contestants if c.verified]
     rivals = [n for n in verified if n != timing.base] if timing.base in verified else []
     return [
@@ -90,7 +90,7 @@ def notes(timing: Timing, differing: Sequence[Difference]) -> list[str]:
 
 
 def _alike(name: str, timing: Timing) -> str | None:
-    """That a contestant and the base cannot be told apart, if so."""
+    """A line if a contestant and the base cannot be told apart."""
     if timing.verdict(name) != UNDECIDED:
         return None
     ends = _ends(timing.ratio(name, timing.base), _times)
@@ -101,7 +101,7 @@ def _alike(name: str, timing: Timing) -> str | None:
 
 
 def _disturbed(name: str, timing: Timing) -> str | None:
-    """That the rates say other than the ratio, if they do: medians of both need not agree."""
+    """A line if the rates say other than the ratio does: medians of both need not agree."""
     rates = timing.throughput(name)[0] / timing.throughput(timing.base)[0]
     middle, low, high = timing.ratio(name, timing.base)
     if low <= rates <= high:
@@ -114,7 +114,7 @@ def _disturbed(name: str, timing: Timing) -> str | None:
 
 
 def _heading(timing: Timing) -> str:
-    """Of the column of ratios."""
+    """The heading of the column of ratios."""
     if timing.contestant(timing.base).backend == "numpy":
         return "x NumPy"
     return f"x {timing.base}"

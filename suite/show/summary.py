@@ -1,4 +1,4 @@
-"""What a session came to: the comparison table for people, the JSON document for programs."""
+"""Results of a session: the comparison table for people, the JSON document for programs."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def _print_unverified(found: Sequence[Record], console: Console) -> None:
 
 
 def _table(found: Sequence[Record]) -> Table:
-    """What was learned."""
+    """The table of quality."""
     cell = found[0].cell
     data = "real data" if cell.data == "real" else "GENERATED DATA, not the real data set"
     threads = "1 thread" if cell.threads == 1 else f"{cell.threads} threads"

@@ -20,7 +20,7 @@ from suite.show.console import print_fitted
 
 
 def document(watch: Stopwatch) -> dict[str, Any]:
-    """What ``time --json`` prints."""
+    """The document that ``time --json`` prints."""
     return {
         "session": watch.session,
         "timings": {

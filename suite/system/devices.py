@@ -31,7 +31,7 @@ def kind(device: str) -> str:
 
 
 def no_card() -> str | None:
-    """Why no backend needs to be asked for a card; None where there may be one.
+    """The reason why no backend needs to be asked for a card; None where there may be one.
 
     Linux has a file for each, of the drivers of NVIDIA, of AMD and of Windows' subsystem.
     """

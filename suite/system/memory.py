@@ -17,7 +17,8 @@ _SIGNS = (
     *("can't allocate memory", "cannot allocate memory", "unable to allocate"),
     *("resource_exhausted", "resourceexhausted", "resource temporarily unavailable"),
 )
-"""Of Python, the frameworks, C++, the system; the last for a thread without room for its stack."""
+"""Signs that memory ran out, in messages of Python, the frameworks, C++, the system; the last is
+for a thread without room for its stack."""
 _UNITS = {"M": 1 << 20, "G": 1 << 30}
 
 
@@ -34,10 +35,11 @@ def parse(text: str | None) -> int | None:
 
 
 def limit(size: int | None) -> None:
-    """From here on this process gets no more than ``size`` [bytes], or all there is."""
+    """From here on this process gets no more than ``size`` [bytes], or all that it may have."""
     if size is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (size, hard))
+        least = size if hard == resource.RLIM_INFINITY else min(size, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (least, hard))
 
 
 def lift() -> None:
@@ -47,5 +49,5 @@ def lift() -> None:
 
 
 def ran_out(text: str) -> bool:
-    """Whether an error, or what a process printed before it died, says so."""
+    """Tells if an error, or what a process printed before it died, says that memory ran out."""
     return any(sign in text.lower() for sign in _SIGNS)

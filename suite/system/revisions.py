@@ -143,7 +143,7 @@ def _commit(revision: str) -> str:
 
 
 def _is_shallow() -> bool:
-    """Whether the clone's history was cut off."""
+    """Tells if the clone's history was cut off."""
     return _answer("rev-parse", "--is-shallow-repository") == "true"
 
 

@@ -19,13 +19,13 @@ RECORD_TAG, SESSION_TAG, COMPLETE_TAG = (
     f"tetragrad.{name}" for name in ("record", "session", "complete")
 )
 TRAINING = "training_"
-"""What begins the names of metrics that training alone showed, beside those of rounds in turns.
+"""Beginning of the names of metrics that training alone showed, beside those of rounds in turns.
 
 Runs of before have none, and what training alone showed under the bare names."""
 
 
 def run_name(record: Record) -> str:
-    """What a cell's run is called, with what became of it unless that was well."""
+    """The name of a cell's run, with its outcome unless that was well."""
     cell = record.cell
     variant = f"{cell.variant} " if cell.variant else ""
     state = "not verified" if record.outcome is Outcome.OK else record.outcome
@@ -35,6 +35,13 @@ def run_name(record: Record) -> str:
 
 def milliseconds(record: Record) -> int:
     return round(1000 * datetime.fromisoformat(record.created).timestamp())
+
+
+def ended(record: Record) -> int:
+    """When the cell ended [ms]; if that was not kept, when its phases alone would have."""
+    if record.ended:
+        return round(1000 * datetime.fromisoformat(record.ended).timestamp())
+    return milliseconds(record) + round(1000 * sum(record.phases.values()))
 
 
 def tags_of(record: Record) -> dict[str, str]:

@@ -28,7 +28,7 @@ from suite.tracking import entries
 from suite.tracking.curves import draw_curves
 from suite.tracking.entries import COMPLETE_TAG, RECORD_TAG, SESSION_TAG
 from suite.tracking.remedies import LATER, remedy
-from tasks import paths
+from tasks import outside, paths
 from tasks.task import RequestError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def uri_given(text: str) -> str | None:
 
 
 def has_store(uri: str, results: Path) -> bool:
-    """Whether there may be a store; looking into a file that is not there would make one."""
+    """Tells if there may be a store; looking into a file that is not there would make one."""
     if uri == default_uri(results):
         return (results / "mlflow.db").exists()
     return uri != NONE
@@ -86,7 +86,7 @@ class Tracker:
 
     @property
     def silent(self) -> bool:
-        """Whether it sends nothing, having no store or having given up."""
+        """Tells if it sends nothing, having no store or having given up."""
         return self._silent
 
     def command(self, name: str) -> str:
@@ -156,7 +156,7 @@ class Tracker:
         """The ids of our experiments, by task. TrackingError as for ``log``."""
         with self._translated_errors():
             found = self._client.search_experiments()
-        return {e.name: e.experiment_id for e in found if e.name in tasks.NAMES}
+        return {e.name: e.experiment_id for e in found if tasks.is_known(e.name)}
 
     def fetch_record(self, run: str, folder: Path) -> Path | None:
         """Brings the record that a cell's run keeps into ``folder``; None if it keeps none.
@@ -226,7 +226,7 @@ class Tracker:
             return str(found.experiment_id)
         location = None  # a server decides for itself where its artifacts lie
         if not re.match(r"https?:|databricks", self._uri):
-            location = (self._results.resolve() / "mlartifacts" / task).as_uri()
+            location = (self._results.resolve() / "mlartifacts" / outside.plain(task)).as_uri()
         # else MLflow takes it for an experiment with language-model traces
         tags = {"mlflow.experimentKind": "custom_model_development"}
         try:
@@ -296,7 +296,7 @@ class Tracker:
                 picture = Path(folder) / "curves.png"
                 draw_curves(record, picture)
                 client.log_artifact(run_id, str(picture))
-        end = entries.milliseconds(record) + round(1000 * sum(record.phases.values()))
+        end = entries.ended(record)
         client.set_terminated(run_id, STATUS.get(record.outcome, "FAILED"), end)
         client.set_terminated(parent, "FINISHED", end)
         client.set_tag(run_id, COMPLETE_TAG, "true")
@@ -333,7 +333,7 @@ def _read(results: Path, path: Path) -> Record:
     if record.timed is None:
         with suppress(RequestError):  # a damaged timing: the notes tell of it
             timing = timings.of_session(results, record.session).get(record.cell.task_label)
-            record.timed = timing and timing.told(record.cell.backend_label)
+            record.timed = timing.told(record.cell.backend_label) if timing else None
     return record
 
 

@@ -16,7 +16,8 @@ between epochs, such as moving cluster centres."""
 DeviceClock = Callable[[], Callable[[], float] | None]
 """Starts the device's own clock, see ``Backend.start_device_clock``."""
 MORE, MORE_A_LAP = 1.05, 1e-4
-"""What the device's clock may show of the wall clock's: its events lie just outside each lap."""
+"""Limits of the device's clock: a factor of the wall clock's time, and seconds for each lap, since
+its events lie just outside each lap."""
 
 
 class NotWaitedFor(Exception):
@@ -43,7 +44,7 @@ class Clock:
         """How often both clocks went, and the seconds of the device's and of the wall clock."""
         self.seconds = dict.fromkeys(PHASES, 0.0)
         self.processor_seconds = dict.fromkeys(PHASES, 0.0)
-        """Of all threads of this process, while a phase went on."""
+        """Processor seconds of all threads of this process, by phase."""
 
     @contextmanager
     def phase(self, name: str) -> Iterator[Lap]:

@@ -22,22 +22,23 @@ from suite.records.verdict import Deviation
 from tasks.task import MASK, Array, Chunk, Dropout, Precision, State, Task, Tree, dtype_of
 
 FALSE_ALARM = 1e-6
-"""Of all counts of one program together."""
+"""Probability of a false alarm, for all counts of one program together."""
 ENTRIES = 2**16
-"""Of each layer that are looked at: they show a rate of .11 for .1, or of .52 for .5."""
+"""Entries of each layer that are looked at: they show a rate of .11 for .1, or of .52 for .5."""
 FEWEST, MOST = 4, 32
 """Steps in which as many are looked for."""
 QUANTITIES = ("place", "independence", "rate", "scale", "repetition", "silence", "training")
-"""What is looked at, a cause before what follows from it."""
+"""Quantities that are looked at, a cause before what follows from it."""
 ROUNDING: Mapping[Precision, float] = {
     "float64": 1e-12,
     "float32": 1e-6,
     "tf32": 1e-6,
     "bfloat16": 2.0**-8,
 }
-"""Of the factor 1 / (1 - rate), relative."""
+"""Error that is allowed of the factor 1 / (1 - rate), relative."""
 SILENT = 1e-4
-"""Of outputs, relative: rounding that is not repeatable. Dropout changes them by far more."""
+"""Difference that is allowed in outputs, relative: rounding is not repeatable. Dropout changes
+outputs by far more."""
 Build = Callable[[State, int | None], Program]
 """``build(state, seed)``"""
 Errors = dict[str, Array]
@@ -244,7 +245,7 @@ def _merge(errors: Errors, more: Errors) -> None:
 
 
 def _neighbours(layer: str, masks: list[Array], tests: int) -> Errors:
-    """Of pairs of neighbours that share no entry, along rows and along columns."""
+    """Dependence of neighbours: pairs that share no entry, along rows and along columns."""
     errors = {}
     for axis, name in enumerate(("a position and the next", "a channel and the next")):
         first, second = (

@@ -1,4 +1,4 @@
-"""What the machine attains: the rate of matrix products, and of copying in memory.
+"""Rates that the machine attains: of matrix products, and of copying in memory.
 
 Efficiency is measured against the first. For float32 on the CPU it is that of NumPy's BLAS, which
 is there whatever else is installed, so that it is one number for all and takes no framework's
@@ -16,12 +16,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from suite.system.readings import readable
 from tasks.task import Array
 
 SIDES = {"cpu": (256, 384, 512, 768, 1024, 1536), "cuda": (1024, 2048, 4096, 8192)}
-"""Of the square matrices: which is fastest depends on the caches; a card needs large ones."""
+"""Sides of the square matrices: which is fastest depends on the caches; a card needs large ones."""
 SECONDS = 0.2
-"""Of measuring at each size, and of copying."""
+"""Seconds of measuring at each size, and of copying."""
 LEAST_RUNS = 5
 COPIED = 256 << 20
 """Bytes of the array that is copied, if four times the last-level cache are not more."""
@@ -51,8 +52,7 @@ def matmul_rate(multiplier: Multiplier, sides: Sequence[int], dtype: str) -> flo
 
 def copy_rate(threads: int) -> float:
     """Bytes read and written per second, each thread copying its part."""
-    names = getattr(os, "sysconf_names", {})
-    cache = os.sysconf("SC_LEVEL3_CACHE_SIZE") if "SC_LEVEL3_CACHE_SIZE" in names else 0
+    cache = readable(lambda: os.sysconf("SC_LEVEL3_CACHE_SIZE")) or 0
     source = np.ones(max(COPIED, 4 * cache), np.uint8)
     target = np.empty_like(source)
     pairs = list(zip(np.array_split(target, threads), np.array_split(source, threads), strict=True))

@@ -31,7 +31,7 @@ Turn = Callable[[], bool]
 OWN_PHASES = frozenset(("import", "data", "build", "compile"))
 """Phases that every process goes through itself."""
 Call = tuple[str, ...]
-"""What was called and the shapes of what it was given: a compiler has one program for each."""
+"""The kind of a call and the shapes of its arguments: a compiler has one program for each."""
 
 
 class Diverged(Exception):
@@ -65,7 +65,7 @@ class Training:
         self._patience, self._checkpoints = patience, checkpoints
         self._chunks: list[dict[str, Any]] = []
         self._epochs: list[dict[str, Any]] = []
-        """What was reported."""
+        """Reports of chunks and of epochs, as they were sent."""
         self._best: Best | None = None
         self._step = 0
         self._steady: dict[Call, list[float]] = {}

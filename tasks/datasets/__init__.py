@@ -13,6 +13,7 @@ from tasks import paths
 from tasks.datasets.cache import user_cache_directory
 from tasks.datasets.downloads import download
 from tasks.datasets.sources import SOURCES, File, Source
+from tasks.paths import because
 from tasks.task import DataSource, RequestError, nearest
 
 NAMES = tuple(SOURCES)
@@ -49,7 +50,7 @@ def path(source: Source, file: str) -> Path:
 
 
 def serving(source: Source, file: str) -> tuple[Path, File]:
-    """What is read for ``file``, and what is known of it: a substitute if only that is there."""
+    """The path to read for ``file``, and its size and digest: a substitute if that alone exists."""
     for name, known in source.substitutes.get(file, {}).items():
         if path(source, name).is_file() and not path(source, file).is_file():
             return path(source, name), known
@@ -70,7 +71,7 @@ def read(source: Source, file: str) -> bytes:
     except FileNotFoundError:
         raise RequestError(f"{where} is missing; {remedy}") from None
     except OSError as error:
-        raise RequestError(f"{where} cannot be read ({error.strerror}); {remedy}") from None
+        raise RequestError(f"{where} cannot be read {because(error)}; or {remedy}") from None
     found = hashlib.sha256(content).hexdigest()
     if found != expected.sha256:
         raise RequestError(
@@ -112,7 +113,7 @@ def fetch(source: Source, timeout: float = 10) -> None:
 
 
 def _substituted(source: Source, file: str) -> bool:
-    """Whether a substitute is there in place of ``file``, and undamaged."""
+    """Tells if a substitute is there in place of ``file``, and undamaged."""
     if serving(source, file)[0] == path(source, file):
         return False
     try:

@@ -27,8 +27,8 @@ SPLITS = {"train": "train", "val": "val", "test": "test_2016_flickr"}
 SOURCE = SOURCES["multi30k"]
 PAD, BOS, EOS, UNKNOWN = range(4)
 SPECIAL = ("<pad>", "<bos>", "<eos>", "<unk>")
-"""What the first numbers of both vocabularies stand for: padding, begin and end of a sentence, any
-other word."""
+"""The words that the first numbers of both vocabularies stand for: padding, begin and end of a
+sentence, any other word."""
 WORD = re.compile(r"\w+|[^\w\s]")
 SEEN = 2
 """How often training must have a word for the vocabulary to have it."""

@@ -126,12 +126,12 @@ def decode_runs(content: bytes) -> tuple[Array, Array, Array]:
 
 
 PNG_ERRORS = (OSError, SyntaxError, ValueError, struct.error, zlib.error)
-"""What Pillow raises for a PNG that is broken inside."""
+"""Errors that Pillow raises for a PNG that is broken inside."""
 ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, struct.error),
     *(NotImplementedError, RuntimeError, lzma.LZMAError),
 )
-"""What ``zipfile`` raises for archives that are damaged, encrypted or packed in some other way."""
+"""Errors that ``zipfile`` raises for archives that are damaged, encrypted or packed otherwise."""
 
 
 def _members(content: bytes) -> Iterable[tuple[str, bytes]]:

@@ -39,7 +39,7 @@ class Source:
 
     @property
     def size(self) -> int:
-        """Of all files [bytes]."""
+        """Length of all files together [bytes]."""
         return sum(file.size for file in self.files.values())
 
 

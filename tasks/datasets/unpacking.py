@@ -9,7 +9,7 @@ import zlib
 from tasks.task import RequestError
 
 UNPACKING_ERRORS = (OSError, EOFError, zlib.error)
-"""What ``gzip`` raises for content that is none, or is cut off."""
+"""Errors that ``gzip`` raises for content that is not a gzip file, or is cut off."""
 
 
 def gunzip(content: bytes, limit: int) -> bytes:

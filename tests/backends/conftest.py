@@ -42,7 +42,7 @@ def _run(
 
 
 def _forget_earlier_calls() -> None:
-    """Of another precision; a worker has one, so that the backend need not do this."""
+    """Forgets calls of another precision. A worker has one, so the backend need not do this."""
     import tensorflow as tf
 
     from backends.tensorflow import REWRITING, rewritten

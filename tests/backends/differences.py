@@ -1,4 +1,4 @@
-"""What the tests of NumPy's layers against central differences share."""
+"""Shared code of the tests of NumPy's layers against central differences."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ OF_THE_MODEL: Mapping[str, Slips] = {
         "jax": (BOW, ("dropout", 'get(f"{MASK}{layer}")', 'get(f"{MASK}bag")')),
     },
 }
-"""What a trace by the masks of the batch shows."""
+"""Slips that a trace by the masks of the batch shows."""
 
 WITHOUT_A_LAYER: Slips = {
     "numpy": (
@@ -107,7 +107,7 @@ WITHOUT_A_LAYER: Slips = {
         ("imdb_text", '        h = dropout(config.dropout, h, key, 1, "hidden", batch)\n', ""),
     ),
 }
-"""What shows in a trace and in the statistics."""
+"""Slips that show in a trace and in the statistics."""
 
 OF_THE_GENERATOR: Mapping[str, tuple[str, Slips]] = {
     "what to keep taken for what to drop": (
@@ -286,7 +286,7 @@ OF_THE_GENERATOR: Mapping[str, tuple[str, Slips]] = {
         },
     ),
 }
-"""What the statistics of a backend's own masks show, and in which quantity.
+"""Slips that the statistics of a backend's own masks show, and in which quantity.
 
 That JAX drops in predictions by a constant key, the comparison of predictions has to show.
 """

@@ -1,4 +1,4 @@
-"""What the tests of dropout run inside a backend's process: traces, statistics, planted slips."""
+"""Work of dropout's tests inside a backend's process: traces, statistics, planted slips."""
 
 from __future__ import annotations
 

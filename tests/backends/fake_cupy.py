@@ -120,7 +120,7 @@ for _name in ["neg", "abs", "invert", "eq", "ne", "lt", "le", "gt", "ge"]:
 
 
 def bare(value: Any) -> Any:
-    """What NumPy computes with; TypeError for an array of the host's."""
+    """The value that NumPy computes with; TypeError for an array of the host's."""
     if isinstance(value, np.ndarray):
         raise TypeError("Unsupported type <class 'numpy.ndarray'>")
     if isinstance(value, (tuple, list)):

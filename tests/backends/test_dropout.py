@@ -125,7 +125,7 @@ def test_a_slip_of_its_own_dropout_shows_in_the_statistics(
 
 
 def jax_program(backend: str) -> tuple[str, str]:
-    """What JAX computes for a layer that draws, and for the plain formula."""
+    """Programs that JAX makes of a layer that draws, and of the plain formula."""
     import jax
     import jax.numpy as jnp
 

@@ -27,7 +27,7 @@ def each(choices: Sequence[tasks.Choice]) -> pytest.MarkDecorator:
 
 
 Form = frozenset[tuple[str, np.dtype[np.generic], int]]
-"""Of a chunk: every array's name, type and number of axes."""
+"""Form of a chunk: every array's name, type and number of axes."""
 
 
 def form(chunk: Chunk) -> Form:
@@ -40,7 +40,7 @@ def predictor(task: Task, state: State) -> Predict:
 
 
 def handed_to_predict(task: Task) -> set[Form]:
-    """Of all chunks that a run hands to ``predict``, in every one of its places."""
+    """Forms of all chunks that a run hands to ``predict``, in every one of its places."""
     compute, handed = predictor(task, task.initial(0)), set()
 
     def predict(chunk: Chunk) -> Tree:

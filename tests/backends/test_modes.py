@@ -1,4 +1,4 @@
-"""What modes other than the default owe the contract: what NumPy computes, compiled once.
+"""Duties of the modes other than the default: to compute what NumPy computes, compiled once.
 
 Cheap ones of every kind; ``tetragrad verify --backend all`` holds all tasks against NumPy.
 """

@@ -1,4 +1,4 @@
-"""What every task owes the contract in every backend, shown on tiny variants."""
+"""Duties of every task in every backend by the contract, shown on tiny variants."""
 
 from __future__ import annotations
 

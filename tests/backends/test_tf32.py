@@ -17,7 +17,7 @@ from tests.backends.conftest import Call
 
 
 def flags_of(backend: str) -> list[dict[str, Any]]:
-    """What it says of its precision once it was set up for a GPU: for float32, then for tf32."""
+    """Reports of its precision once it was set up for a GPU: for float32, then for tf32."""
     module, found = backends.load(backend), []
     precisions: tuple[Precision, ...] = ("float32", "tf32")
     with pytest.MonkeyPatch.context() as patch:

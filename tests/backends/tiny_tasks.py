@@ -37,7 +37,7 @@ def program_of(backend: str, choice: tasks.Choice, state: State, seed: int | Non
 
 
 def restored(backend: str, choice: tasks.Choice, state: State) -> State:
-    """What a new program says once it was given a state, others than it was built from."""
+    """The state of a new program once it was given another state than it was built from."""
     task = tiny(choice)
     program = built(backend, task, task.initial(SEED).astype(state.dtype), SEED)
     program.restore(state)

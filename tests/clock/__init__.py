@@ -1,4 +1,4 @@
-"""What the clock can tell apart, and what the suite costs: measured by hand, on a quiet machine.
+"""Measurements by hand, on a quiet machine: differences the clock can tell, the suite's cost.
 
 ``python -m tests.clock.trials`` and ``python -m tests.clock.cost``.
 """

@@ -1,4 +1,4 @@
-"""What the suite costs: ``python -m tests.clock.cost [TASK] [BACKEND ...]``.
+"""Cost of the suite: ``python -m tests.clock.cost [TASK] [BACKEND ...]``.
 
 First the train time inside the suite as a multiple of a bare loop's over the same program, chunk by
 chunk in turns; then how much of a cell's wall time, outside import, build and compile, is training
@@ -52,7 +52,7 @@ def against_a_bare_loop(cell: Cell) -> tuple[float, float, float]:
 
 
 def share_of_work(cell: Cell) -> tuple[float, float]:
-    """Of the wall time of a cell that runs alone; and that time [s]."""
+    """Share of the work in a lone cell's wall time outside ``OWN``; and that time [s]."""
     phases: dict[str, float] = {}
 
     def on_event(event: Event) -> None:

@@ -1,4 +1,4 @@
-"""What two processes of one build differ by: ``python -m tests.clock.processes [TASK] [BACKEND]``.
+"""Differences of two processes of one build: ``python -m tests.clock.processes [TASK] [BACKEND]``.
 
 Times pairs of the same for so long that chance within a pair is small, and takes that off what the
 pairs' ratios vary by. What is left is ``timings.PROCESS``.

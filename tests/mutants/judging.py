@@ -18,7 +18,7 @@ from typing import Literal
 import backends
 import tasks
 from suite.records.events import Outcome
-from suite.records.verdict import ORACLE, Verdict, verdict_from
+from suite.records.verdict import Verdict, verdict_from
 from suite.session.verifier import Verifier
 from suite.system.git import ROOT
 from suite.system.revisions import Side
@@ -36,19 +36,19 @@ Fate = Literal["caught", "missed", "not tested", "broken"]
 
 @dataclass(frozen=True)
 class Judgement:
-    """What became of a mutant in one precision."""
+    """Fate of a mutant in one precision."""
 
     fate: Fate
     by: tuple[str, ...] = ()
     """The quantities out of tolerance."""
     message: str = ""
     named: bool = False
-    """Whether the message names the place."""
+    """True if the message names the place."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a mutant, by precision or ``RUN``."""
+    """Fate of a mutant, by precision or ``RUN``."""
 
     mutant: Mutant
     judgements: Mapping[str, Judgement]
@@ -62,7 +62,7 @@ class Result:
 
     @property
     def named(self) -> bool:
-        """Whether a message that caught it names the place."""
+        """Tells if a message that caught it names the place."""
         return any(j.fate == "caught" and j.named for j in self.judgements.values())
 
 
@@ -83,7 +83,7 @@ class Bench:
             return Result(mutant, {RUN: Judgement("not tested", message=reason)})
         controls = self._control(mutant)
         with mutant.planted(self._tree):
-            of_oracle = mutant.backend == ORACLE
+            of_oracle = mutant.backend == Task.oracle
             verdicts = self._verdicts(mutant, self._new_verifier() if of_oracle else self._verifier)
         return Result(mutant, {p: judgement(mutant, v, controls[p]) for p, v in verdicts.items()})
 
@@ -106,7 +106,7 @@ class Bench:
         return {verdict.precision: verdict for verdict in verdicts}
 
     def _verdict_of_run(self, backend: str) -> Verdict:
-        """What ``tetragrad run`` says of the backend after it has timed it."""
+        """The verdict of ``tetragrad run`` on the backend after it has timed it."""
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run(
                 [
@@ -128,7 +128,7 @@ class Bench:
 
 
 def judgement(mutant: Mutant, verdict: Verdict, control: Verdict) -> Judgement:
-    """What a verdict says of a mutant, given that on the source without it."""
+    """Judges a mutant by a verdict, given that on the source without it."""
     message = verdict.explanation or ""
     if not verdict.tested:
         return Judgement("not tested", message=message)

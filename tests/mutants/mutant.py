@@ -21,7 +21,7 @@ class Mutant:
     """The mistake; the same in every backend that it is planted in."""
     backend: str
     task: str
-    """What it is looked for with: ``task`` or ``task:variant``."""
+    """The task that it is looked for with: ``task`` or ``task:variant``."""
     file: str
     """Below the source root."""
     right: str
@@ -35,7 +35,7 @@ class Mutant:
     """How often ``right`` stands in the file, every time to be replaced."""
     command: Command = "verify"
     crashes: bool = False
-    """Whether the framework itself refuses it; any other mutant that crashes proves nothing."""
+    """True if the framework itself refuses it. Any other mutant that crashes proves nothing."""
 
     @property
     def label(self) -> str:

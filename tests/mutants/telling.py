@@ -1,4 +1,4 @@
-"""What became of the mutants, as lines, as a Markdown table and as a JSON document."""
+"""Fates of the mutants, as lines, as a Markdown table and as a JSON document."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def example_baseline() -> Baseline:
 
 
 def example_timing(*seconds: list[float]) -> Timing:
-    """Of numpy:eager, torch:eager and so on, each with its seconds; 100 samples a turn."""
+    """A timing of numpy:eager, torch:eager and so on, each with its seconds; 100 samples a turn."""
     contestants = tuple(
         Contestant(f"{name}:eager", name, "eager", True, tuple(own), 0.0)
         for name, own in zip(("numpy", "torch", "jax"), seconds, strict=False)

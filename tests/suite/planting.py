@@ -13,7 +13,7 @@ ROOT = Path(backends.__file__).parent.parent
 
 @dataclass(frozen=True)
 class Fault:
-    """Of a source file: what stands there once, and what is to stand there instead."""
+    """A change of a source file: the text that stands there once, and that to put in its place."""
 
     file: str
     right: str

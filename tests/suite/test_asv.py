@@ -44,7 +44,7 @@ def asv(folder: Path, *arguments: str, **variables: str) -> str:
 
 
 def run(folder: Path, commit: str, *arguments: str, **variables: str) -> dict[str, Any]:
-    """What `asv run` writes for a commit, in one sample each."""
+    """The document that `asv run` writes for a commit, with one sample each."""
     asv(folder, "machine", "--yes", "--machine", "here")
     own = ("run", "--quick", "--python", "same", "--machine", "here")
     asv(folder, *own, "--set-commit-hash", commit, *arguments, **variables)

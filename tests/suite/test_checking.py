@@ -37,7 +37,7 @@ def judge(
     verdict: Verdict = SAME,
     **baseline: Any,
 ) -> dict[str, Finding]:
-    """What is said of the baseline's first run, changed, by what it is about."""
+    """Findings on the baseline's first run, changed, by their subject."""
     record = example_runs()[0]
     change(record)
     against = replace(example_baseline(), **baseline)

@@ -64,7 +64,7 @@ class Run:
         return [event["losses" if kind == "chunk" else "metrics"] for event in self.all(kind)]
 
     def all(self, kind: str) -> list[Any]:
-        """What was reported of chunks or epochs, those of before a resumption included."""
+        """All reports of chunks or epochs, those of before a resumption included."""
         found = []
         for event in self.events:
             if event["event"] == "resumed":

@@ -33,11 +33,11 @@ OTHER: dict[str, Any] = {
     "early_stopping": 5,
     "options": {"beam": "4", "sentence": "Ein Hund rennt; schnell."},
 }
-"""Of every condition, another value than that of ``PLAIN``."""
+"""Another value of every condition than that of ``PLAIN``."""
 PLACE = ("task", "variant", "backend", "mode")
-"""What ``--task`` and ``--backend`` ask for."""
+"""Conditions that ``--task`` and ``--backend`` ask for."""
 OF_A_SESSION = ("profile", "data", "threads")
-"""What all cells of a session share, and no name of a file tells."""
+"""Conditions that all cells of a session share, and no name of a file tells."""
 
 
 def test_every_condition_is_tried_here() -> None:

@@ -161,7 +161,7 @@ class TestAbsent:
     ) -> None:
         """Where there may be a card, each backend is asked for it."""
         monkeypatch.setattr(devices, "no_card", lambda: None)
-        monkeypatch.setattr(backends, "NAMES", ("numpy", "torch"))
+        monkeypatch.setattr(backends, "names", lambda: ("numpy", "torch"))
         done = in_process(tmp_path, "list", COLUMNS="250", **NO_CARD)
         assert done.returncode == 0, done.stderr
         for words in ("no cuda for numpy: NumPy has no", "no cuda for torch: PyTorch has no"):

@@ -208,7 +208,7 @@ def test_what_is_the_same_model_is_told_so(tmp_path: Path) -> None:
 def test_the_speed_of_another_model_is_marked_wherever_it_is_shown(
     tmp_path: Path, empty_store: Path
 ) -> None:
-    """Of NumPy too, which agrees with itself: that is not enough."""
+    """Includes NumPy, which agrees with itself: that is not enough."""
     planted(tmp_path, planting.SIGN_OF_A_GRADIENT, planting.OTHER_ACTIVATION_IN_TORCH)
     (tmp_path / "results").mkdir()
     shutil.copy(empty_store, tmp_path / "results")

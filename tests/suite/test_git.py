@@ -29,7 +29,7 @@ from tests.suite.repositories import (
 
 
 def of_a_hook(folder: Path) -> dict[str, str]:
-    """What git tells the hooks of the repository in ``folder``, and more that names it."""
+    """Variables that git gives hooks of the repository in ``folder``, and more that name it."""
     inside = str(folder / ".git")
     return {
         **{"GIT_DIR": inside, "GIT_WORK_TREE": str(folder), "GIT_COMMON_DIR": inside},

@@ -126,7 +126,7 @@ class TestANamedFolderOfData:
     def named(
         self, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> Path:
-        """What TETRAGRAD_DATA names, and ought not to."""
+        """The path that TETRAGRAD_DATA names, and ought not to."""
         found = tmp_path / "named"
         if request.param == "file":
             found.write_text("no folder")

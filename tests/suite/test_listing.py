@@ -39,11 +39,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
 def test_without_a_card_each_backend_is_asked_once(asked: list[tuple[str, str]]) -> None:
     listing.every_mode()
-    assert sorted(asked) == sorted((name, "cpu") for name in backends.NAMES)
+    assert sorted(asked) == sorted((name, "cpu") for name in backends.names())
 
 
 def test_they_are_asked_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    all_of_them = threading.Barrier(len(backends.NAMES), timeout=30)
+    all_of_them = threading.Barrier(len(backends.names()), timeout=30)
 
     def probed(name: str, device: str) -> Any:
         all_of_them.wait()
@@ -51,7 +51,7 @@ def test_they_are_asked_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(probe, "probe", probed)
     monkeypatch.setattr(devices, "no_card", lambda: "no card here")
-    assert {mode.backend for mode in listing.every_mode()} == {*backends.NAMES}
+    assert {mode.backend for mode in listing.every_mode()} == {*backends.names()}
 
 
 def test_a_card_s_process_shows_the_processor_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,12 +103,12 @@ def test_the_document_is_all_there_is_on_standard_output(
     done = in_process(tmp_path, "list", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     document = json.loads(done.stdout)
-    assert [one["task"] for one in document["tasks"]] == list(tasks.NAMES)
+    assert [one["task"] for one in document["tasks"]] == list(tasks.names())
     (imdb,) = (one for one in document["tasks"] if one["task"] == "imdb_text")
     assert (imdb["data_set"], imdb["variants"][0]) == ("imdb", "bow")
     assert imdb["profiles"] == list(tasks.PROFILES)
     modes = {(one["backend"], one["mode"]): one for one in document["backends"]}
-    assert [*modes] == [(b, m) for b in backends.NAMES for m in backends.load(b).MODES]
+    assert [*modes] == [(b, m) for b in backends.names() for m in backends.load(b).MODES]
     numpy, graph = modes["numpy", "eager"], modes["torch", "graph"]
     assert (numpy["available"], numpy["devices"], numpy["reason"]) == (True, ["cpu"], None)
     assert numpy["version"]

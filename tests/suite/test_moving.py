@@ -27,7 +27,7 @@ TIMING = Timing(
 
 @pytest.mark.parametrize("whole", [True, False])
 def test_records_and_timings_arrive(tmp_path: Path, whole: bool) -> None:
-    """Of a results folder, or of one session's folder in it."""
+    """Moves a results folder, or one session's folder in it."""
     away, home = tmp_path / "away", tmp_path / "home"
     for session in ("s1", "s2"):
         records.write(away, example_record(session))

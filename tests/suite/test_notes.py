@@ -1,4 +1,4 @@
-"""What MLflow's pages say of sessions: the real store, and Markdown as MLflow's pages read it."""
+"""Notes on sessions in MLflow: the real store, and Markdown as MLflow's pages read it."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from suite import report
 from suite.history.series import build
 from suite.records import record as records, timing as timings
 from suite.records.record import Record
+from suite.session.runner import Session
 from suite.show import summary
 from suite.tracking import entries, tracker as tracking
 from tasks.task import RequestError
@@ -72,7 +73,8 @@ def test_a_record_keeps_the_speed_of_its_own_rounds() -> None:
     assert record.efficiency is None  # of that session it is not known
     known = replace(timing, operations=(1e8,) * 3, machine={"matmul": 4e9})
     record = replace(record, timed=known.told("torch:eager"))
-    assert (record.efficiency, record.training_efficiency) == (0.5, pytest.approx(0.4))
+    assert record.efficiency == 0.5
+    assert record.training_efficiency == pytest.approx(0.4)
 
 
 def untimed() -> Record:
@@ -86,7 +88,7 @@ class TestNothingTimedInTurns:
         metrics = entries.summary_of(record)
         assert "samples_per_second" not in metrics
         assert (metrics["training_samples_per_second"], "efficiency" in metrics) == (1000, False)
-        cell = summary._cell(summary.Session("s", tmp_path, [record], {}), record)
+        cell = summary._cell(Session("s", tmp_path, [record], {}), record)
         assert cell["throughput"]["median"] is None
         assert cell["training_throughput"]["median"] == 1000
 

@@ -1,4 +1,4 @@
-"""What the report says of several sizes of batches, and of several precisions."""
+"""Reports on several sizes of batches, and on several precisions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.suite import reported
 from tests.suite.reported import SESSION, TIMED, at_batches, record
 
 OWN = reported.timing(("numpy", "eager", [2.0] * 3), ("jax", "jit", [0.2] * 3))
-"""Of the session of ``run``: the section's own speeds."""
+"""Timing in the session of ``run``: the section's own speeds."""
 
 
 def found_records() -> list[Record]:

@@ -35,7 +35,7 @@ SMOKE = replace(CELL, profile="smoke")
 
 
 def trained(cell: Cell) -> Record:
-    """What a worker makes of a cell."""
+    """The record that a worker makes of a cell."""
     record = builder.begin("s", cell)
     train_untimed([record], lambda record, event: None)
     return record
@@ -118,6 +118,15 @@ class TestEnvironment:
             *("package numpy", "git commit", "git dirty", "machine: cpu", "machine: python"),
             *("allocator.MALLOC_X", "threads.blas"),
         ]
+
+    @pytest.mark.parametrize("name", ["LD_PRELOAD", "PYTHONPATH", "CC"])
+    def test_another_variable_that_reached_the_worker_lifts_the_promise(self, name: str) -> None:
+        worker = {**example_record().worker, "environment": {name: "/there"}}
+        found = rerun(worker=worker)
+        assert [str(d) for d in found.differences] == [
+            f"environment.{name}: none (the record); /there (here)"
+        ]
+        assert found.unpromised == f"environment.{name} is not the same"
 
     def test_what_changes_the_speed_alone_is_named_and_the_promise_holds(self) -> None:
         worker = example_record().worker

@@ -1,4 +1,4 @@
-"""What is asked for a little wrongly, or of a backend that cannot do it: said, not a traceback."""
+"""Requests that are a little wrong, or beyond a backend: said in words, not by a traceback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.suite.examples import example_record
 
 
 def refusal(*arguments: str) -> str:
-    """Of a command that is refused, in this process."""
+    """The error of a command that is refused, in this process."""
     error, said = command.refusal(CliRunner().invoke(app, arguments))
     assert said == ""
     return error

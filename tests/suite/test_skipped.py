@@ -19,6 +19,7 @@ from suite.records.verdict import Verdict
 from suite.session import compare, probe, store, verification
 from suite.session.plan import Plan
 from suite.session.preparation import Preparation
+from suite.session.process import Ending
 from suite.session.runner import Session, exit_code
 from suite.session.stopwatch import Stopwatch
 from suite.show import listing
@@ -159,7 +160,7 @@ class TestList:
         def probed(name: str, device: str) -> Any:
             there = device in {one.partition(":")[0] for one in seen}
             outcome = Outcome.OK if there else Outcome.SKIPPED
-            return probe.Ending(outcome, None if there else "no card"), {"devices": seen}
+            return Ending(outcome, None if there else "no card"), {"devices": seen}
 
         monkeypatch.setattr(probe, "probe", probed)
         monkeypatch.setattr(devices, "no_card", lambda: None)

@@ -1,4 +1,4 @@
-"""What a session's summary says of learning: readings, targets over seeds, comparisons."""
+"""Summaries of what a session learned: readings, targets over seeds, comparisons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is timed is what was proved: the first losses of a cell's own training are the oracle's."""
+"""Timed and proved are one: the first losses of a cell's own training are the oracle's."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ DIGESTS = {
     "tiny_shakespeare": "0b8f64dcfc7e785ae4046a7747ef76cbeba8c0ec06a4fe128cd80f5f68c7d18e",
     "multi30k": "09130d7afc185e231f62140d32796d864f30d07b96f06ae9a40cc7a76548e98a",
 }
-"""Of the stand-ins; of Omniglot's, the pictures that are learned from."""
+"""Digests of the stand-ins; for Omniglot, of the pictures that are learned from."""
 PRINT_DIGESTS = """
 import json
 import tasks
@@ -70,7 +70,7 @@ EXACT = {
     # of a generator: whole numbers, their order, and uniform numbers that are multiples of 2^-53
     *("choice", "integers", "permutation", "permuted"),
 }
-"""What is taken from NumPy and of its generators: all of it whole numbers, or rounded correctly."""
+"""Names taken from NumPy and its generators: all give whole numbers, or are rounded correctly."""
 FUNCTIONS = {
     fashion_mnist: ("generated",),
     imdb: ("generated",),

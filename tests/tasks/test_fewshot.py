@@ -96,7 +96,7 @@ def test_a_batch_holds_different_drawings_of_different_classes(one_alphabet: flo
 
 
 def alone(classes: Array) -> Array:
-    """Whether the classes (steps, classes) are of one alphabet and rotation, (steps,)."""
+    """Tells which classes (steps, classes) are of one alphabet and rotation, (steps,)."""
     alphabet = np.repeat(np.arange(len(ALPHABETS)), ALPHABETS)[classes // 4]
     kind = 4 * alphabet + classes % 4
     return np.asarray((kind == kind[:, :1]).all(axis=1))

@@ -110,7 +110,7 @@ def test_texts_follow_the_model_and_carry_its_state() -> None:
 
 
 def test_texts_are_drawn_from_the_model() -> None:
-    """Of two characters, one twice as likely at temperature 1."""
+    """Draws two characters, one twice as likely at temperature 1."""
     shares = np.zeros(65)
     shares[:2] = 2, 1
 

@@ -42,7 +42,7 @@ def test_the_stand_in_has_the_real_length_and_can_be_learned() -> None:
 
 
 def entropy(windows: np.ndarray[tuple[int, int], np.dtype[np.int32]]) -> float:
-    """Of the last row given those before [nats]."""
+    """Entropy of the last row given those before [nats]."""
     place = np.ravel_multi_index(tuple(windows), (65,) * len(windows))
     counts = np.bincount(place, minlength=65 ** len(windows)).reshape(-1, 65)
     totals = counts.sum(axis=1, keepdims=True)

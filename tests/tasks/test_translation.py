@@ -29,7 +29,7 @@ class Constants:
 
 
 class Model:
-    """Of two source words. Its cache holds, place by place, the words that were written."""
+    """A model of two source words. Its cache holds, place by place, the words that were written."""
 
     def __init__(self, seed: int):
         # by source, by place, by the word before: the probabilities of the next one

@@ -44,7 +44,7 @@ def gather(x: Array, rows: Array) -> Array:
 
 
 def heads(x: Array) -> list[Array]:
-    """Of (n, T, parts width) the parts, (n, heads, T, width / heads)."""
+    """The parts of x (n, T, parts width), each (n, heads, T, width / heads)."""
     return list(x.reshape(*x.shape[:2], -1, HEADS, WIDTH // HEADS).transpose(2, 0, 3, 1, 4))
 
 

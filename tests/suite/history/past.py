@@ -32,7 +32,7 @@ def past(day: int, backend: str, speed: float = 1.0, seed: int = 0, **changes: A
 
 
 def send(results: Path, found: Iterable[Record]) -> Tracker:
-    """What ``Tracker.log`` sends, but for curves and files, which take it half a second each."""
+    """Sends what ``Tracker.log`` sends, but for curves and files, which take half a second each."""
     tracker = Tracker(tracking.default_uri(results), results)
     with tracker.connection() as client:
         for one in found:
