@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-import backends
 import tasks
 from suite.cli import options
 from suite.cli.options import (
@@ -86,13 +85,12 @@ def compare(
     choices = tasks.chosen(task or tasks.names())
     plan = Plan(
         choices=choices,
-        backends=backends.chosen(backend, mode, of=choices),
+        **options.contestants(backend, mode, choices),
         conditions=options.conditions(profile, device, threads=threads),
         seeds=range(1),
         data=data.value,
         timeout=timeout,
         timing_limit=limit,
-        named=backends.named(backend, mode, of=choices),
     )
     records.require_writable(results)
     with Terminal() as reporter, _sides(base, head, base_python) as (old, new):

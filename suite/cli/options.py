@@ -240,6 +240,19 @@ def chosen(wanted: list[str], known: tuple[str, ...], kind: str) -> tuple[str, .
     return tuple(dict.fromkeys(wanted)) or known
 
 
+def contestants(
+    backend: Sequence[str],
+    mode: str | None,
+    choices: Sequence[tasks.Choice],
+    repeated: bool = False,
+) -> dict[str, Any]:
+    """Returns the ``backends`` of a plan for these tasks, and those ``named``."""
+    return {
+        "backends": backends.chosen(backend, mode, repeated, of=choices),
+        "named": backends.named(backend, mode, of=choices),
+    }
+
+
 def base(wanted: str | None, among: Sequence[backends.Choice]) -> str | None:
     """The label of the one that ``--base`` names; RequestError if it is not among them."""
     if wanted is None:

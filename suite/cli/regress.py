@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-import backends
 import tasks
 from suite.cli import options
 from suite.cli.check import cells_in, sources
@@ -78,13 +77,12 @@ def regress(
     choices = tasks.chosen(task or tasks.names())
     plan = Plan(
         choices=choices,
-        backends=backends.chosen(backend, of=choices),
+        **options.contestants(backend, None, choices),
         conditions=options.conditions(profile),
         seeds=range(1),
         data=data.value,
         timeout=timeout,
         timing_limit=limit,
-        named=backends.named(backend, of=choices),
     )
     records.require_writable(results)
     with Terminal() as reporter, interruptible(), _base(base, allow_no_base) as old:

@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-import backends
 import tasks
 from suite.cli import options
 from suite.cli.options import (
@@ -86,10 +85,10 @@ def run(
         plan = sessions.changed(context, sessions.read_plan(results, resume), changes)
     else:
         choices = tasks.chosen(task or tasks.names())
-        chosen = backends.chosen(backend, mode, of=choices)
+        asked = options.contestants(backend, mode, choices)
         plan = Plan(
             choices=choices,
-            backends=chosen,
+            **asked,
             conditions=options.conditions(
                 *(profile, device, precision.value),
                 threads=threads,
@@ -100,18 +99,22 @@ def run(
             data=data.value,
             timeout=timeout,
             timing_limit=timing_limit,
-            base=options.base(base, chosen),
+            base=options.base(base, asked["backends"]),
             checkpoint_every=checkpoint_every,
             memory_limit=limit,
-            named=backends.named(backend, mode, of=choices),
         )
     session = _run(plan, results, tracking_uri, resume)
-    tracker = Tracker(tracking_uri or tracking.default_uri(results), results)
-    _show(session, as_json, None if tracker.silent else tracker.command("browse"))
+    _show(session, as_json, _browsing(results, tracking_uri))
     if report and not (session.interrupted or session.not_written):
         files = write(results, [session.id], None, tracking_uri)
         print(f"report: {files.html}", file=sys.stderr if as_json else sys.stdout)
     raise typer.Exit(exit_code(session))
+
+
+def _browsing(results: Path, uri: str | None) -> str | None:
+    """The command that shows this session in MLflow; None if nothing was sent there."""
+    tracker = Tracker(uri or tracking.default_uri(results), results)
+    return None if tracker.silent else tracker.command("browse")
 
 
 def _show(session: Session, as_json: bool, browsing: str | None) -> None:

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-import backends
 import tasks
 from suite.cli import options
 from suite.cli.options import (
@@ -66,10 +65,10 @@ def time(
     """
     options.require_possible(threads, timeout)
     choices = tasks.chosen(task or tasks.names())
-    chosen = backends.chosen(backend, mode, repeated=True, of=choices)
+    asked = options.contestants(backend, mode, choices, repeated=True)
     plan = Plan(
         choices=choices,
-        backends=chosen,
+        **asked,
         conditions=options.conditions(
             *(profile, device, precision.value),
             threads=threads,
@@ -79,9 +78,8 @@ def time(
         data=data.value,
         timeout=timeout,
         timing_limit=limit,
-        base=options.base(base, chosen),
+        base=options.base(base, asked["backends"]),
         memory_limit=memory.parse(memory_limit),
-        named=backends.named(backend, mode, of=choices),
     )
     scales = options.batch_scales(batch_scale, choices, plan.conditions.profile)
     records.require_writable(results)

@@ -98,7 +98,7 @@ def example_record(session: str = "20260101-000000-abcd") -> Record:
 
 
 def timed(rate: float) -> dict[str, Any]:
-    """What rounds in turns came to: ``rate`` samples/s, 2% to either side, and an efficiency."""
+    """Rounds in turns as a record keeps them: ``rate`` samples/s, 2% around, an efficiency."""
     return {
         "rounds": 9,
         "throughput": {"median": rate, "low": 0.98 * rate, "high": 1.02 * rate},

@@ -33,7 +33,7 @@ def store(results: Path = records.RESULTS, uri: str | None = None) -> Tracker:
 
 
 class TestCommand:
-    """That of ``run``'s end, for one: ``to see them in MLflow``."""
+    """Shown at the end of ``run``, for one: ``to see them in MLflow``."""
 
     @pytest.mark.parametrize(
         ("tracker", "options"),

@@ -66,7 +66,7 @@ CHECKED = (
     Finding("fashion_mlp tensorflow:graph: train_loss, epoch 1", "above its band", "9", False),
     Finding("imdb_text:bow numpy:eager: outcome", "ok", "seed 0"),
 )
-"""Of two tasks; the second backend of the first was not looked at for its losses."""
+"""Findings of two tasks; the second backend of the first was not looked at for its losses."""
 
 
 @pytest.mark.parametrize("command", [("check",), ("regress", "--allow-no-base")])

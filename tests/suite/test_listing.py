@@ -86,7 +86,7 @@ def test_what_is_available_has_no_reason_beside_it(
     monkeypatch.setattr(backends.load("jax"), "available", lambda mode="": absent)
     lines = in_process(tmp_path, "list", COLUMNS="80").stdout.splitlines()
     rows = [line.split() for line in lines if line.startswith((" numpy", " torch", " jax"))]
-    said = {(row[0], row[2]): row[3:] for row in rows}
+    said = {(row[0], row[2]): row[3:5] for row in rows}
     assert said["numpy", "eager"] == ["cpu", "yes"]
     assert said["torch", "eager"] == ["cpu", "yes"]
     assert said["torch", "graph"] == ["-", "no"]
