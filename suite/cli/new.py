@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -15,7 +16,7 @@ import typer
 import backends
 from tasks import outside
 from tasks.outside import FILE
-from tasks.paths import because
+from tasks.paths import because, given
 from tasks.task import RequestError, nearest
 
 MODEL = "fashion_mlp"
@@ -61,11 +62,11 @@ def new(
             raise RequestError(f"there is no template for the backend {one!r}{known}")
     if len(wanted) < 2:
         raise RequestError(f"{wanted[0]} alone is compared with nothing; give --backend twice")
-    folder = Path(name).expanduser()
+    folder = given(name) or Path()
     for path, text in _texts(folder, wanted).items():
         _write(folder, path, text)
     print(f"{folder}: {', '.join((FILE, *(f'{one}.py' for one in wanted)))}, tests/test_same.py")
-    asked = outside.shown(str(folder.resolve()))
+    asked = shlex.quote(outside.shown(str(folder.resolve())))
     print(f"prove it: tetragrad verify --task {asked}")
     print(f"time it:  tetragrad time --task {asked}")
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 import backends
 from suite.records.verdict import Verdict
-from suite.show.console import table as new_table
+from suite.show.console import print_fitted, table as new_table
 from suite.system import devices
 
 COLUMNS = {
@@ -50,7 +50,7 @@ def _print_task(task: str, verdicts: Sequence[Verdict], console: Console) -> Non
         table.add_row(
             *(v.backend_label, *place, v.precision, str(v.steps), *errors, _share(v), _word(v))
         )
-    console.print(table)
+    print_fitted(table, console)
 
 
 def _largest(verdict: Verdict, quantities: Sequence[str]) -> str:

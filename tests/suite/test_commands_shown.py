@@ -20,7 +20,7 @@ from suite.session.stopwatch import Stopwatch
 from suite.system.interrupts import SIGNALS, Interrupts
 from suite.tracking import tracker as tracking
 from suite.tracking.tracker import NONE, Tracker
-from tests.suite.command import in_process
+from tests.suite.command import assert_refused, in_process
 from tests.suite.examples import example_record
 
 ELSEWHERE = Path("other results")
@@ -86,6 +86,16 @@ class TestCommand:
             f"tetragrad sync --results {tmp_path / 'mine'} --tracking-uri sqlite:////proc/nowhere"
         )
         assert f"`{command}/x.db` sends them later" in said[0]
+
+
+def test_a_new_task_s_commands_work_where_its_folder_has_spaces(tmp_path: Path) -> None:
+    done = in_process(tmp_path, "new", "my task")
+    assert done.returncode == 0, done.stderr
+    words = [shlex.split(line.partition(": ")[2]) for line in done.stdout.splitlines()[1:3]]
+    assert [(w[:3], Path(tmp_path, w[3]).is_dir(), len(w)) for w in words] == [
+        (["tetragrad", command, "--task"], True, 4) for command in ("verify", "time")
+    ]
+    assert_refused(in_process(tmp_path, "new", "~nobody-here/x"), "home of a user", "in full")
 
 
 def app_command(name: str) -> Any:

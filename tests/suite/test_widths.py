@@ -13,6 +13,8 @@ from rich.console import Console
 import tasks
 from suite.history import telling
 from suite.history.series import History, PastSession, Series, SessionValue
+from suite.records.verdict import Deviation, Verdict
+from suite.show.verdicts import COLUMNS, print_verdicts
 from tasks import datasets
 from tests.suite.command import in_process
 
@@ -30,6 +32,27 @@ def test_data_list_breaks_no_address_and_no_name(tmp_path: Path, width: str) -> 
         assert source.licence in row
     for task in tasks.DATASETS:
         assert any(task in line.split() for line in lines)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda:0"])
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_table_of_verdicts_cuts_no_exponent(device: str, width: int) -> None:
+    found = [
+        Deviation(quantity, 1.9e-12, 1e-11, "hidden.kernel", True)
+        for quantities in COLUMNS.values()
+        for quantity in quantities
+    ]
+    names = [("numpy", "eager"), ("tensorflow", "graph"), ("torch", "compile"), ("jax", "jit")]
+    verdicts = [
+        Verdict("transformer", b, "bfloat16", 100, tuple(found), mode=m, device=device)
+        for b, m in names
+    ]
+    console = Console(file=io.StringIO(), width=width)
+    print_verdicts(verdicts, console)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert text.count("1.9e-12") == 4 * len(COLUMNS)
+    assert "…" not in text
 
 
 def test_a_history_s_table_cuts_no_number() -> None:
