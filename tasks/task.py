@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
-from tasks.optimizers import Adam, Optimizer
+from tasks.optimizers import Optimizer
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Tree = Mapping[str, Array]
@@ -221,6 +221,8 @@ class Task(ABC):
     profile: str
     config: Any
     """A ``Config``: every constant, nothing left to a framework's default."""
+    options: Mapping[str, str] = {}
+    """The options that made its model another than the one that its name stands for."""
     optimizer: Optimizer
     params: Mapping[str, Leaf]
     buffers: Mapping[str, Leaf] = {}
@@ -274,12 +276,11 @@ class Task(ABC):
 
         So the proof sees a schedule whole, and that it stays at its end.
         """
-        optimizer = self.optimizer
-        if not (isinstance(optimizer, Adam) and optimizer.schedule):
+        if not self.optimizer.schedule:
             return self
         verified = copy.copy(self)
-        schedule = optimizer.schedule.within(self.envelopes["float64"].steps - 2)
-        verified.optimizer = replace(optimizer, schedule=schedule)
+        schedule = self.optimizer.schedule.within(self.envelopes["float64"].steps - 2)
+        verified.optimizer = replace(self.optimizer, schedule=schedule)
         return verified
 
     def dropouts(self, chunk: Chunk) -> Mapping[str, Dropout]:

@@ -11,12 +11,14 @@ import backends
 import tasks
 from suite.cli.options import (
     BackendOption,
+    ConstantsOption,
     Data,
     DataOption,
     DeviceOption,
     ModeOption,
     PrecisionChoice,
     TaskOption,
+    constants,
 )
 from suite.records.events import Outcome
 from suite.records.verdict import PRECISIONS
@@ -38,19 +40,22 @@ def verify(
     ] = [],  # noqa: B006
     data: DataOption = Data.auto,
     device: DeviceOption = devices.CPU,
+    option: ConstantsOption = [],  # noqa: B006
 ) -> None:
     """Prove that every backend computes the same model as NumPy in float64.
 
     Without --task: every task in every variant.
     """
+    choices = tasks.chosen(task or [tasks.ALL])
     chosen: Sequence[Precision] = [p.value for p in dict.fromkeys(precision)] or PRECISIONS
     with Terminal() as reporter:
         verdicts = verification.verify_all(
-            tasks.chosen(task or [tasks.ALL]),
+            choices,
             backends.chosen(backend, mode),
             chosen,
             data.value,
             devices.parse(device),
+            constants(option, choices),
             reporter,
         )
     verdict_tables.print_verdicts(verdicts, output())
