@@ -133,10 +133,13 @@ PROFILES = {
 }
 
 
-# of what is chosen
+# Of what is chosen. float64 differs by rounding alone, as above. In float32, no seed keeps every
+# choice clear of its kinks (of ReLU, leaky ReLU, maxout, |w|): one flip shows 5e-5 in the loss and
+# .2 of the largest bias in the state, whereas single choices without one showed 1e-6 and 2e-4. What
+# is wrong by less than a flip shows in float64.
 CHOSEN: Mapping[Precision, Envelope] = {
     "float64": Envelope(steps=20, loss=1e-12, gradient=1e-12, state=1e-11),
-    "float32": Envelope(steps=20, loss=1e-5, gradient=1e-4, state=1e-2),
+    "float32": Envelope(steps=10, loss=1e-4, gradient=1e-4, state=0.5, prediction=0.2),
     **rounded_products(loss=2e-2, gradient=1.1e-1),
 }
 
@@ -259,7 +262,11 @@ class FashionMLP(Task):
         layers = np.split(means, np.cumsum(self.config.widths)[:-1], axis=1)
         return {
             f"mean activation, {layer}": Heatmap(
-                fashion_mnist.CLASS_NAMES, tuple(str(unit + 1) for unit in range(width)), values
+                fashion_mnist.CLASS_NAMES,
+                tuple(str(unit + 1) for unit in range(width)),
+                values,
+                "Each row is a class, each column a unit: the darker, the larger its mean "
+                "activation over the test images of the class.",
             )
             for layer, width, values in zip(
                 self.config.layers, self.config.widths, layers, strict=True

@@ -64,7 +64,7 @@ _above_0 = _number(lambda value: value > 0, "above 0")
 _from_0 = _number(lambda value: value >= 0, "from 0")
 
 OPTIMIZERS: Mapping[str, Optimizer] = {
-    "sgd": SGD(learning_rate=0.1),
+    "sgd": SGD(learning_rate=0.05),
     "momentum": Momentum(learning_rate=1e-2, momentum=0.9),
     "rmsprop": RMSprop(learning_rate=1e-3, rho=0.9, epsilon=1e-7),
     "adagrad": Adagrad(learning_rate=1e-2, epsilon=1e-7),

@@ -206,11 +206,16 @@ Predict = Callable[[Chunk], Tree]
 
 @dataclass(frozen=True)
 class Heatmap:
-    """A matrix to be drawn, ``values`` (rows, columns), and what its rows and columns are."""
+    """A matrix to be drawn, ``values`` (rows, columns), and what its rows and columns are.
+
+    ``meaning`` says in a sentence how to read it; without one it is of weights of attention, whose
+    rows sum to 1.
+    """
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     values: Array
+    meaning: str = ""
 
 
 class Task(ABC):
