@@ -154,7 +154,10 @@ class FashionMLP(Task):
 
     name = "fashion_mlp"
     config: FashionMLPConfig
-    targets = (Target("test_accuracy", low=0.850), Target("train_loss", low=0.305, high=0.330))
+    targets: tuple[Target, ...] = (
+        Target("test_accuracy", low=0.850),
+        Target("train_loss", low=0.305, high=0.330),
+    )
     margin = 0.005  # 20 seeds spread by .0053
     validation = "test_loss"
     # float64 parts by rounding alone (1e-15 in the loss after an epoch). So does float32, until a
@@ -216,7 +219,7 @@ class FashionMLP(Task):
         """
         c, n = self.config, self.samples(chunk)
         shapes = [self.params[f"{layer}.kernel"].shape for layer in (*c.layers, "output")]
-        first, *others = (operations.product(n, *shape, gradients=1) for shape in shapes)
+        first, *others = (operations.product(n, i, o, gradients=1) for i, o in shapes)
         penalties = ((c.l1 > 0) + (c.l2 > 0)) * 4.0 * sum(i * o for i, o in shapes[:-1])
         updates = operations.update(self.optimizer, self.params) + penalties
         return first + sum(1.5 * other for other in others) + len(chunk["labels"]) * updates

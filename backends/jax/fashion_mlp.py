@@ -46,7 +46,8 @@ def _model(
     training: bool,
 ) -> tuple[jax.Array, list[jax.Array], Arrays]:
     """The logits, the activations of each hidden layer, and the new buffers."""
-    h, hidden, renewed = batch["images"], [], {}
+    h, hidden = batch["images"], []
+    renewed: dict[str, jax.Array] = {}
     for number, layer in enumerate(config.layers):
         h = ACTIVATIONS[config.activation](dense(params, layer, h))
         hidden.append(h)

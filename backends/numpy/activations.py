@@ -28,7 +28,8 @@ def sigmoid(x: Array) -> tuple[Array, Saved]:
 def sigmoid_backward(dy: Array, saved: Saved) -> Array:
     """dx = dy y (1 - y)."""
     (y,) = saved
-    return dy * y * (1 - y)
+    dx: Array = dy * y * (1 - y)
+    return dx
 
 
 def tanh(x: Array) -> tuple[Array, Saved]:
@@ -40,7 +41,8 @@ def tanh(x: Array) -> tuple[Array, Saved]:
 def tanh_backward(dy: Array, saved: Saved) -> Array:
     """dx = dy (1 - y^2)."""
     (y,) = saved
-    return dy * (1 - y * y)
+    dx: Array = dy * (1 - y * y)
+    return dx
 
 
 def leaky_relu(x: Array) -> tuple[Array, Saved]:
@@ -64,7 +66,8 @@ def elu(x: Array) -> tuple[Array, Saved]:
 def elu_backward(dy: Array, saved: Saved) -> Array:
     """dx = dy where x > 0, else dy e^x = dy (y + 1)."""
     (y,) = saved
-    return dy * xp.minimum(y + 1, 1)
+    dx: Array = dy * xp.minimum(y + 1, 1)
+    return dx
 
 
 def maxout(x: Array) -> tuple[Array, Saved]:

@@ -45,7 +45,8 @@ def loss(
 ) -> tuple[Array, Tree, Backward]:
     """Mean loss over the batch plus penalties, the new buffers, the way back to the parameters."""
     drop, compare = Dropping(config.dropout, key, batch), LOSSES[config.loss]
-    h, renewed, ways = batch["images"], {}, []
+    h, ways = batch["images"], []
+    renewed: dict[str, Array] = {}
     for number, layer in enumerate(config.layers):
         a, saved = dense(h, params[f"{layer}.kernel"], params[f"{layer}.bias"])
         given = config, params, buffers, layer, a, drop, number, config.activation
@@ -62,10 +63,10 @@ def loss(
         gradients["output.kernel"], gradients["output.bias"] = output
         for layer, saved, back in reversed(ways):
             da = back(dh, gradients)
-            if layer == config.layers[0]:  # images need no gradient
-                own = dense_backward_params(da, saved)
-            else:
+            if layer != config.layers[0]:
                 dh, *own = dense_backward(da, saved)
+            else:  # images need no gradient
+                own = [*dense_backward_params(da, saved)]
             gradients[f"{layer}.kernel"], gradients[f"{layer}.bias"] = own
         _penalize(config, params, gradients, cotangent)
         return gradients

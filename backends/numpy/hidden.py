@@ -59,4 +59,5 @@ def normalized(config: Any, params: Tree, buffers: Tree, layer: str, h: Array) -
         return h
     mean, variance = buffers[f"{layer}_norm.mean"], buffers[f"{layer}_norm.variance"]
     factor = params[f"{layer}_norm.scale"] / xp.sqrt(variance + config.epsilon)
-    return (h - mean) * factor + params[f"{layer}_norm.offset"]
+    y: Array = (h - mean) * factor + params[f"{layer}_norm.offset"]
+    return y

@@ -189,4 +189,5 @@ def softmax_squared_error_backward(dloss: float, saved: Saved) -> Array:
     p, errors = saved
     dp = errors * (2 * dloss / len(p))
     dp -= xp.einsum("ij,ij->i", p, dp)[:, None]
-    return p * dp
+    dz: Array = p * dp
+    return dz

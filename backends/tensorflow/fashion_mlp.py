@@ -22,9 +22,11 @@ class _Perceptron(keras.Model):
         self.activate, self.beta = ACTIVATIONS[config.activation], config.beta
         self.stack = []
         for layer, width in zip(config.layers, config.widths, strict=True):
-            self.stack.append(dense(*params[f"{layer}.kernel"].shape, layer))
+            inputs, outputs = params[f"{layer}.kernel"].shape
+            self.stack.append(dense(inputs, outputs, layer))
             self.stack += after(config, layer, width)
-        self.output_layer = dense(*params["output.kernel"].shape, "output")
+        inputs, outputs = params["output.kernel"].shape
+        self.output_layer = dense(inputs, outputs, "output")
 
     def call(self, batch: Batch, training: bool = False) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Logits (n, 10) from images (n, 784), and the activations of each hidden layer."""

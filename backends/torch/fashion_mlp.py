@@ -55,9 +55,9 @@ def loss(config: Any, model: nn.Module, batch: Batch) -> torch.Tensor:
     else:
         value = F.cross_entropy(logits, labels)
     if config.l1 or config.l2:
-        kernels = [model.get_submodule(layer).weight for layer in config.layers]
-        absolute = sum(w.abs().sum() for w in kernels)
-        squares = sum(w.square().sum() for w in kernels)
+        kernels = [model.get_parameter(f"{layer}.weight") for layer in config.layers]
+        absolute = torch.stack([w.abs().sum() for w in kernels]).sum()
+        squares = torch.stack([w.square().sum() for w in kernels]).sum()
         value = value + config.l1 * absolute + config.l2 * squares
     return value
 

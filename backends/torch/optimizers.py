@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import assert_never
+from typing import Any, assert_never
 
 import numpy as np
 import torch
@@ -129,10 +129,13 @@ class Updater:
 
 
 def _by_rate(
-    moves: Sequence[torch.Tensor], rate: float, rates: Rates
-) -> tuple[Sequence[torch.Tensor], float]:
+    moves: list[torch.Tensor] | tuple[torch.Tensor, ...], rate: float, rates: Rates
+) -> tuple[list[torch.Tensor] | tuple[torch.Tensor, ...], float]:
     """Moves and the number that multiplies them: ``rate``, or 1 once they have that of a step."""
-    return (torch._foreach_mul(moves, rates[0]), 1.0) if len(rates) else (moves, rate)
+    if not len(rates):
+        return moves, rate
+    own: Any = rates[0]
+    return torch._foreach_mul(moves, own), 1.0
 
 
 def _clipped(gradients: tuple[torch.Tensor, ...], clip: float) -> tuple[torch.Tensor, ...]:
