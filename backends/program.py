@@ -64,9 +64,6 @@ class Backend(Protocol):
     """Import name of the framework."""
     PACKAGES: tuple[str, ...]
     """Distributions whose versions losses and metrics depend on, by any name they come under."""
-    ENVIRONMENT: tuple[str, ...]
-    """How the names of environment variables begin that steer the framework. A worker gets none of
-    them from its caller, whichever backend it runs."""
     DEVICES: tuple[str, ...]
     """Kinds of devices that it can compute on, where there is one: ``cpu``, ``cuda``."""
     MODES: tuple[str, ...]
@@ -77,6 +74,8 @@ class Backend(Protocol):
 
     def environment(self, device: str, threads: int) -> Mapping[str, str]:
         """Variables that a worker's environment must have before the framework is imported.
+
+        Of its caller's variables a worker gets none that steer a framework.
 
         ``device`` is ``cpu`` or ``cuda``, here and below: which card is no backend's matter.
         """

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Iterable, Mapping
 from types import ModuleType
 
+from tasks import outside
 from tasks.options import MODEL, OPTIONS, positive
 from tasks.task import Config, DataSource, RequestError, Task, nearest
 
@@ -36,7 +37,73 @@ PROFILES = ("smoke", "quick", "full")
 ALL = "all"
 
 Choice = tuple[str, str | None]
-"""A task's name and its variant, None for a task that has none."""
+"""A task's name and its variant, None for a task that has none. A folder's name is its path."""
+
+
+def names() -> tuple[str, ...]:
+    """The tasks that have names: the house's, then those that installed packages announce."""
+    return (*NAMES, *(name for name in outside.announced() if name not in NAMES))
+
+
+def is_known(name: str) -> bool:
+    """Whether it is the name of a task, or the path of one in a folder."""
+    return name in NAMES or outside.is_path(name) or name in outside.announced()
+
+
+def is_outside(name: str) -> bool:
+    """Whether a task is of a folder or an installed package."""
+    return name not in NAMES
+
+
+def origin(name: str) -> str:
+    """The package that a task comes from."""
+    return outside.origin(outside.announced()[name]) if is_outside(name) else "tetragrad"
+
+
+def implementation(name: str, backend: str) -> str | None:
+    """The module of a backend's file in the folder of a task outside the house; None for others."""
+    return f"{outside.package(name)}.{backend}" if is_outside(name) else None
+
+
+def module(name: str) -> str:
+    """The module that defines a task."""
+    return f"{outside.package(name)}.task" if is_outside(name) else f"tasks.{name}"
+
+
+def sources(name: str) -> Mapping[str, str]:
+    """Of a task outside the house: its folder's path and the digest of its files; else nothing."""
+    if not is_outside(name):
+        return {}
+    return {"path": str(outside.folder(name)), "sha256": outside.digest(name)}
+
+
+def explained(error: BaseException, name: str) -> str | None:
+    """An error in a line, with its place in the folder of a task; None for the house's tasks."""
+    return outside.explained(error, name) if is_outside(name) else None
+
+
+def oracle(name: str) -> str:
+    """The backend that a task takes for right; empty if it leaves that to the suite."""
+    if not is_outside(name):
+        return Task.oracle
+    from tasks import own
+
+    has_numpy = (outside.folder(name) / f"{own.NUMPY}.py").is_file()
+    return own.NUMPY if has_numpy else own.kind(name).oracle
+
+
+def resolve(name: str, wanted: str) -> tuple[DataSource, str | None]:
+    """Which data a task uses, and a notice, as ``datasets.resolve`` says.
+
+    A task outside the house has its own alone. RequestError if others are wanted.
+    """
+    from tasks import datasets
+
+    if not is_outside(name):
+        return datasets.resolve(DATASETS[name], wanted)
+    if wanted == "generated":
+        raise RequestError(f"{outside.shown(name)} has no generated data; leave --data out")
+    return "real", None
 
 
 def variants(name: str) -> tuple[str | None, ...]:
@@ -45,12 +112,15 @@ def variants(name: str) -> tuple[str | None, ...]:
 
 
 def choices(wanted: str) -> tuple[Choice, ...]:
-    """Returns the choices that ``task``, ``task:variant``, ``task:all`` or ``all`` asks for.
+    """Returns the choices for ``task``, ``task:variant``, ``task:all``, ``all`` or a folder's path.
 
-    ``task`` alone is its default variant. RequestError for an unknown task or variant.
+    ``task`` alone is its default variant. RequestError for an unknown task or variant, or a path
+    that is no task's folder.
     """
     if wanted == ALL:
-        return tuple((name, variant) for name in NAMES for variant in variants(name))
+        return tuple((name, variant) for name in names() for variant in variants(name))
+    if wanted not in names() and (folder := outside.address(wanted)):
+        return ((folder, None),)
     name, colon, variant = wanted.partition(":")
     _require_known(name)
     known = variants(name)
@@ -84,9 +154,18 @@ def load(
     """
     constants = config(name, profile, variant, options)
     known = _known_variant(name, variant)
+    if is_outside(name):
+        return _own(name, profile)
     task: Task = _module(name, profile).load(constants, profile, source, known)
     task.options = of_the_model(name, options)
     return task
+
+
+def _own(name: str, profile: str) -> Task:
+    from tasks import own
+
+    _require_profile(profile)
+    return own.load(name, profile)
 
 
 def of_the_model(name: str, options: Mapping[str, str]) -> dict[str, str]:
@@ -98,7 +177,11 @@ def config(
     name: str, profile: str, variant: str | None = None, options: Mapping[str, str] = NO_OPTIONS
 ) -> Config:
     """The constants of a task, without its data. RequestError as for ``load``."""
-    constants: Config = _module(name, profile).config(profile, _known_variant(name, variant))
+    if is_outside(name):
+        _require_known(name)
+        constants: Config = _own(name, profile).config
+    else:
+        constants = _module(name, profile).config(profile, _known_variant(name, variant))
     known = OPTIONS.get(name, {})
     for option, value in options.items():
         if option == BATCH_SCALE:
@@ -106,7 +189,9 @@ def config(
         if option not in known:
             there = ", ".join(known) or "none"
             like = nearest(option, known)
-            raise RequestError(f"{name} has no option {option!r}{like}; its options are: {there}")
+            raise RequestError(
+                f"{outside.shown(name)} has no option {option!r}{like}; its options are: {there}"
+            )
         try:
             constants = dataclasses.replace(constants, **{option: known[option](value)})
         except ValueError as error:
@@ -119,7 +204,9 @@ def _scaled(name: str, constants: Config, factor: str) -> Config:
     try:
         return constants.scaled(positive(factor))
     except ValueError as error:
-        raise RequestError(f"{name} cannot have batches {factor} times as large: {error}") from None
+        raise RequestError(
+            f"{outside.shown(name)} cannot have batches {factor} times as large: {error}"
+        ) from None
 
 
 def _known_variant(name: str, variant: str | None) -> str | None:
@@ -127,14 +214,21 @@ def _known_variant(name: str, variant: str | None) -> str | None:
 
 
 def _require_known(name: str) -> None:
-    if name not in NAMES:
-        like = nearest(name, NAMES)
-        raise RequestError(f"there is no task {name!r}{like}; the tasks are: {', '.join(NAMES)}")
+    if not is_known(name):
+        like = nearest(name, names())
+        raise RequestError(
+            f"there is no task {name!r}{like}; the tasks are: {', '.join(names())}, or a folder "
+            "with a task.py"
+        )
+
+
+def _require_profile(profile: str) -> None:
+    if profile not in PROFILES:
+        there = f"{nearest(profile, PROFILES)}; the profiles are: {', '.join(PROFILES)}"
+        raise RequestError(f"there is no profile {profile!r}{there}")
 
 
 def _module(name: str, profile: str) -> ModuleType:
     _require_known(name)
-    if profile not in PROFILES:
-        there = f"{nearest(profile, PROFILES)}; the profiles are: {', '.join(PROFILES)}"
-        raise RequestError(f"there is no profile {profile!r}{there}")
+    _require_profile(profile)
     return importlib.import_module(f"tasks.{name}")

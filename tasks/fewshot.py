@@ -239,7 +239,7 @@ class Siamese(Fewshot):
     # backend, on real and generated data, in all three profiles; the bands are some ten times what
     # was seen: 9e-7 in the loss, 2e-6 in the gradients, 3e-5 in the state.
     envelopes: Mapping[Precision, Envelope] = {
-        "float64": Envelope(steps=100, loss=1e-11, gradient=1e-11, state=1e-10),
+        "float64": Envelope(steps=20, loss=1e-11, gradient=1e-11, state=1e-10),
         "float32": Envelope(steps=10, loss=1e-5, gradient=2e-5, state=5e-4),
         **ROUNDED,
     }
@@ -292,7 +292,7 @@ class Triplet(Fewshot):
     # float64: 3e-11 in the loss, 2e-10 in the state; in float32: 2e-6 in the loss, 2e-6 in the
     # gradients, 7e-5 in the state.
     envelopes: Mapping[Precision, Envelope] = {
-        "float64": Envelope(steps=100, loss=1e-9, gradient=1e-9, state=1e-8),
+        "float64": Envelope(steps=20, loss=1e-9, gradient=1e-9, state=1e-8),
         "float32": Envelope(steps=10, loss=2e-5, gradient=2e-5, state=1e-3),
         **ROUNDED,
     }

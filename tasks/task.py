@@ -81,6 +81,27 @@ class State:
         return State(cast(self.params), slots, cast(self.buffers), self.step)
 
 
+def require_leaves(model: Mapping[str, tuple[int, ...]], state: State) -> None:
+    """RequestError if the parameters of a ``model``, shapes by name, are not those of a state."""
+    known = {name: leaf.shape for name, leaf in state.params.items()}
+    for name in (*model, *known):
+        own, wanted = model.get(name), known.get(name)
+        if own is None:
+            like = nearest(name, model.keys() - known.keys())
+            raise RequestError(f"the task has the parameter {name!r}, the model has not{like}")
+        if wanted is None:
+            like = nearest(name, known.keys() - model.keys())
+            raise RequestError(
+                f"the model has the parameter {name!r} {own}, the task has not{like}; "
+                f"the task's are: {', '.join(known)}"
+            )
+        if own != wanted:
+            raise RequestError(
+                f"the model's parameter {name!r} is {own}, the task's {wanted}; "
+                "kernels are (in, out)"
+            )
+
+
 @dataclass(frozen=True)
 class Dropout:
     """A layer that drops at ``rate`` from the ``channels`` entries of every position.
@@ -222,8 +243,11 @@ class Task(ABC):
     """One learning problem, free of frameworks: every backend gets the same bits from it."""
 
     name: str
+    """A folder's is its absolute path."""
     variant: str | None = None
     profile: str
+    oracle: str = "numpy"
+    """The backend whose model in float64 the others' are held against."""
     config: Any
     """A ``Config``: every constant, nothing left to a framework's default."""
     options: Mapping[str, str] = {}

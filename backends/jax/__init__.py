@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from backends.program import Unavailable
@@ -12,7 +14,6 @@ from tasks.task import Array, Precision
 TITLE = "JAX"
 FRAMEWORK = "jax"
 PACKAGES = ("jax", "jaxlib", "optax", "jax-cuda12-plugin", "jax-cuda12-pjrt")
-ENVIRONMENT = ("JAX_", "JAXLIB_", "XLA_", "PJRT_", "MOSAIC_", "TF_", "NPROC")
 DEVICES = ("cpu", "cuda")
 MODES = ("jit",)
 PRODUCTS = {"tf32": "tensorfloat32", "bfloat16": "BF16_BF16_F32"}
@@ -54,20 +55,25 @@ def configure(device: str, threads: int, precision: Precision, mode: str = MODES
 
 def describe() -> dict[str, Any]:
     import os
-    from pathlib import Path
 
     import jax
 
-    tasks = Path("/proc/self/task")
-    names = (
-        [(t / "comm").read_text(encoding="utf-8").strip() for t in tasks.iterdir()]
-        if tasks.is_dir()
-        else []
-    )
-    threads = {"NPROC": int(os.environ["NPROC"]), "eigen_pool": names.count("tf_XLAEigen")}
+    threads = {"NPROC": int(os.environ["NPROC"]), "eigen_pool": _eigen_pool()}
     precision = {"default_matmul_precision": jax.config.jax_default_matmul_precision}  # type: ignore[attr-defined]
     devices = [str(d) for d in jax.devices()]
     return {"devices": devices, "threads": threads, "precision": precision}
+
+
+def _eigen_pool(tasks: Path = Path("/proc/self/task")) -> int | str:
+    """The threads that XLA has begun on the CPU, by their name (Linux)."""
+    names = []
+    try:
+        for task in tasks.iterdir():
+            with suppress(OSError):  # a thread may end while it is read
+                names.append((task / "comm").read_bytes().strip())
+    except OSError:
+        pass
+    return names.count(b"tf_XLAEigen") if names else "not readable"
 
 
 def repeatable(device: str, threads: int) -> str | None:

@@ -17,7 +17,6 @@ from tasks.task import Array, Precision
 TITLE = "NumPy"
 FRAMEWORK = "numpy"
 PACKAGES = ("numpy", "scipy", "cupy-cuda12x")
-ENVIRONMENT = ("NPY_", "NUMPY_", "SCIPY_", "OPENBLAS_", "BLIS_", "VECLIB_", "CUPY_")
 DEVICES = ("cpu", "cuda")
 MODES = ("eager",)
 module = "numpy"

@@ -8,11 +8,13 @@ cotangent of ones is blind: through softmax or a normalisation its gradient is z
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
-from backends.numpy.engine import Loss
-from tasks.task import Tree
+from backends.numpy.engine import Loss, Program as NumPyProgram
+from backends.program import Program
+from tasks.task import Chunk, State, Tree
 
 Differentiable = Callable[[Tree, Tree], tuple[Tree, Callable[[Tree], Tree]]]
 """``f(params, batch) -> outputs, backward``; ``backward(cotangents) -> gradients``"""
@@ -68,6 +70,33 @@ def of_loss(loss: Loss, buffers: Tree) -> Differentiable:
         return {"loss": np.asarray(value)}, lambda cotangent: backward(float(cotangent["loss"]))
 
     return forward
+
+
+def of_program(program: Program, state: State) -> Differentiable:
+    """The loss of a program of any backend, in float64 and by its own gradients, from ``state``.
+
+    NumPy's has the loss without a way back, which takes a third of the time.
+    """
+    if isinstance(program, NumPyProgram):
+        own = of_loss(program.loss, state.buffers)
+        return lambda params, batch: own(params, program.place(_chunk(batch))[0])
+
+    def forward(params: Tree, batch: Tree) -> tuple[Tree, Callable[[Tree], Tree]]:
+        program.restore(replace(state, params=params))
+        placed = program.place(_chunk(batch))
+        value, gradients = program.gradients(placed)
+
+        def backward(cotangent: Tree) -> Tree:
+            return {name: cotangent["loss"] * gradient for name, gradient in gradients.items()}
+
+        return {"loss": np.asarray(value)}, backward
+
+    return forward
+
+
+def _chunk(batch: Tree) -> Chunk:
+    """A chunk of one step."""
+    return {name: array[None] for name, array in batch.items()}
 
 
 def _inner(a: Tree, b: Tree) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,7 +14,6 @@ from tasks.task import Array, Precision, dtype_of
 TITLE = "TensorFlow"
 FRAMEWORK = "tensorflow"
 PACKAGES = ("tensorflow", "tensorflow_cpu", "keras")
-ENVIRONMENT = ("TF_", "TF2_", "KERAS_", "XLA_", "ONEDNN_", "DNNL_", "AUTOGRAPH_")
 DEVICES = ("cpu", "cuda")
 MODES = ("graph", "xla")
 REWRITING = "auto_mixed_precision_onednn_bfloat16"
@@ -33,6 +33,7 @@ def available(mode: str = MODES[0]) -> str | None:
 def environment(device: str, threads: int) -> Mapping[str, str]:
     return {
         "KERAS_BACKEND": "tensorflow",
+        "KERAS_HOME": os.devnull,  # no settings of the user's own, from keras.json
         "TF_NUM_INTRAOP_THREADS": str(threads),
         "TF_NUM_INTEROP_THREADS": str(threads),
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",

@@ -12,7 +12,7 @@ import backends.tensorflow
 from backends.tensorflow import layers
 from backends.tensorflow.dropout import recorded
 from backends.tensorflow.optimizers import Updater
-from tasks.task import Array, Chunk, State, Task, Tree
+from tasks.task import Array, Chunk, State, Task, Tree, require_leaves
 
 Batch = Mapping[str, tf.Tensor]
 Forward = Callable[[keras.Model, Batch], Mapping[str, tf.Tensor]]
@@ -34,6 +34,7 @@ class Program:
     ):
         self._model, self._forward, self._loss, self._seed = model, forward, loss, seed
         self._params = dict(layers.parameters(model))
+        require_leaves({name: tuple(p.shape) for name, p in self._params.items()}, state)
         self._buffers = dict(layers.buffers(model))
         self._dropouts = list(layers.dropouts(model))
         for dropout in self._dropouts:

@@ -16,13 +16,14 @@ from backends.tensorflow.text import BagDense, EmbeddingMax
 def parameters(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:
     """Every parameter with its canonical name; Keras' kernels are (in, out) already.
 
-    TypeError for a layer whose weights have none yet: they would silently not be trained.
+    Those of a layer that is not known here keep their own name, ``<layer>.<name>``.
     """
     for layer in _leaves(model):
         match layer:
             case keras.layers.Dense() | keras.layers.Conv2D() | BagDense():
                 yield f"{layer.name}.kernel", layer.kernel.value
-                yield f"{layer.name}.bias", layer.bias.value
+                if layer.bias is not None:
+                    yield f"{layer.name}.bias", layer.bias.value
             case Bias():
                 yield f"{layer.name}.bias", layer.bias.value
             case EmbeddingMax():
@@ -31,13 +32,15 @@ def parameters(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:
                 yield f"{layer.name}.scale", layer.gamma.value
                 yield f"{layer.name}.offset", layer.beta.value
             case keras.layers.Embedding():
-                yield f"{layer.name}.kernel", layer.embeddings.value
+                leaf = "kernel" if layer.name.rpartition(".")[2] == "embedding" else "table"
+                yield f"{layer.name}.{leaf}", layer.embeddings.value
             case LSTM():
                 yield f"{layer.name}.kernel", layer.kernel.value
                 yield f"{layer.name}.recurrent", layer.recurrent.value
                 yield f"{layer.name}.bias", layer.bias.value
-            case _ if layer.trainable_weights:
-                raise TypeError(f"no canonical names for the weights of {layer}")
+            case _:
+                for weight in layer.trainable_weights:
+                    yield f"{layer.name}.{weight.name}", weight.value
 
 
 def buffers(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:

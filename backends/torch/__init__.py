@@ -14,10 +14,6 @@ from tasks.task import Array, Precision
 TITLE = "PyTorch"
 FRAMEWORK = "torch"
 PACKAGES = ("torch", "triton")
-ENVIRONMENT = (
-    *("TORCH", "PYTORCH_", "ATEN_", "INDUCTOR_", "AOT_INDUCTOR_", "TRITON_"),
-    *("ONEDNN_", "DNNL_"),
-)
 DEVICES = ("cpu", "cuda")
 MODES = ("eager", "compile", "graph")
 device = "cpu"
@@ -32,7 +28,7 @@ def available(mode: str = MODES[0]) -> str | None:
     if importlib.util.find_spec(FRAMEWORK) is None:
         return "PyTorch is not installed: pip install 'tetragrad[torch]'"
     if mode == "compile" and _compiler() is None:
-        wanted = os.environ.get("CXX", "g++ or clang++")
+        wanted = os.environ.get("CXX") or "g++ or clang++"
         return (
             f"torch.compile needs a C++ compiler and there is no {wanted}: "
             "install one (apt install g++) or name one in CXX"
@@ -42,8 +38,20 @@ def available(mode: str = MODES[0]) -> str | None:
 
 def _compiler() -> str | None:
     """The C++ compiler that kernels are built with: $CXX if it is set, or else what is there."""
-    candidates = [os.environ["CXX"]] if "CXX" in os.environ else ["g++", "clang++"]
+    named = os.environ.get("CXX")
+    candidates = [named] if named else ["g++", "clang++"]
     return next((name for name in candidates if shutil.which(name)), None)
+
+
+def _version(compiler: str | None) -> str:
+    """The first line of what a compiler says of itself: the bits of kernels depend on it."""
+    import subprocess
+
+    try:
+        done = subprocess.run([str(compiler), "--version"], capture_output=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return "not readable"
+    return done.stdout.decode(errors="replace").partition("\n")[0].strip() or "not readable"
 
 
 def environment(device: str, threads: int) -> Mapping[str, str]:
@@ -92,7 +100,8 @@ def describe() -> dict[str, Any]:
         "cudnn.allow_tf32": torch.backends.cudnn.allow_tf32,
         "autocast": "bfloat16" if autocast else "off",
     }
-    return {"devices": ["cpu", *cuda], "threads": threads, "precision": precision}
+    compiler = {"compiler": _version(_compiler())} if mode == "compile" else {}
+    return {"devices": ["cpu", *cuda], "threads": threads, "precision": precision, **compiler}
 
 
 def repeatable(device: str, threads: int) -> str | None:

@@ -16,7 +16,7 @@ from backends.torch import layers
 from backends.torch.dropout import Dropout, recorded
 from backends.torch.graphs import Graphs
 from backends.torch.optimizers import Rates, Updater
-from tasks.task import Array, Chunk, State, Task, Tree
+from tasks.task import Array, Chunk, State, Task, Tree, require_leaves
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,6 +44,7 @@ class Program:
         self._dtype = torch.from_numpy(next(iter(state.params.values()))).dtype
         self._model = model.to(backends.torch.device, self._dtype)
         self._params = dict(layers.parameters(self._model))
+        require_leaves({n: layers.shape_of(n, p) for n, p in self._params.items()}, state)
         self._buffers = dict(layers.buffers(self._model))
         self._dropouts = [m for m in self._model.modules() if isinstance(m, Dropout)]
         self._leaves = list(self._params.values())

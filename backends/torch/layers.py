@@ -14,36 +14,56 @@ from backends.torch.text import BagDense
 from tasks.task import Array
 
 TABLES = ("embedding", "bag")
-"""Layers whose weight has a row for every word, as the canonical kernel does."""
+"""Layers whose weight has a row for every word, as the canonical kernel does. That of an embedding
+of another name is called ``<layer>.table``."""
 
 
 def parameters(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """Every parameter of the model with its canonical name, ``<layer>.kernel`` for a weight.
+    """Every parameter of the model once, with its canonical name, ``<layer>.kernel`` for a weight.
 
-    TypeError for a layer whose parameters have none yet: they would silently not be trained.
+    Those of a layer that is not known here keep their own name and layout, ``<layer>.<name>``. What
+    two layers share has the name in the first.
     """
+    seen: set[int] = set()
+    for name, parameter in _named(model):
+        if id(parameter) not in seen:
+            seen.add(id(parameter))
+            yield name, parameter
+
+
+def _named(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     for path, layer in model.named_modules():
         match layer:
-            case nn.Linear() | nn.Conv2d():
-                assert layer.bias is not None
+            case nn.Linear() | nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
                 yield f"{path}.kernel", layer.weight
-                yield f"{path}.bias", layer.bias
+                if layer.bias is not None:
+                    yield f"{path}.bias", layer.bias
             case BagDense():
                 yield f"{path}.kernel", layer.weight
                 yield f"{path}.bias", layer.bias
             case nn.Embedding() | nn.EmbeddingBag():
-                yield f"{path}.kernel", layer.weight
-            case nn.BatchNorm1d() | nn.LayerNorm():
-                yield f"{path}.scale", layer.weight
-                yield f"{path}.offset", layer.bias
+                leaf = "kernel" if path.rpartition(".")[2] in TABLES else "table"
+                yield f"{path}.{leaf}", layer.weight
+            case nn.modules.batchnorm._BatchNorm() | nn.LayerNorm():
+                if layer.elementwise_affine if isinstance(layer, nn.LayerNorm) else layer.affine:
+                    yield f"{path}.scale", layer.weight
+                    yield f"{path}.offset", layer.bias
             case TiedDense():
                 yield f"{path}.bias", layer.bias
             case LSTM():
                 yield f"{path}.kernel", layer.weight_ih_l0
                 yield f"{path}.recurrent", layer.weight_hh_l0
                 yield f"{path}.bias", layer.bias_ih_l0
-            case _ if next(layer.parameters(recurse=False), None) is not None:
-                raise TypeError(f"no canonical names for the parameters of {layer}")
+            case _:
+                yield from _own(path, layer)
+
+
+def _own(path: str, layer: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """By its own names. TypeError for one that would be taken for another layout."""
+    for name, parameter in layer.named_parameters(path, recurse=False):
+        if parameter.ndim > 1 and _is_turned(name):
+            raise TypeError(f"{name} is not in the layout of nn.Linear; call it otherwise")
+        yield name, parameter
 
 
 def buffers(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
@@ -52,7 +72,7 @@ def buffers(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     They are batch-norm statistics and carried state.
     """
     for path, layer in model.named_modules():
-        if isinstance(layer, nn.BatchNorm1d):
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.track_running_stats:
             assert layer.running_mean is not None
             assert layer.running_var is not None
             yield f"{path}.mean", layer.running_mean
@@ -73,6 +93,12 @@ def to_canonical(name: str, tensor: torch.Tensor) -> Array:
     if _is_turned(name):
         array = array.transpose(*range(2, array.ndim), 1, 0)
     return np.array(array, order="C")
+
+
+def shape_of(name: str, tensor: torch.Tensor) -> tuple[int, ...]:
+    """A parameter's shape in canonical layout."""
+    shape = tuple(tensor.shape)
+    return (*shape[2:], shape[1], shape[0]) if _is_turned(name) else shape
 
 
 def from_canonical(name: str, array: Array) -> torch.Tensor:

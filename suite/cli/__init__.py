@@ -19,6 +19,7 @@ from suite.cli import (
     data as data_cli,
     history as history_cli,
     listing as list_cli,
+    new as new_cli,
     regress as regress_cli,
     report as report_cli,
     reproduce as reproduce_cli,
@@ -61,6 +62,7 @@ command()(run_cli.run)
 command()(verify_cli.verify)
 command(name="list")(list_cli.list_)
 command()(list_cli.show)
+command()(new_cli.new)
 command()(sync_cli.sync)
 command()(report_cli.report)
 command()(browse_cli.browse)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -57,8 +58,8 @@ def update(
     Without --task: every task, in its default variant.
     """
     options.chosen([profile], tasks.PROFILES, "profile")
-    choices = tasks.chosen(task or tasks.NAMES)
-    chosen = backends.chosen(backend, mode)
+    choices = tasks.chosen(task or tasks.names())
+    chosen = backends.chosen(backend, mode, of=choices)
     range_ = range(first_seed, first_seed + seeds)
     bad: list[str] = []
     with Terminal() as reporter, interruptible():
@@ -79,7 +80,7 @@ def _update(folder: Path, found: Sequence[Result], seeds: range) -> list[str]:
     cell = found[0].record.cell
     names = dict.fromkeys(result.record.cell.backend_label for result in found)
     command = (
-        f"tetragrad baseline update --task {cell.task_label} --profile {cell.profile} "
+        f"tetragrad baseline update --task {shlex.quote(cell.task_label)} --profile {cell.profile} "
         f"--data {cell.data} --seeds {len(seeds)} --first-seed {seeds.start}"
         f"{''.join(f' --backend {name}' for name in names)}"
     )

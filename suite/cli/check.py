@@ -35,7 +35,6 @@ from suite.session.runner import new_session_id
 from suite.show.console import output
 from suite.show.findings import print_findings
 from suite.show.progress import Terminal
-from tasks import datasets
 from tasks.task import DataSource, RequestError
 
 SMOKE = tasks.PROFILES[0]
@@ -67,8 +66,8 @@ def check(
     Without --task: every task, in its default variant. Exit code 1: something is not as it was.
     """
     options.chosen([profile], tasks.PROFILES, "profile")
-    choices = tasks.chosen(task or tasks.NAMES)
-    chosen = backends.chosen(backend, mode)
+    choices = tasks.chosen(task or tasks.names())
+    chosen = backends.chosen(backend, mode, of=choices)
     with Terminal() as reporter:
         there = checking.find(folder, choices, profile, sources(choices, data, reporter))
         found = checking.wanted(there, chosen, seed)
@@ -89,7 +88,7 @@ def sources(
     """Which data each task has here."""
     found: dict[str, DataSource] = {}
     for name in dict.fromkeys(name for name, _ in choices):
-        found[name], notice = datasets.resolve(tasks.DATASETS[name], data.value)
+        found[name], notice = tasks.resolve(name, data.value)
         if notice:
             reporter.say(notice)
     return found

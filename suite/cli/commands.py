@@ -10,6 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 import backends
 import tasks
 from suite.show.console import errors
+from tasks import outside
 from tasks.task import RequestError
 
 
@@ -49,8 +50,10 @@ class Commands(TyperGroup):
 
 def _meant(word: str) -> str | None:
     """The option with the value that stands alone, if it can be told."""
+    if outside.is_folder(word):
+        return f"--task {word}"
     name = word.partition(":")[0]
-    for option, known in (("--task", tasks.NAMES), ("--backend", backends.NAMES)):
+    for option, known in (("--task", tasks.names()), ("--backend", backends.names())):
         if name in known:
             return f"{option} {word}"
     return None

@@ -83,9 +83,10 @@ def compare(
     Exit code 1 if anything is slower: if the whole interval lies beyond the threshold.
     """
     options.require_possible(threads, timeout)
+    choices = tasks.chosen(task or tasks.names())
     plan = Plan(
-        choices=tasks.chosen(task or tasks.NAMES),
-        backends=backends.chosen(backend, mode),
+        choices=choices,
+        backends=backends.chosen(backend, mode, of=choices),
         conditions=options.conditions(profile, device, threads=threads),
         seeds=range(1),
         data=data.value,

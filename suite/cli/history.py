@@ -18,7 +18,9 @@ from tasks.task import RequestError
 
 
 def history(
-    task: Annotated[str, typer.Argument(help="task or task:variant.", show_default=False)],
+    task: Annotated[
+        str, typer.Argument(help="task, task:variant or a folder's path.", show_default=False)
+    ],
     metric: Annotated[
         str | None, typer.Option(help="A metric in MLflow. Default: the throughput.")
     ] = None,

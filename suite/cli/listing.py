@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 import tasks
-from suite.cli import options
 from suite.show import listing, sources as showing
 from suite.show.console import output
+from tasks.task import RequestError
 
 
 def list_() -> None:
@@ -13,6 +17,11 @@ def list_() -> None:
     listing.print_listing(output())
 
 
-def show(task: str) -> None:
-    """Show the four implementations of a task side by side."""
-    showing.show(options.chosen([task], tasks.NAMES, "task")[0], output())
+def show(
+    task: Annotated[str, typer.Argument(help="task, or a folder's path.", show_default=False)],
+) -> None:
+    """Show the implementations of a task side by side."""
+    names = {name for name, _ in tasks.choices(task)}
+    if len(names) > 1:
+        raise RequestError(f"{task} is {len(names)} tasks; name one of: {', '.join(tasks.names())}")
+    showing.show(names.pop(), output())

@@ -62,7 +62,8 @@ TaskOption = Annotated[
     list[str],
     typer.Option(
         "--task",
-        help="task, task:variant, task:all or all; repeatable.",
+        help="task, task:variant, task:all, all, or the path of a folder with a task.py; "
+        "repeatable.",
         show_default=False,
     ),
 ]

@@ -75,10 +75,10 @@ def regress(
     2 if there is nothing to compare with: before anything is run.
     """
     options.require_possible(1, timeout)
-    choices = tasks.chosen(task or tasks.NAMES)
+    choices = tasks.chosen(task or tasks.names())
     plan = Plan(
         choices=choices,
-        backends=backends.chosen(backend),
+        backends=backends.chosen(backend, of=choices),
         conditions=options.conditions(profile),
         seeds=range(1),
         data=data.value,

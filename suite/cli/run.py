@@ -87,8 +87,8 @@ def run(
         changes = (timeout, timing_limit, limit, checkpoint_every)
         plan = sessions.changed(context, sessions.read_plan(results, resume), changes)
     else:
-        choices = tasks.chosen(task or tasks.NAMES)
-        chosen = backends.chosen(backend, mode)
+        choices = tasks.chosen(task or tasks.names())
+        chosen = backends.chosen(backend, mode, of=choices)
         plan = Plan(
             choices=choices,
             backends=chosen,

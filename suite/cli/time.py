@@ -65,8 +65,8 @@ def time(
     A backend that is given twice is timed as two: what they differ by, the clock cannot see.
     """
     options.require_possible(threads, timeout)
-    choices = tasks.chosen(task or tasks.NAMES)
-    chosen = backends.chosen(backend, mode, repeated=True)
+    choices = tasks.chosen(task or tasks.names())
+    chosen = backends.chosen(backend, mode, repeated=True, of=choices)
     plan = Plan(
         choices=choices,
         backends=chosen,

@@ -44,14 +44,16 @@ def verify(
 ) -> None:
     """Prove that every backend computes the same model as NumPy in float64.
 
+    Of a task in a folder: as the backend that it names its oracle, if it has no numpy.py.
+
     Without --task: every task in every variant.
     """
-    choices = tasks.chosen(task or [tasks.ALL])
     chosen: Sequence[Precision] = [p.value for p in dict.fromkeys(precision)] or PRECISIONS
+    choices = tasks.chosen(task or [tasks.ALL])
     with Terminal() as reporter:
         verdicts = verification.verify_all(
             choices,
-            backends.chosen(backend, mode),
+            backends.chosen(backend, mode, of=choices),
             chosen,
             data.value,
             devices.parse(device),

@@ -17,7 +17,7 @@ from suite.history.series import History, Series
 from suite.report import page, words
 from suite.report.charts import Chart, axis, chart, short
 from suite.report.looks import look
-from suite.system.files import because
+from tasks.paths import because
 from tasks.task import RequestError
 
 TICKS = 4

@@ -204,7 +204,7 @@ def _points(
 
 
 def _place(series: Series) -> tuple[Any, ...]:
-    known = backends.NAMES
+    known = backends.names()
     place = known.index(series.backend) if series.backend in known else len(known)
     return place, series.backend, words.order(series.backend, series.mode), series.mode
 

@@ -20,7 +20,7 @@ from suite.records import record as records
 from suite.records.cell import Conditions, conditions_from
 from suite.records.record import Record
 from suite.system import environment
-from suite.system.files import because
+from tasks.paths import because
 from tasks.task import RequestError
 
 SCHEMA_VERSION = 2
@@ -159,7 +159,8 @@ def baseline_of(found: Sequence[Record], command: str) -> Baseline:
 
 def path_of(folder: Path, conditions: Conditions) -> Path:
     """Where the baseline of a task, profile and kind of data lies."""
-    label = conditions.task_label.replace(":", "-")
+    # a folder's without its path, which is another one where the same folder is checked out anew
+    label = "-".join(filter(None, (Path(conditions.task).name, conditions.variant)))
     return folder / f"{label}-{conditions.profile}-{conditions.data}.json"
 
 

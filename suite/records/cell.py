@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from tasks import BATCH_SCALE
+from tasks import BATCH_SCALE, outside
 from tasks.task import DataSource, Precision
 
 OPTION = "option"
@@ -31,6 +31,7 @@ class Conditions:
     """
 
     task: str = ""
+    """Its name; of a task in a folder, that folder's absolute path."""
     variant: str | None = None
     backend: str = ""
     mode: str = ""
@@ -46,8 +47,8 @@ class Conditions:
 
     @property
     def task_label(self) -> str:
-        """The task as it is asked for: ``task`` or ``task:variant``."""
-        return f"{self.task}:{self.variant}" if self.variant else self.task
+        """The task as it is asked for: ``task``, ``task:variant``, or the path of a folder."""
+        return f"{self.task}:{self.variant}" if self.variant else outside.shown(self.task)
 
     @property
     def backend_label(self) -> str:
@@ -94,7 +95,7 @@ class Conditions:
     @property
     def file_name(self) -> str:
         """A name for files, unique among the conditions of a session."""
-        task = self.task_label.replace(":", "-")
+        task = "-".join(filter(None, (outside.plain(self.task), self.variant)))
         parts = (task, self.backend, self.mode, self.device, self.precision)
         chosen = (f"{name}-{value}".replace(" ", "_") for name, value in self.choices.items())
         return "-".join((*filter(None, parts), *map(_plain, chosen)))

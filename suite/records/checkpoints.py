@@ -131,7 +131,10 @@ class Checkpoints:
             )
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except OSError as error:
+            print(f"{self.path} cannot be read ({error}): training begins anew", file=sys.stderr)
+            return None
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             print(f"{self.path} is damaged ({error}): training begins anew", file=sys.stderr)
             return None
         self._last = snapshot.seconds["train"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from suite.records.record import Record
+from suite.system.readings import NOT_READABLE
 
 NONE = "none"
 
@@ -61,9 +62,10 @@ def differences(found: Sequence[Record]) -> tuple[Difference, ...]:
 
 def _threads(worker: WorkerFacts, asked: int) -> str | None:
     """The number that all pools have, or which have another than was asked for."""
-    pools: Mapping[str, int] = worker.get("threads", {})
-    others = [f"{name} {count}" for name, count in pools.items() if count != asked]
-    return ", ".join(others) or (str(asked) if pools else None)
+    pools: Mapping[str, int | str] = worker.get("threads", {})
+    known = {name: count for name, count in pools.items() if count != NOT_READABLE}
+    others = [f"{name} {count}" for name, count in known.items() if count != asked]
+    return ", ".join(others) or (str(asked) if known else None)
 
 
 def _cores(worker: WorkerFacts, asked: int) -> str | None:
@@ -112,6 +114,10 @@ _READ = {
     "governor": "governor",
     "boost": "boost",
     "huge pages": "huge_pages",
+    "preloaded": "preloaded",
+    "compiler": "compiler",
+    "environment variables": "environment",
+    "interpreter": "interpreter",
 }
 """Facts by the names that people read, with those in a record."""
 

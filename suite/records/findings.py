@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from suite.system.files import because, write_text
+from suite.system.files import write_text
+from tasks.paths import because
 from tasks.task import RequestError
 
 

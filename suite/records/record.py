@@ -14,7 +14,8 @@ from suite.records.cell import Cell
 from suite.records.convergence import Reading, read_curve
 from suite.records.events import Outcome
 from suite.records.statistics import median_interval
-from suite.system.files import because, write_text
+from suite.system.files import write_text
+from tasks.paths import because
 from tasks.task import RequestError
 
 SCHEMA_VERSION = 2
@@ -98,7 +99,7 @@ class Record:
     def efficiency(self) -> float | None:
         """The median fraction of the machine's rate of matrix products; None where not known."""
         rates = [c["operations"] / c["seconds"] for c in self.chunks if "operations" in c]
-        if not (rates and "matmul" in self.attainable):
+        if not (any(rates) and "matmul" in self.attainable):
             return None
         return float(statistics.median(rates) / self.attainable["matmul"])
 

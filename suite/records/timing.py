@@ -19,7 +19,7 @@ import numpy as np
 from suite.records import record as records
 from suite.records.cell import Conditions, conditions_from
 from suite.records.statistics import median_interval, settled
-from suite.system.files import because
+from tasks.paths import because
 from tasks.task import RequestError
 
 SCHEMA_VERSION = 2
@@ -82,6 +82,8 @@ class Timing:
     stopped: str = ""
     """``interval``: every ratio is known well enough; ``limit``: the time was over."""
     warnings: tuple[str, ...] = ()
+    ended: str | None = None
+    """When the last round was over, UTC, ISO 8601; None in timings of before this was kept."""
     batch: int | None = None
     """Samples (of a text: streams) in a batch; None in timings of before it was kept."""
     schema_version: int = SCHEMA_VERSION
@@ -110,7 +112,7 @@ class Timing:
 
     def efficiency(self, name: str) -> MedianInterval | None:
         """The fraction of the attainable rate of matrix products; None where that is not known."""
-        if not (self.operations and "matmul" in self.machine):
+        if not (any(self.operations) and "matmul" in self.machine):
             return None
         rates = np.divide(self.operations, self.contestant(name).seconds)
         return median_interval((rates / self.machine["matmul"]).tolist())

@@ -9,7 +9,8 @@ from typing import Any
 from suite.records.events import Outcome
 from tasks.task import Precision
 
-ORACLE = "numpy"
+AGAIN = "again/"
+"""In a trace, before a leaf's name: how far its gradient differs when it is computed again."""
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "float64")
 """In which all backends are verified unless others are named."""
@@ -53,6 +54,8 @@ class Verdict:
     mode: str = ""
     """Empty in records of before there were modes."""
     device: str = "cpu"
+    oracle: str = "numpy"
+    """The backend whose float64 it was held against."""
 
     @property
     def backend_label(self) -> str:

@@ -47,12 +47,13 @@ def build(found: Sequence[Record], timings: Sequence[Timing] = ()) -> Report:
     )
     columns = dict.fromkeys((e.backend, e.mode) for s in sections for e in s.entries)
     labels = list(dict.fromkeys(section.label for section in sections))
+    kept: list[Record | Timing] = [*found, *timings]
     what = words.listed(labels) if len(labels) < 4 else f"{len(labels)} tasks"
     return Report(
         title=f"{what} in {words.listed(dict.fromkeys(words.backend(b) for b, _ in columns))}",
         sessions=tuple(sorted(ran | {t.session for t in timings})),
-        began=min(r.created for r in found),
-        ended=max(r.ended or r.created for r in found),
+        began=min(one.created for one in kept),
+        ended=max(one.ended or one.created for one in kept),
         columns=tuple(sorted(columns, key=lambda key: _place_of_backend(*key))),
         sections=sections,
         ledger=ledger.build(found),
@@ -87,7 +88,7 @@ def _place(name: str | None, known: Sequence[str | None]) -> int:
 
 
 def _place_of_backend(backend: str, mode: str) -> tuple[Any, ...]:
-    return _place(backend, backends.NAMES), backend, words.order(backend, mode), mode
+    return _place(backend, backends.names()), backend, words.order(backend, mode), mode
 
 
 def _order(record: Record) -> tuple[Any, ...]:
@@ -95,7 +96,7 @@ def _order(record: Record) -> tuple[Any, ...]:
     cell = record.cell
     variants = tasks.variants(cell.task)
     return (
-        *(_place(cell.task, tasks.NAMES), cell.task, _place(cell.variant, variants)),
+        *(_place(cell.task, tasks.names()), cell.task, _place(cell.variant, variants)),
         *(str(cell.variant), cell.profile, cell.data, cell.device),
         *(_place(cell.precision, get_args(Precision)), cell.threads),
         *_place_of_backend(cell.backend, cell.mode),

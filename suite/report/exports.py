@@ -104,7 +104,8 @@ def as_markdown(report: Report) -> str:
 def _markdown(report: Report) -> Iterator[str]:
     yield f"# {plain(report.title)}"
     yield ""
-    yield f"Sessions: {plain(', '.join(report.sessions))}. Began {plain(report.began)}."
+    when = f"Began {plain(report.began)}, ended {plain(report.ended)}."
+    yield f"Sessions: {plain(', '.join(report.sessions))}. {when}"
     for section in report.sections:
         yield from ("", *in_markdown(section))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from suite.records.cell import Cell
 from suite.records.record import Record
 from suite.report import words
 from suite.system import environment
+from suite.system.readings import NOT_READABLE
 
 ABSENT = "absent"
 
@@ -139,7 +141,7 @@ def _pools(found: Sequence[Record]) -> tuple[FactByBackend, ...]:
             seen["devices"].setdefault(name, {})[", ".join(map(str, devices))] = None
         for pool, threads in record.worker.get("threads", {}).items():
             seen.setdefault(pool, {}).setdefault(name, {})[str(threads)] = None
-            if threads != record.cell.threads:
+            if threads not in (record.cell.threads, NOT_READABLE):
                 surprising.setdefault(pool, {})[name] = None
     return tuple(
         FactByBackend(
@@ -225,10 +227,10 @@ def _lines(labels: Sequence[str], pairs: frozenset[tuple[str, int]], arguments: 
     for name in sorted({backend for backend, _ in pairs}, key=_place):
         seeds = tuple(sorted(seed for backend, seed in pairs if backend == name))
         by_seeds.setdefault(seeds, []).append(name)
-    asked = " ".join(f"--task {label}" for label in labels)
+    asked = " ".join(f"--task {shlex.quote(label)}" for label in labels)
 
     def chosen(names: Sequence[str]) -> str:
-        everyone = tuple(names) == backends.NAMES
+        everyone = tuple(names) == backends.names()
         return "" if everyone else "".join(f"--backend {name} " for name in names)
 
     return [
@@ -247,5 +249,5 @@ def _asked(cell: Cell) -> str:
 
 def _place(asked: str) -> tuple[int, int]:
     name, _, mode = asked.partition(":")
-    known = name in backends.NAMES
-    return backends.NAMES.index(name) if known else len(backends.NAMES), words.order(name, mode)
+    known = backends.names()
+    return known.index(name) if name in known else len(known), words.order(name, mode)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from markupsafe import Markup
 from pygments import highlight
@@ -11,6 +10,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 import backends
+import tasks
 from suite.report import words
 
 
@@ -25,14 +25,12 @@ class Implementation:
 
 
 def implementations(task: str) -> list[Implementation]:
-    """Implementations ``backends/<backend>/<task>.py`` that exist, in the house's order."""
-    root = Path(backends.__file__).parent
+    """Files of a task that exist, one for each backend, in the house's order."""
     found = []
-    for backend in backends.NAMES:
-        file = root / backend / f"{task}.py"
-        if Path(task).name == task and file.is_file():
+    for backend, file in backends.sources(task):
+        if file:
             text = file.read_text(encoding="utf-8")
             html = Markup(highlight(text, PythonLexer(), HtmlFormatter(nowrap=True)))
-            path = f"backends/{backend}/{task}.py"
+            path = "/".join(file.parts[-3:] if task in tasks.NAMES else file.parts[-2:])
             found.append(Implementation(words.backend(backend), path, len(text.splitlines()), html))
     return found

@@ -11,12 +11,12 @@ NOTHING = "–"  # noqa: RUF001  (an en dash, as tables have it)
 
 def backend(name: str) -> str:
     """How a backend is called in a text; by its name if there is none of that any more."""
-    return backends.load(name).TITLE if name in backends.NAMES else name
+    return backends.load(name).TITLE if name in backends.names() else name
 
 
 def order(backend_: str, mode: str) -> int:
     """The place of a mode among those of its backend, the default at 0; 0 for what is not known."""
-    known = backends.load(backend_).MODES if backend_ in backends.NAMES else ()
+    known = backends.load(backend_).MODES if backend_ in backends.names() else ()
     return known.index(mode) if mode in known else 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -219,10 +219,11 @@ def _equivalence(verdict: Verdict, place: str) -> Finding:
     name = f"{place}: equivalence"
     if not verdict.verified:
         return Finding(name, "not the same model", verdict.explanation or "", False)
+    title = backends.load(verdict.oracle).TITLE
     worst = (
         f"{f.quantity} {f.error:.1e} of {f.tolerance:.0e} ({f.precision})" for f in verdict.findings
     )
-    return Finding(name, "same model", f"largest errors against NumPy: {', '.join(worst)}")
+    return Finding(name, "same model", f"largest errors against {title}: {', '.join(worst)}")
 
 
 def _constants(baseline: Baseline, record: Record, place: str) -> Finding:
@@ -314,15 +315,15 @@ def find(
     """
     found = []
     for name, variant in wanted:
-        label = f"{name}:{variant}" if variant else name
         source = sources[name]
         wanted_of = Conditions(task=name, variant=variant, profile=profile, data=source)
         path = baselines.path_of(folder, wanted_of)
         if not path.exists():
             raise RequestError(
-                f"{label} has no baseline of the {profile} profile on {sources[name]} data "
-                f"({path}); make it with `tetragrad baseline update`, or name another --profile, "
-                "--data or --task"
+                f"{wanted_of.task_label} has no baseline of the {profile} profile on "
+                f"{sources[name]} data ({path}); make it with `tetragrad baseline update`, or "
+                "name another --profile, --data or --task"
             )
-        found.append(baselines.read(path))
+        baseline = baselines.read(path)
+        found.append(replace(baseline, conditions=replace(baseline.conditions, task=name)))
     return found

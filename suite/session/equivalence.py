@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from suite.records.verdict import Deviation
+from suite.records.verdict import AGAIN, Deviation
 from tasks.task import Array, Envelope, Tree
 
 CENTRAL_DIFFERENCES = 1e-6
@@ -43,6 +43,22 @@ def compare(own: Tree, oracle: Tree, envelope: Envelope) -> tuple[Deviation, ...
             "prediction", f"prediction@{steps}", own, oracle, envelope.prediction_tolerance
         ),
     )
+
+
+def unsteady(trace: Tree, backend: str, envelope: Envelope) -> tuple[Deviation, ...]:
+    """A deviation if a model gave other gradients when it was asked again; nothing if it did not.
+
+    From the same state and batch, without dropout but by masks, they differ by rounding at most.
+    """
+    errors = {n.removeprefix(AGAIN): float(e) for n, e in trace.items() if n.startswith(AGAIN)}
+    worst = max(errors, key=errors.__getitem__, default=None)
+    if worst is None or errors[worst] <= envelope.gradient:
+        return ()
+    where = (
+        f"{backend} is not deterministic: the same state and batch gave another {worst}, "
+        f"{errors[worst]:.0e} off; let nothing draw random numbers but backends.{backend}.dropout"
+    )
+    return (Deviation("determinism", None, envelope.gradient, where, False),)
 
 
 def compare_timed(losses: Array, oracle: Array, envelope: Envelope) -> Deviation:

@@ -14,7 +14,7 @@ from suite.records import builder
 from suite.records.cell import Cell
 from suite.records.events import Event, Measured, Outcome
 from suite.records.record import Record
-from suite.records.verdict import ORACLE, Verdict, verdict_from
+from suite.records.verdict import Verdict, verdict_from
 from suite.session.plan import Plan
 from suite.session.process import launch
 from suite.session.reporter import Reporter
@@ -22,7 +22,6 @@ from suite.session.trajectory import Trajectories
 from suite.session.verifier import Verifier
 from suite.system.devices import CPU
 from suite.system.revisions import HERE, Side
-from tasks import datasets
 from tasks.task import DataSource
 
 
@@ -47,7 +46,7 @@ class Preparation:
 
     def source(self, task: str) -> DataSource:
         """Which data a task is to use; says why, if that is not what one would expect."""
-        source, notice = datasets.resolve(tasks.DATASETS[task], self._plan.data)
+        source, notice = tasks.resolve(task, self._plan.data)
         if notice:
             self._reporter.say(notice)
         return source
@@ -97,7 +96,7 @@ class Preparation:
         """Rates that a cell's device attains in its precision, see ``rates``; empty if unknown."""
         where = cell.device, cell.precision
         if where == (CPU, "float32"):
-            names = [ORACLE]
+            names = ["numpy"]
         else:
             rivals = (c.backend for c in cells if (c.device, c.precision) == where)
             names = list(dict.fromkeys(rivals))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from suite.records.cell import Cell
 from suite.records.events import Ended, Event, Outcome, Waiting
 from suite.system import memory
 from suite.system.environment import worker_environment
+from suite.system.readings import readable, text
 
 # -P: a folder called numpy or torch where the user stands must not be taken for the package
 WORKER = (sys.executable, "-P", "-m", "suite.worker")
@@ -64,15 +66,29 @@ class Worker:
         self._pending = b""
         self._killed = False
         self._process: subprocess.Popen[bytes]
+        self._open = ExitStack()
+        """All that is to be closed in the end."""
         self._events: int
         """The reading end of the channel that events come through."""
 
     def __enter__(self) -> Worker:
         self._kills_before = _oom_kills()
-        self._printed = tempfile.TemporaryFile()
+        try:
+            with ExitStack() as stack:
+                self._start(stack)
+                self._open = stack.pop_all()
+        except OSError as error:  # no more processes, files or room: it costs this cell alone
+            reason = f"the worker cannot be started: {error.strerror or error}"
+            self.ending = Ending(Outcome.CRASHED, reason)
+        return self
+
+    def _start(self, stack: ExitStack) -> None:
+        """Starts the process; what it needs is closed with ``stack``, after its end."""
+        self._printed = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         # its own: a compiler that keeps what it made there would hide from a later worker its time
-        self._scratch = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
         self._events, writing = os.pipe()
+        stack.callback(os.close, self._events)
         try:
             self._process = subprocess.Popen(
                 [*self._command, str(writing)],
@@ -80,38 +96,34 @@ class Worker:
                 stdout=self._printed,
                 stderr=self._printed,
                 pass_fds=(writing,),
-                env=self._environment(),
+                env=self._environment(scratch),
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the worker
             )
-        except BaseException:
-            os.close(self._events)
-            self._printed.close()
-            self._scratch.cleanup()
-            raise
         finally:
             os.close(writing)
+        stack.callback(self._end)
         if self._killed:
             self._kill_group()
-        return self
 
     def __exit__(self, *error: object) -> None:
+        self._open.close()
+
+    def _end(self) -> None:
         self._kill_group()
         self._process.wait()
         assert self._process.stdin
         with suppress(BrokenPipeError):  # what was not sent yet
             self._process.stdin.close()
-        os.close(self._events)
-        self._printed.close()
-        self._scratch.cleanup()
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, scratch: str) -> dict[str, str]:
         cell = self.cell
         own = worker_environment(cell.backend, cell.device, cell.threads)
-        return {**own, "TMPDIR": self._scratch.name}
+        return {**own, "TMPDIR": scratch}
 
     @property
-    def pid(self) -> int:
-        return self._process.pid
+    def pid(self) -> int | None:
+        """The number of its process; None if that could not be started."""
+        return self._process.pid if hasattr(self, "_process") else None
 
     def kill(self) -> None:
         """Ends it at once, or as soon as it starts; it may be another thread that works with it."""
@@ -129,6 +141,8 @@ class Worker:
 
         A KeyboardInterrupt is turned into the outcome "interrupted".
         """
+        if self.ending:
+            return False
         begin = time.monotonic()
         line, self._begin = self._begin or word, ""
         try:
@@ -247,15 +261,13 @@ def in_threads(work: Callable[[Worker], object], workers: Sequence[Worker], at_o
 
 def _exit_reason(code: int) -> str:
     if code < 0:
-        return f"the worker was killed by {signal.Signals(-code).name}"
+        # of a real-time signal, Python knows no name
+        name = readable(lambda: signal.Signals(-code).name) or f"signal {-code}"
+        return f"the worker was killed by {name}"
     return f"the worker ended with exit code {code} and no word"
 
 
-def _oom_kills() -> int:
+def _oom_kills(root: Path = Path("/")) -> int:
     """How often the system has killed a process for memory since it started (Linux)."""
-    counters = Path("/proc/vmstat")
-    if counters.is_file():
-        for line in counters.read_text(encoding="utf-8").splitlines():
-            if line.startswith("oom_kill "):
-                return int(line.split()[1])
-    return 0
+    line = re.search(r"^oom_kill (\d+)$", text(root / "proc/vmstat") or "", re.M)
+    return int(line[1]) if line else 0

@@ -145,7 +145,7 @@ class Race:
             precise = timing.precise(self._confidence)
             if over or precise:
                 stopped = "interval" if precise else "limit"
-                self.timing = dataclasses.replace(timing, stopped=stopped)
+                self.timing = dataclasses.replace(timing, stopped=stopped, ended=builder.now())
                 return
             turns.round(turns.alive)
 

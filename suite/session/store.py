@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from suite.records import record as records
 from suite.records.cell import Conditions
 from suite.session.plan import Plan
-from suite.system.files import because
+from tasks.paths import because
 from tasks.task import RequestError
 
 SCHEMA_VERSION = 3
@@ -57,7 +57,9 @@ def read_plan(results: Path, session: str) -> Plan:
         plan = document["plan"]
         own = {"seeds": range(*plan["seeds"]), "conditions": Conditions(**plan["conditions"])}
         return Plan(**{**_tuples(plan), **own})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read {because(error)}") from None
+    except (ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{path} is not the plan of a session ({error})") from None
 
 
@@ -93,6 +95,8 @@ def lock(results: Path, session: str) -> FileLock:
         held.acquire()
     except Timeout:
         raise RequestError(f"session {session} is still running in another process") from None
+    except OSError as error:
+        raise RequestError(f"{held.lock_file} cannot be written {because(error)}") from None
     return held
 
 

@@ -14,7 +14,7 @@ import backends
 from suite.records.cell import Cell
 from suite.records.events import Outcome
 from suite.records.record import Record
-from suite.records.verdict import ORACLE, Deviation
+from suite.records.verdict import Deviation
 from suite.session.equivalence import TIMED, TIMED_LOSSES, TIMED_STEPS, compare_timed
 from suite.session.process import Ending, launch
 from tasks.task import Array, Task
@@ -73,8 +73,8 @@ class Trajectories:
         record.verified &= deviation.passed
 
     def _own(self, cell: Cell) -> Cell:
-        _, mode = backends.choices(ORACLE)[0]
-        own = replace(cell, backend=ORACLE, mode=mode, device="cpu", precision="float64")
+        backend, mode = backends.oracle(cell.task)
+        own = replace(cell, backend=backend, mode=mode, device="cpu", precision="float64")
         return replace(own, early_stopping=None)
 
     def _key(self, cell: Cell) -> Any:

@@ -14,6 +14,7 @@ import psutil
 
 from suite.records.events import Outcome
 from suite.session.process import Worker, in_threads
+from suite.system.readings import readable
 
 
 class Turns:
@@ -22,7 +23,7 @@ class Turns:
     def __init__(self, workers: Sequence[Worker], seed: int):
         self._workers = workers
         self._random = random.Random(seed)
-        self._waiting: dict[Worker, tuple[float, float]] = {}
+        self._waiting: dict[Worker, tuple[float | None, float]] = {}
         """Processor and wall-clock seconds when its last turn ended."""
         self._idle = dict.fromkeys(workers, (0.0, 0.0))
 
@@ -60,21 +61,21 @@ class Turns:
 
     def _turn(self, worker: Worker) -> None:
         if worker in self._waiting:
-            used, since = self._waiting.pop(worker)
-            before = self._idle[worker]
-            self._idle[worker] = (
-                before[0] + _processor_seconds(worker) - used,
-                before[1] + time.monotonic() - since,
-            )
+            self._count(worker, *self._waiting.pop(worker))
         if worker.turn():
             self._waiting[worker] = _processor_seconds(worker), time.monotonic()
         elif worker.ending and worker.ending.outcome is Outcome.INTERRUPTED:
             raise KeyboardInterrupt
 
+    def _count(self, worker: Worker, used: float | None, since: float) -> None:
+        """Adds what a worker did since it began to wait, unless that cannot be read."""
+        now = _processor_seconds(worker)
+        if used is not None and now is not None:
+            before, waited = self._idle[worker]
+            self._idle[worker] = before + now - used, waited + time.monotonic() - since
 
-def _processor_seconds(worker: Worker) -> float:
-    try:
-        times = psutil.Process(worker.pid).cpu_times()
-    except psutil.NoSuchProcess:
-        return 0.0
-    return float(times.user + times.system)
+
+def _processor_seconds(worker: Worker) -> float | None:
+    """None if it is gone, or the system does not say."""
+    times = worker.pid and readable(lambda: psutil.Process(worker.pid).cpu_times())
+    return float(times.user + times.system) if times else None

@@ -11,7 +11,6 @@ from suite.records.verdict import Verdict
 from suite.session import probe
 from suite.session.reporter import Reporter
 from suite.session.verifier import Verifier, Wanted
-from tasks import datasets
 from tasks.task import Precision, Task
 
 
@@ -31,7 +30,7 @@ def verify_all(
     verdicts = []
     places = {one: probe.chosen(one[0], device) for one in chosen}
     for name, variant in choices:
-        source, notice = datasets.resolve(tasks.DATASETS[name], data)
+        source, notice = tasks.resolve(name, data)
         if notice:
             reporter.say(notice)
         chosen_here = tasks.of_the_model(name, options)
@@ -56,4 +55,7 @@ def _skipped(
 ) -> Verdict:
     backend, mode = choice
     steps = task.envelopes[precision].steps
-    return Verdict(task.label, backend, precision, steps, (), Outcome.SKIPPED, reason, mode, device)
+    oracle, _ = backends.oracle(task.name)
+    return Verdict(
+        *(task.label, backend, precision, steps, (), Outcome.SKIPPED, reason, mode, device, oracle)
+    )

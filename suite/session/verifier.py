@@ -14,17 +14,19 @@ from pathlib import Path
 import numpy as np
 
 import backends
+import tasks
 from suite.records import anchors
 from suite.records.cell import Cell
 from suite.records.events import Outcome
 from suite.records.record import write_json
-from suite.records.verdict import ORACLE, Deviation, Verdict, joined, verdict_from
-from suite.session.equivalence import CENTRAL_DIFFERENCES, compare, worst_leaf
+from suite.records.verdict import Deviation, Verdict, joined, verdict_from
+from suite.session.equivalence import CENTRAL_DIFFERENCES, compare, unsteady, worst_leaf
 from suite.session.process import Ending, Worker, launch_all
 from suite.system.environment import at_once, machine, package_versions
 from suite.system.revisions import HERE, Side
 from suite.worker.dropout import dropout_finding
-from tasks.task import DataSource, Envelope, Precision, Task, Tree
+from tasks import outside
+from tasks.task import DataSource, Envelope, Precision, RequestError, Task, Tree
 
 EXACT: Precision = "float64"
 Wanted = tuple[backends.Choice, Precision]
@@ -65,14 +67,15 @@ class Verifier:
         self._cache_folder = cache_folder
         self._memory_limit = memory_limit
         self._side = side
+        self._oracle_choice = oracle(task.name)
         self._oracle: dict[_Job, tuple[Tree, Ending]] = {}
         """Results of the oracle, which every further verdict needs, by its job."""
 
     def verify(self, wanted: Sequence[Wanted]) -> list[Verdict]:
         """The verdict on each, in that order. KeyboardInterrupt if the user interrupts.
 
-        NumPy's gradients must pass the central differences too: that they agree with themselves in
-        float64 would prove nothing.
+        The oracle's gradients must pass the central differences too: that they agree with
+        themselves in float64 would prove nothing.
         """
         kept = {one: verdict for one in wanted if (verdict := self._kept(*one))}
         rest = [one for one in wanted if one not in kept]
@@ -110,7 +113,7 @@ class Verifier:
         jobs = [oracle]
         if replace(own, ends=oracle.ends) != oracle:
             jobs.append(own)
-        if choice[0] == ORACLE:
+        if choice[0] == self._oracle_choice[0]:
             jobs.append(_Job("gradient_check", choice, "float64", "cpu"))
         if self._drops_out:
             jobs.append(_Job("dropout", choice, precision, self._device))
@@ -125,8 +128,7 @@ class Verifier:
         """The oracle's trace, long enough for every precision."""
         steps = (envelope.steps for envelope in self.task.envelopes.values())
         ends = {anchors.STEPS, *steps}
-        choice = backends.choices(ORACLE)[0]
-        return _Job("trace", choice, "float64", "cpu", tuple(sorted(ends)))
+        return _Job("trace", self._oracle_choice, "float64", "cpu", tuple(sorted(ends)))
 
     def _run(self, jobs: Sequence[_Job]) -> dict[_Job, tuple[Tree, Ending]]:
         """Runs the jobs. Returns what each wrote, by name, and how it ended."""
@@ -164,11 +166,12 @@ class Verifier:
         findings: list[Deviation] = []
         if ending.outcome is Outcome.OK:
             oracle, *trees = (done[job][0] for job in jobs)
+            findings += unsteady(oracle, self._oracle_choice[0], self.task.envelopes[EXACT])
             for job, tree in zip(jobs[1:], trees, strict=True):
                 findings += self._findings(job, tree, oracle)
             if doubt:
                 findings.append(Deviation("oracle", None, 0.0, doubt, False))
-            elif choice[0] == ORACLE:
+            elif choice[0] == self._oracle_choice[0]:
                 findings += anchors.compare(self.task, oracle)
         return Verdict(
             task=self.task.label,
@@ -180,13 +183,15 @@ class Verifier:
             reason=ending.reason,
             mode=choice[1],
             device=self._device,
+            oracle=self._oracle_choice[0],
         )
 
     def _findings(self, job: _Job, tree: Tree, oracle: Tree) -> Sequence[Deviation]:
         """The findings on what one worker has written."""
         match job.kind:
             case "trace":
-                return compare(tree, oracle, self.task.envelopes[job.precision])
+                allowed = self.task.envelopes[job.precision]
+                return (*unsteady(tree, job.choice[0], allowed), *compare(tree, oracle, allowed))
             case "dropout":
                 return (dropout_finding(tree),)
             case _:
@@ -201,7 +206,7 @@ class Verifier:
             for job, (tree, ending) in done.items()
             if job.kind == "trace"
             and job.precision == EXACT
-            and job.choice[0] != ORACLE
+            and job.choice[0] != oracle.choice[0]
             and ending.outcome is Outcome.OK
         }
         reference, *rest = others.values() if len(others) > 1 else ({},)
@@ -210,7 +215,8 @@ class Verifier:
         agree = all(_agree(tree, reference, allowed) for tree in rest)
         if not agree or any(_agree(tree, done[oracle][0], allowed) for tree in others.values()):
             return None
-        return f"{', '.join(others)} agree with each other and not with {ORACLE}: look there first"
+        names, other = ", ".join(others), oracle.choice[0]
+        return f"{names} agree with each other and not with {other}: look there first"
 
     def _cell(self, choice: backends.Choice, precision: Precision, device: str) -> Cell:
         source: DataSource = self.task.provenance.source
@@ -229,10 +235,10 @@ class Verifier:
         )
 
     def _kept(self, choice: backends.Choice, precision: Precision) -> Verdict | None:
-        """From the cache."""
-        path = self._cache_path(choice, precision)
-        if path and path.is_file():
-            return verdict_from(json.loads(path.read_text(encoding="utf-8")))
+        """From the cache; None if nothing is there, or nothing that can be read."""
+        if path := self._cache_path(choice, precision):
+            with suppress(OSError, ValueError, KeyError, TypeError):  # it only saves time
+                return verdict_from(json.loads(path.read_text(encoding="utf-8")))
         return None
 
     def _keep(self, choice: backends.Choice, precision: Precision, verdict: Verdict) -> None:
@@ -247,12 +253,21 @@ class Verifier:
         facts = {
             "cell": asdict(self._cell(choice, precision, self._device)),
             "data": self.task.provenance.digest,
-            "sources": _sources_digest(self._side.tree, choice[0]),
+            "sources": _sources_digest(self._side.tree, choice[0], self._oracle_choice[0]),
+            "task": dict(tasks.sources(self.task.name)),
             "packages": dict(package_versions()),
             "machine": dict(machine()),
         }
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
         return self._cache_folder / f"{key}.json"
+
+
+def oracle(task: str) -> backends.Choice:
+    """The backend that all others are held against. RequestError if it is not there."""
+    choice = backends.oracle(task)
+    if reason := backends.unavailable(*choice, task):
+        raise RequestError(f"{outside.shown(task)} is held against {choice[0]}, and {reason}")
+    return choice
 
 
 def _agree(own: Tree, other: Tree, allowed: Envelope) -> bool:
@@ -268,14 +283,14 @@ def _read(output: Path, ending: Ending) -> tuple[Tree, Ending]:
         return dict(arrays), ending
 
 
-def _sources_digest(root: Path, backend: str) -> str:
+def _sources_digest(root: Path, backend: str, oracle: str) -> str:
     """SHA-256 over every source file below ``root`` that a verdict on ``backend`` rests on.
 
     Of the suite, these are the worker and what judges; a chart of the report is not among them.
     """
     judging = [root / "suite/session" / f"{name}.py" for name in ("equivalence", "verifier")]
     shared = [root / "backends/program.py", root / "suite/records/verdict.py", *judging]
-    folders = ("suite/worker", "tasks", f"backends/{ORACLE}", f"backends/{backend}")
+    folders = ("suite/worker", "tasks", f"backends/{oracle}", f"backends/{backend}")
     files = {file for folder in folders for file in (root / folder).rglob("*.py")}
     digest = hashlib.sha256()
     for file in sorted(files | {file for file in shared if file.is_file()}):

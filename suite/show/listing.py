@@ -19,17 +19,18 @@ from suite.system import devices
 def print_listing(console: Console) -> None:
     """Asks every backend in a process of its own."""
     table = new_table("Tasks")
-    for column in ("task", "data set", "variants (default first)", "profiles"):
+    for column in ("task", "data set", "variants (default first)", "profiles", "from"):
         table.add_column(column, overflow="fold")
-    for task, dataset in tasks.DATASETS.items():
+    for task in tasks.names():
         variants = ", ".join(v or "-" for v in tasks.variants(task))
-        table.add_row(task, dataset, variants, ", ".join(tasks.PROFILES))
+        data, profiles = tasks.DATASETS.get(task, "its own"), ", ".join(tasks.PROFILES)
+        table.add_row(*map(escape, (task, data, variants, profiles, tasks.origin(task))))
     console.print(table)
     table = new_table("Backends")
-    for column in ("backend", "version", "mode", "devices", "not available because"):
+    for column in ("backend", "version", "mode", "devices", "not available because", "from"):
         table.add_column(column, overflow="fold")
     with ThreadPoolExecutor() as pool:
-        for rows in pool.map(_backend, backends.NAMES):
+        for rows in pool.map(_backend, backends.names()):
             for row in rows:
                 table.add_row(*map(escape, row))
     console.print(table)
@@ -39,8 +40,9 @@ def _backend(name: str) -> list[tuple[str, ...]]:
     """A row for every mode, the default first."""
     backend = backends.load(name)
     version, devices, missing = _described(name)
+    origin = backends.origin(name)
     return [
-        (name, version, mode, devices, missing or backend.available(mode) or "")
+        (name, version, mode, devices, missing or backend.available(mode) or "", origin)
         for mode in backend.MODES
     ]
 

@@ -9,6 +9,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 import backends
+import tasks
 
 WIDTH = 84
 """Columns that one implementation needs at least."""
@@ -16,20 +17,22 @@ WIDTH = 84
 
 def show(task: str, console: Console) -> None:
     """As many implementations beside each other as the terminal has room for."""
-    root = Path(backends.__file__).parent
-    columns = max(1, min(len(backends.NAMES), console.width // WIDTH))
-    for start in range(0, len(backends.NAMES), columns):
+    found = backends.sources(task)
+    if tasks.is_outside(task):  # which need not have the others
+        found = [(name, file) for name, file in found if file]
+    columns = max(1, min(len(found), console.width // WIDTH))
+    for start in range(0, len(found), columns):
         table = Table(expand=True)
-        names = backends.NAMES[start : start + columns]
-        for name in names:
-            table.add_column(f"backends/{name}/{task}.py", ratio=1)
-        table.add_row(*(_source(root, name, task) for name in names))
+        beside = found[start : start + columns]
+        for name, file in beside:
+            heading = f"backends/{name}/{task}.py" if task in tasks.NAMES else str(file)
+            table.add_column(heading, ratio=1)
+        table.add_row(*(_source(name, task, file) for name, file in beside))
         console.print(table)
 
 
-def _source(root: Path, backend: str, task: str) -> Syntax | str:
+def _source(backend: str, task: str, file: Path | None) -> Syntax | str:
     """An implementation, or that there is none."""
-    file = root / backend / f"{task}.py"
-    if not file.is_file():
+    if file is None:
         return f"{task} has no {backends.load(backend).TITLE} implementation"
     return Syntax(file.read_text(encoding="utf-8"), "python", word_wrap=True)

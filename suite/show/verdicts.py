@@ -8,6 +8,7 @@ from itertools import groupby
 from rich.console import Console
 from rich.markup import escape
 
+import backends
 from suite.records.verdict import Verdict
 from suite.show.console import table as new_table
 from suite.system import devices
@@ -35,13 +36,14 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
 
 
 def _print_task(task: str, verdicts: Sequence[Verdict], console: Console) -> None:
-    table = new_table(f"{task}: largest relative error against NumPy in float64")
+    oracle = backends.load(verdicts[0].oracle).TITLE
+    table = new_table(f"{task}: largest relative error against {oracle} in float64")
     table.add_column("backend", no_wrap=True)
     elsewhere = any(v.device != devices.CPU for v in verdicts)
     for column in (*(["device"] if elsewhere else []), "dtype", "steps", *COLUMNS, "share"):
         table.add_column(column, no_wrap=True)
     table.add_column("model", no_wrap=True)
-    table.caption = "share: the largest error by what is allowed; NumPy: central differences"
+    table.caption = f"share: the largest error by what is allowed; {oracle}: central differences"
     for v in verdicts:
         place = [v.device] if elsewhere else []
         errors = [_largest(v, quantities) for quantities in COLUMNS.values()]

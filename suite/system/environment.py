@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-import importlib.metadata
+import math
 import os
 import platform
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -13,15 +14,10 @@ from typing import Any
 
 import backends
 import tasks
-from suite.system import git
+from suite.system import cgroups, git, packages, variables
+from suite.system.readings import NOT_READABLE, readable, text
 from tasks.task import RequestError
 
-# What a user's shell may hold that would change what is measured: of libraries below the
-# frameworks. What steers a framework, its backend declares.
-_FOREIGN = (
-    *("OMP_", "KMP_", "GOMP_", "MKL_", "NUMEXPR_", "MALLOC_", "GLIBC_TUNABLES"),
-    *("NVIDIA_TF32_OVERRIDE", "CUDA_LAUNCH_BLOCKING", "CUBLAS_"),
-)
 _POOLS = (
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
     "VECLIB_MAXIMUM_THREADS",
@@ -38,17 +34,33 @@ _ALLOCATOR = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 
-_PRINTING = {"PYTHONIOENCODING": "utf-8:backslashreplace"}
-"""Settings that keep what a framework prints, and let it never fail for want of a character."""
+_PYTHON = {
+    # what a framework prints is kept, and never fails for want of a character
+    "PYTHONIOENCODING": "utf-8:backslashreplace",
+    # else sets of texts have another order in every process, and may graphs that are made of them
+    "PYTHONHASHSEED": "0",
+}
 
 
 def worker_environment(backend: str, device: str, threads: int) -> dict[str, str]:
-    """The environment of a worker: the caller's, less what steers frameworks, plus our settings."""
-    steering = (*_FOREIGN, *(prefix for b in backends.every() for prefix in b.ENVIRONMENT))
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(steering)}
-    ours = {**dict.fromkeys(_POOLS, str(threads)), **_ALLOCATOR, **_PRINTING, **_cards(device)}
+    """The environment of a worker: what ``variables`` lets pass of the caller's, our settings."""
+    ours = {**dict.fromkeys(_POOLS, str(threads)), **_ALLOCATOR, **_PYTHON, **_cards(device)}
     kind = device.partition(":")[0]
-    return {**kept, **ours, **backends.load(backend).environment(kind, threads)}
+    own = backends.load(backend).environment(kind, threads)
+    return {**variables.passed(_as_python_was_started(os.environ)), **ours, **own}
+
+
+def _as_python_was_started(environment: Mapping[str, str]) -> dict[str, str]:
+    """Variables such that a new Python searches for modules where this one does.
+
+    With ``python -E`` or ``-I`` this one ignores all of its own, with ``-s`` the user's packages.
+    """
+    kept = dict(environment)
+    if sys.flags.ignore_environment:
+        kept = {k: v for k, v in kept.items() if not k.startswith("PYTHON")}
+    if sys.flags.no_user_site:
+        kept["PYTHONNOUSERSITE"] = "1"
+    return kept
 
 
 def _cards(device: str) -> dict[str, str]:
@@ -60,25 +72,30 @@ def _cards(device: str) -> dict[str, str]:
     if kind == "cpu":
         return {"CUDA_VISIBLE_DEVICES": ""}
     order = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}  # as nvidia-smi counts them
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if not number:
-        return order
-    cards = os.environ.get("CUDA_VISIBLE_DEVICES", number).split(",")
-    if "CUDA_VISIBLE_DEVICES" in os.environ:
-        cards = cards[int(number) :][:1]
+        return order if seen is None else {**order, "CUDA_VISIBLE_DEVICES": seen}
+    cards = [number] if seen is None else seen.split(",")[int(number) :][:1]
     return {**order, "CUDA_VISIBLE_DEVICES": "".join(cards)}
 
 
 def cpus() -> int:
-    """How many CPUs this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """How many CPUs this process may use: of those that it may run on, as many as quotas allow.
+
+    Half a CPU more than whole ones is none: a thread that had it would be stopped half of the time.
+    """
+    there = readable(lambda: len(os.sched_getaffinity(0))) or os.cpu_count() or 1
+    allowed = cgroups.quota()
+    return there if allowed is None else max(1, int(min(there, allowed)))
 
 
 def require_cpus(threads: int) -> None:
     """RequestError if there are fewer CPUs that can be used than ``threads``."""
-    if threads > cpus():
-        raise RequestError(f"--threads {threads} is more than the {cpus()} CPUs that can be used")
+    if threads > (usable := cpus()):
+        allowed = cgroups.quota() or math.inf
+        limit = f", with a quota of {allowed:g} by control groups" if allowed < math.inf else ""
+        there = f"{usable} CPU{'s' * (usable > 1)} that can be used{limit}"
+        raise RequestError(f"--threads {threads} is more than the {there}")
 
 
 def at_once(threads: int) -> int:
@@ -88,45 +105,60 @@ def at_once(threads: int) -> int:
 
 @functools.cache
 def machine() -> Mapping[str, Any]:
-    """The processor's model, cores, memory [bytes], operating system and Python."""
+    """The processor's model, cores, memory [bytes], operating system and Python.
+
+    What cannot be read is said to be so; of a number it is None.
+    """
     import psutil  # a worker does without it
 
     return {
-        "cpu": _cpu("model name") or platform.processor() or platform.machine(),
-        "cpu_model": " ".join(_cpu(name) or "-" for name in ("cpu family", "model", "stepping")),
-        "cores": psutil.cpu_count(logical=False),
-        "logical_cores": psutil.cpu_count(),
-        "memory_bytes": psutil.virtual_memory().total,
-        "system": platform.platform(),
+        **_processor(),
+        "cores": readable(lambda: psutil.cpu_count(logical=False)),
+        "logical_cores": readable(psutil.cpu_count),
+        "memory_bytes": readable(lambda: psutil.virtual_memory().total),
+        "system": readable(platform.platform) or NOT_READABLE,
         "python": platform.python_version(),
     }
 
 
-def _cpu(field: str) -> str | None:
-    """A field that Linux gives of the first processor; None where it does not.
+_MODELS = (
+    ("cpu family", "model", "stepping"),
+    ("CPU implementer", "CPU variant", "CPU part", "CPU revision"),  # of ARM's processors
+)
+
+
+def _processor(system: Path = Path("/")) -> dict[str, str]:
+    """The name of the first processor, and what Linux says of its model.
 
     Its name alone may be that of many: a virtual machine's is ``AMD EPYC``, whatever its kernels.
     """
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == field:
-                return value.strip()
-    return None
+    fields: dict[str, str] = {}
+    for line in (text(system / "proc/cpuinfo") or "").splitlines():
+        name, _, value = line.partition(":")
+        fields.setdefault(name.strip(), value.strip())
+    names = next((own for own in _MODELS if any(map(fields.get, own))), _MODELS[0])
+    called = fields.get("model name") or readable(platform.processor) or platform.machine()
+    return {
+        "cpu": called or NOT_READABLE,
+        "cpu_model": " ".join(fields.get(name) or "-" for name in names),
+    }
 
 
 @functools.cache
 def package_versions() -> Mapping[str, str]:
-    """The version of every installed distribution, by name."""
-    found = {d.name: d.version for d in importlib.metadata.distributions()}
-    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+    """The version of every distribution that a worker may import, by name."""
+    # a worker is started with -P: it does not search the folder that Python may put first
+    path = sys.path if sys.flags.safe_path else sys.path[1:]
+    return packages.versions(path, _declared())
 
 
-def computing(packages: Mapping[str, str]) -> dict[str, str]:
+def computing(known: Mapping[str, str]) -> dict[str, str]:
     """Versions by distribution, of those that losses and metrics depend on, as it is declared."""
-    declared = (*tasks.PACKAGES, *(name for b in backends.every() for name in b.PACKAGES))
-    return {name: packages[name] for name in declared if name in packages}
+    return {name: known[name] for name in _declared() if name in known}
+
+
+def _declared() -> tuple[str, ...]:
+    return (*tasks.PACKAGES, *(name for b in backends.every() for name in b.PACKAGES))
 
 
 @functools.cache

@@ -1,8 +1,7 @@
-"""Files that are written whole or not at all, and remedies for those that cannot be."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
-import errno
 import os
 import secrets
 from collections.abc import Iterator
@@ -35,27 +34,6 @@ def replaced(path: Path) -> Iterator[IO[bytes]]:
         os.fsync(folder)  # that it has its name there
     finally:
         os.close(folder)
-
-
-_REMEDIES = {
-    errno.ENOENT: "look for it, or name another",
-    errno.EACCES: "mend its permissions, or name another",
-    errno.EPERM: "mend its permissions, or name another",
-    errno.EROFS: "that file system is read-only: name a place on another",
-    errno.ENOSPC: "make room, or name a place on another disk",
-    errno.EDQUOT: "make room, or name a place on another disk",
-    errno.ENOTDIR: "a file is in the way: name a folder",
-    errno.EEXIST: "a file is in the way: name a folder",
-    errno.EISDIR: "it is a folder: name a file",
-    errno.ENAMETOOLONG: "give a shorter name",
-    errno.EMFILE: "raise the limit of open files (ulimit -n)",
-}
-
-
-def because(error: OSError) -> str:
-    """The system's own words for an error, and its remedy: ``(No space left on device): ...``."""
-    remedy = _REMEDIES.get(error.errno or 0, "name another place")
-    return f"({error.strerror or error}): {remedy}"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -35,10 +35,11 @@ def parse(text: str | None) -> int | None:
 
 
 def limit(size: int | None) -> None:
-    """From here on this process gets no more than ``size`` [bytes], or all there is."""
+    """From here on this process gets no more than ``size`` [bytes], or all that it may have."""
     if size is not None:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (size, hard))
+        least = size if hard == resource.RLIM_INFINITY else min(size, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (least, hard))
 
 
 def lift() -> None:

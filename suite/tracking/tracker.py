@@ -27,7 +27,7 @@ from suite.records.record import Record
 from suite.records.specification import flat
 from suite.system import environment
 from suite.tracking.curves import draw_curves
-from tasks import paths
+from tasks import outside, paths
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -140,7 +140,7 @@ class Tracker:
         """The ids of our experiments, by task. TrackingError as for ``log``."""
         with self._translated_errors():
             found = self._client.search_experiments()
-        return {e.name: e.experiment_id for e in found if e.name in tasks.NAMES}
+        return {e.name: e.experiment_id for e in found if tasks.is_known(e.name)}
 
     def fetch_record(self, run: str, folder: Path) -> Path | None:
         """Brings the record that a cell's run keeps into ``folder``; None if it keeps none.
@@ -184,7 +184,7 @@ class Tracker:
             return str(found.experiment_id)
         location = None  # a server decides for itself where its artifacts lie
         if not re.match(r"https?:|databricks", self._uri):
-            location = (self._results.resolve() / "mlartifacts" / task).as_uri()
+            location = (self._results.resolve() / "mlartifacts" / outside.plain(task)).as_uri()
         # else MLflow takes it for an experiment with language-model traces
         tags = {"mlflow.experimentKind": "custom_model_development"}
         return str(self._client.create_experiment(task, artifact_location=location, tags=tags))
@@ -244,7 +244,7 @@ class Tracker:
                 picture = Path(folder) / "curves.png"
                 draw_curves(record, picture)
                 client.log_artifact(run_id, str(picture))
-        end = _milliseconds(record) + round(1000 * sum(record.phases.values()))
+        end = _end(record)
         client.set_terminated(run_id, STATUS.get(record.outcome, "FAILED"), end)
         client.set_terminated(parent, "FINISHED", end)
         client.set_tag(run_id, COMPLETE_TAG, "true")
@@ -275,6 +275,13 @@ def without_secrets(text: str) -> str:
 
 def _milliseconds(record: Record) -> int:
     return round(1000 * datetime.fromisoformat(record.created).timestamp())
+
+
+def _end(record: Record) -> int:
+    """When the cell ended [ms]; if that was not kept, when its phases alone would have."""
+    if record.ended:
+        return round(1000 * datetime.fromisoformat(record.ended).timestamp())
+    return _milliseconds(record) + round(1000 * sum(record.phases.values()))
 
 
 def _tags(record: Record) -> dict[str, str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from suite.system.readings import readable
 from suite.worker.clock import Clock, DeviceClock, Lap
 
 SECONDS = 0.5
@@ -42,21 +43,20 @@ class Card:
         find = nvml.nvmlDeviceGetHandleByIndex if by_number else nvml.nvmlDeviceGetHandleByUUID
         self._handle = find(int(first) if by_number else first)
 
-    def _asked(self, question: Callable[..., Any], *given: Any) -> Any:
-        try:
-            return question(*given)
-        except self._nvml.NVMLError:
-            return None
+    def _asked(self, question: str, *given: Any) -> Any:
+        """The answer of a function of NVML's; None too where this release has none of that name."""
+        found = readable(lambda: getattr(self._nvml, question)(*given))
+        return found.decode(errors="replace") if isinstance(found, bytes) else found
 
     def facts(self) -> dict[str, Any]:
         """Facts that do not change: name, driver, memory [bytes], power limit [W], clock [MHz]."""
         nvml, handle = self._nvml, self._handle
-        memory = self._asked(nvml.nvmlDeviceGetMemoryInfo, handle)
-        limit = self._asked(nvml.nvmlDeviceGetEnforcedPowerLimit, handle)
-        clock = self._asked(nvml.nvmlDeviceGetMaxClockInfo, handle, nvml.NVML_CLOCK_SM)
+        memory = self._asked("nvmlDeviceGetMemoryInfo", handle)
+        limit = self._asked("nvmlDeviceGetEnforcedPowerLimit", handle)
+        clock = self._asked("nvmlDeviceGetMaxClockInfo", handle, nvml.NVML_CLOCK_SM)
         return {
-            "name": self._asked(nvml.nvmlDeviceGetName, handle),
-            "driver": self._asked(nvml.nvmlSystemGetDriverVersion),
+            "name": self._asked("nvmlDeviceGetName", handle),
+            "driver": self._asked("nvmlSystemGetDriverVersion"),
             "memory_bytes": memory and memory.total,
             "power_limit_watts": limit and limit / 1000,
             "clock_max_mhz": clock,
@@ -64,7 +64,7 @@ class Card:
 
     def joules(self) -> float | None:
         """Used since the driver was loaded."""
-        millijoules = self._asked(self._nvml.nvmlDeviceGetTotalEnergyConsumption, self._handle)
+        millijoules = self._asked("nvmlDeviceGetTotalEnergyConsumption", self._handle)
         return None if millijoules is None else millijoules / 1000
 
     def readings(self) -> dict[str, Any]:
@@ -72,15 +72,15 @@ class Card:
         nvml, handle = self._nvml, self._handle
         sensor = nvml.NVML_TEMPERATURE_GPU
         return {
-            "celsius": self._asked(nvml.nvmlDeviceGetTemperature, handle, sensor),
-            "clock_mhz": self._asked(nvml.nvmlDeviceGetClockInfo, handle, nvml.NVML_CLOCK_SM),
-            "reasons": self._asked(nvml.nvmlDeviceGetCurrentClocksThrottleReasons, handle),
+            "celsius": self._asked("nvmlDeviceGetTemperature", handle, sensor),
+            "clock_mhz": self._asked("nvmlDeviceGetClockInfo", handle, nvml.NVML_CLOCK_SM),
+            "reasons": self._asked("nvmlDeviceGetCurrentClocksThrottleReasons", handle),
             "process_bytes": self._memory(),
         }
 
     def _memory(self) -> int | None:
         """None too where the driver knows processes by other numbers, as in some containers."""
-        processes = self._asked(self._nvml.nvmlDeviceGetComputeRunningProcesses, self._handle)
+        processes = self._asked("nvmlDeviceGetComputeRunningProcesses", self._handle)
         own = (p.usedGpuMemory for p in processes or () if p.pid == os.getpid())
         return next(own, None)
 

@@ -10,11 +10,13 @@ import dataclasses
 import importlib
 import json
 import os
+import re
 import resource
 import sys
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,7 @@ from suite.records.events import (
 )
 from suite.records.specification import about
 from suite.system import devices, memory
+from suite.system.readings import text
 from suite.worker import cards, probes, rates
 from suite.worker.clock import Clock
 from suite.worker.dropout import dropout_statistics
@@ -72,10 +75,19 @@ def main() -> None:
         memory.lift()
         traceback.print_exc()
         out_of_memory = memory.ran_out(repr(error))
-        message = str(error).splitlines()
-        name = "" if isinstance(error, RequestError) else f"{type(error).__name__}: "
         outcome = Outcome.OUT_OF_MEMORY if out_of_memory else Outcome.CRASHED
-        send(Ended(outcome, name + (message[0] if message else "")))
+        send(Ended(outcome, _said(error, cell.task)))
+
+
+def _said(error: Exception, task: str) -> str:
+    """An error in one line."""
+    first = "".join(str(error).splitlines()[:1])
+    if isinstance(error, RequestError):
+        return first
+    with suppress(RequestError):  # the task itself may be what is missing
+        if own := tasks.explained(error, task):
+            return own
+    return f"{type(error).__name__}: {first}"
 
 
 def _clock(cell: Cell) -> tuple[Clock, dict[str, Any]]:
@@ -92,8 +104,11 @@ def _configure(cell: Cell, clock: Clock) -> Any:
     clock.seconds["import"] += time.process_time()  # Python itself, and what is imported above
     with clock.phase("import"):
         _set_up(cell, backend)
-        importlib.import_module(f"tasks.{cell.task}")
-        return importlib.import_module(f"backends.{cell.backend}.{cell.task}")
+        importlib.import_module(tasks.module(cell.task))
+        module = importlib.import_module(backends.module(cell.backend, cell.task))
+    if not hasattr(module, "build"):
+        raise RequestError(f"{module.__file__} has no build(task, state, seed); write it there")
+    return module
 
 
 def _set_up(cell: Cell, backend: Backend) -> None:
@@ -102,19 +117,24 @@ def _set_up(cell: Cell, backend: Backend) -> None:
     probes.require_products(backend, cell.precision)
 
 
-def peak_memory() -> int:
-    """Peak resident memory of this process [bytes]."""
-    status = Path("/proc/self/status")
-    if status.is_file():  # Linux, whose ru_maxrss begins at the size of the process that forked
-        lines = status.read_text(encoding="utf-8").splitlines()
-        (line,) = (t for t in lines if t.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
+def peak_memory(root: Path = Path("/")) -> int | None:
+    """Peak resident memory of this process [bytes]; None if the system does not say."""
+    if sys.platform.startswith("linux"):  # whose ru_maxrss begins at the size of the parent
+        line = re.search(r"^VmHWM:\s*(\d+) kB$", text(root / "proc/self/status") or "", re.M)
+        return int(line[1]) * 1024 if line else None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _describe(cell: Cell) -> dict[str, Any]:
-    return probes.facts(backends.load(cell.backend), dtype_of(cell.precision))
+    facts = probes.facts(backends.load(cell.backend), dtype_of(cell.precision))
+    return {**facts, **(_sources(cell) if cell.task else {})}
+
+
+def _sources(cell: Cell) -> dict[str, Any]:
+    """The files of a task outside the house, by their digest; nothing of others."""
+    sources = tasks.sources(cell.task)
+    return {"task_folder": dict(sources)} if sources else {}
 
 
 def _load(cell: Cell) -> Task:
@@ -137,7 +157,8 @@ def train(cell: Cell, send: Send, job: Job) -> None:
     training.run(initial)
     peaks["peak"] = peak_memory()
     described |= _after_training(cell, program, clock, card)
-    send(Finished(described, training.compilations, clock.seconds, peaks))
+    known = {name: peak for name, peak in peaks.items() if peak is not None}
+    send(Finished(described, training.compilations, clock.seconds, known))
     training.go_on()
 
 
@@ -182,6 +203,7 @@ def _checkpoints(cell: Cell, task: Task, job: Job) -> Checkpoints | None:
         return None
     asked = job["checkpoint"]
     facts = {"cell": dataclasses.asdict(cell), **about(task), "versions": asked["versions"]}
+    facts |= _sources(cell)
     return Checkpoints(Path(asked["path"]), asked["every"], facts)
 
 
@@ -237,16 +259,19 @@ def dropout_job(cell: Cell, send: Send, job: Job) -> None:
 
 
 def gradient_check(cell: Cell, send: Send, job: Job) -> None:
-    """Writes how far NumPy's gradients, by leaf, part from central differences."""
-    from backends.numpy.central_differences import of_loss, relative_errors
+    """Writes how far the oracle's gradients, by leaf, differ from central differences.
+
+    They need nothing of its model but ``restore`` and ``gradients``.
+    """
+    from backends.numpy.central_differences import of_program, relative_errors
 
     module = _configure(cell, Clock())
     task = _load(cell).narrow()
     state = task.initial(cell.seed).astype("float64")
     program = module.build(task, state, None)
-    batch = task.excerpt(program.place(next(steps_between(task, cell.seed, 0, 1)))[0])
-    loss = of_loss(program.loss, state.buffers)
-    errors = relative_errors(loss, state.params, batch, cell.seed)
+    first = next(steps_between(task, cell.seed, 0, 1))
+    batch = task.excerpt({name: array[0] for name, array in first.items()})
+    errors = relative_errors(of_program(program, state), state.params, batch, cell.seed)
     np.savez(job["output"], allow_pickle=False, **{k: np.array(e) for k, e in errors.items()})
 
 

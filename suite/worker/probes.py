@@ -7,7 +7,9 @@ What cannot be read is said to be so.
 
 from __future__ import annotations
 
+import math
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,9 +18,10 @@ from typing import Any
 import numpy as np
 
 from backends.program import Backend, Unavailable
+from suite.system import cgroups, variables
+from suite.system.readings import NOT_READABLE, readable, text
 from tasks.task import Array, Precision, State, dtype_of
 
-NOT_READABLE = "not readable"
 ALLOCATOR = ("MALLOC_", "GLIBC_TUNABLES")
 """How the variables begin that steer glibc's allocator."""
 ROUNDED: Mapping[Precision, str] = {"tf32": "rounded to 11 bits", "bfloat16": "rounded to 8 bits"}
@@ -38,6 +41,8 @@ def facts(backend: Backend, dtype: str) -> dict[str, Any]:
         **described,
         "threads": {**described["threads"], **_pools()},
         "allocator": {k: v for k, v in os.environ.items() if k.startswith(ALLOCATOR)},
+        "environment": variables.told(os.environ),
+        "interpreter": _interpreter(),
         "products": _products(backend.product, dtype),
         "denormals": _denormals(backend.product, dtype),
         **system(),
@@ -65,18 +70,42 @@ def after_training(state: State, processor_seconds: float, seconds: float) -> di
     }
 
 
-def _pools() -> dict[str, int]:
+def _interpreter() -> dict[str, str]:
+    """How Python was built, which flags are not 0, and what watches every line or allocation."""
+    import tracemalloc  # here, where no phase of the clock goes on
+
+    monitoring = getattr(sys, "monitoring", None)  # of Python 3.12 and later
+    watching = {
+        "a trace function": sys.gettrace() is not None,
+        "a profile function": sys.getprofile() is not None,
+        "tracemalloc": tracemalloc.is_tracing(),
+        "sys.monitoring": monitoring and any(map(monitoring.get_tool, range(6))),
+    }
+    flags = ((name, getattr(sys.flags, name)) for name in sys.flags.__match_args__)
+    return {
+        "build": " ".join(sys.version.split()),
+        "flags": ", ".join(f"{name}={int(value)}" for name, value in flags if value) or "none",
+        "watched by": ", ".join(name for name, on in watching.items() if on) or "none",
+    }
+
+
+def _pools() -> Mapping[str, int | str]:
     """The threads of the pools of BLAS and OpenMP; of a library that is there twice, of both.
 
-    None without threadpoolctl: a worker needs nothing but NumPy and its framework.
+    Nothing without threadpoolctl: a worker needs nothing but NumPy and its framework.
     """
     try:
         import threadpoolctl
     except ImportError:
         return {}
+    found = readable(lambda: _by_name(threadpoolctl.threadpool_info()))
+    return {"pools": NOT_READABLE} if found is None else found
+
+
+def _by_name(pools: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     found: dict[str, int] = {}
     seen: Counter[str] = Counter()
-    for pool in threadpoolctl.threadpool_info():
+    for pool in pools:
         name = f"{pool['user_api']}:{pool['internal_api']}"
         seen[name] += 1
         found[name if seen[name] == 1 else f"{name}#{seen[name]}"] = pool["num_threads"]
@@ -112,19 +141,16 @@ def _count_denormals(array: Array) -> int:
     return int(((magnitude > 0) & (magnitude < kind.type(2**info.nmant))).sum())
 
 
-def _running_threads() -> dict[str, int] | str:
-    """The threads of this process by name (Linux)."""
-    tasks = Path("/proc/self/task")
-    if not tasks.is_dir():
-        return NOT_READABLE
-    return dict(
-        Counter((task / "comm").read_text(encoding="utf-8").strip() for task in tasks.iterdir())
-    )
+def _running_threads(root: Path = Path("/")) -> dict[str, int] | str:
+    """The threads of this process by name (Linux), less those that end while they are read."""
+    tasks = readable(lambda: list((root / "proc/self/task").iterdir())) or []
+    names = (text(task / "comm") for task in tasks)
+    return dict(Counter(name for name in names if name)) or NOT_READABLE
 
 
 def system(root: Path = Path("/")) -> dict[str, Any]:
-    """The system's part, of which ``root`` has the folders /sys and /proc."""
-    cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    """The system's part, of which ``root`` has the folders /sys, /proc and /etc."""
+    cpus = readable(lambda: sorted(os.sched_getaffinity(0))) or []
     devices = root / "sys/devices/system/cpu"
     return {
         "affinity": cpus or NOT_READABLE,
@@ -133,65 +159,34 @@ def system(root: Path = Path("/")) -> dict[str, Any]:
         "boost": _boost(devices),
         "frequency_khz": _frequencies(devices, cpus),
         "huge_pages": _huge_pages(root),
+        "preloaded": text(root / "etc/ld.so.preload") or "none",
     }
 
 
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8").strip() or None
-    except OSError:
-        return None
-
-
 def _governors(devices: Path, cpus: Sequence[int]) -> Mapping[str, None]:
-    found = (_text(devices / f"cpu{cpu}/cpufreq/scaling_governor") for cpu in cpus)
+    found = (text(devices / f"cpu{cpu}/cpufreq/scaling_governor") for cpu in cpus)
     return dict.fromkeys(name for name in found if name)
 
 
 def _frequencies(devices: Path, cpus: Sequence[int]) -> list[int] | str:
     """Frequencies [kHz] of every processor that may be used, at this moment."""
-    found = (_text(devices / f"cpu{cpu}/cpufreq/scaling_cur_freq") for cpu in cpus)
-    return [int(text) for text in found if text] or NOT_READABLE
+    found = (text(devices / f"cpu{cpu}/cpufreq/scaling_cur_freq") for cpu in cpus)
+    return [int(khz) for khz in found if khz and khz.isdecimal()] or NOT_READABLE
 
 
 def _boost(devices: Path) -> str:
-    boost, no_turbo = _text(devices / "cpufreq/boost"), _text(devices / "intel_pstate/no_turbo")
-    if boost is None and no_turbo is None:
-        return NOT_READABLE
-    return "on" if boost == "1" or no_turbo == "0" else "off"
+    boost, no_turbo = text(devices / "cpufreq/boost"), text(devices / "intel_pstate/no_turbo")
+    if boost == "1" or no_turbo == "0":
+        return "on"
+    return "off" if boost == "0" or no_turbo == "1" else NOT_READABLE
 
 
 def _huge_pages(root: Path) -> str:
     """``[madvise]`` of ``always [madvise] never``."""
-    text = _text(root / "sys/kernel/mm/transparent_hugepage/enabled") or ""
-    return text.partition("[")[2].partition("]")[0] or NOT_READABLE
+    choices = text(root / "sys/kernel/mm/transparent_hugepage/enabled") or ""
+    return choices.partition("[")[2].partition("]")[0] or NOT_READABLE
 
 
 def _quota(root: Path) -> float | str:
-    """The CPUs that the control groups allow, the fewest of the group's own and its parents'."""
-    found: list[float] = []
-    readable = False
-    for line in (_text(root / "proc/self/cgroup") or "").splitlines():
-        _, controllers, group = line.split(":", 2)
-        if controllers and "cpu" not in controllers.split(","):
-            continue
-        top = root / "sys/fs/cgroup" / controllers
-        for folder in (top / group.lstrip("/"), *(top / group.lstrip("/")).parents):
-            limit = _limit(folder)
-            readable |= limit is not None
-            found += [limit] if limit else []
-            if folder == top:
-                break
-    return min(found) if found else "none" if readable else NOT_READABLE
-
-
-def _limit(folder: Path) -> float | None:
-    """The CPUs that one group allows, 0 where it sets no limit; None where it does not say."""
-    both = (_text(folder / "cpu.max") or "").split()  # version 2
-    if not both:  # version 1
-        names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-        both = [text for name in names if (text := _text(folder / name))]
-    if len(both) != 2:
-        return None
-    quota, period = both
-    return 0.0 if quota in ("max", "-1") else int(quota) / int(period)
+    found = cgroups.quota(root)
+    return NOT_READABLE if found is None else "none" if found == math.inf else found

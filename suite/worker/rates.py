@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from suite.system.readings import readable
 from tasks.task import Array
 
 SIDES = {"cpu": (256, 384, 512, 768, 1024, 1536), "cuda": (1024, 2048, 4096, 8192)}
@@ -51,8 +52,7 @@ def matmul_rate(multiplier: Multiplier, sides: Sequence[int], dtype: str) -> flo
 
 def copy_rate(threads: int) -> float:
     """Bytes read and written per second, each thread copying its part."""
-    names = getattr(os, "sysconf_names", {})
-    cache = os.sysconf("SC_LEVEL3_CACHE_SIZE") if "SC_LEVEL3_CACHE_SIZE" in names else 0
+    cache = readable(lambda: os.sysconf("SC_LEVEL3_CACHE_SIZE")) or 0
     source = np.ones(max(COPIED, 4 * cache), np.uint8)
     target = np.empty_like(source)
     pairs = list(zip(np.array_split(target, threads), np.array_split(source, threads), strict=True))

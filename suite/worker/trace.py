@@ -8,7 +8,8 @@ from itertools import pairwise
 import numpy as np
 
 from backends.program import Program
-from tasks.task import Array, Chunk, Task
+from suite.records.verdict import AGAIN
+from tasks.task import Array, Chunk, Task, Tree
 
 
 def trace(task: Task, program: Program, seed: int, ends: Sequence[int]) -> dict[str, Array]:
@@ -16,6 +17,8 @@ def trace(task: Task, program: Program, seed: int, ends: Sequence[int]) -> dict[
 
     - ``initial loss`` (1,), which comes with the gradients, and ``gradient/<leaf>``, of the first
       batch;
+    - ``again/<leaf>``, how far the same gradients differ when they are asked for again, relative
+      to the largest entry, and ``again/loss``: 0, unless a model draws random numbers of its own;
     - ``loss`` (steps,), of every step;
     - ``state@<end>/<leaf>``, parameters, buffers and the optimiser's slots after so many steps,
       for each of ``ends``, which rise;
@@ -31,10 +34,26 @@ def trace(task: Task, program: Program, seed: int, ends: Sequence[int]) -> dict[
                 loss, gradients = program.gradients(placed)
                 noted["initial loss"] = np.array([loss])
                 noted |= {f"gradient/{leaf}": g for leaf, g in gradients.items()}
+                noted |= _unsteady(loss, gradients, *program.gradients(placed))
             losses.append(program.train(placed))
         noted |= _state(program, end) | _predictions(task, program, end)
     noted["loss"] = np.concatenate(losses)
     return noted
+
+
+def _unsteady(
+    loss: float, gradients: Tree, loss_again: float, gradients_again: Tree
+) -> dict[str, Array]:
+    pairs = {"loss": (np.array(loss), np.array(loss_again))}
+    pairs |= {leaf: (g, gradients_again[leaf]) for leaf, g in gradients.items()}
+    return {
+        f"{AGAIN}{leaf}": np.array(
+            0.0
+            if np.array_equal(a, b, equal_nan=True)
+            else np.abs(a - b).max() / (np.abs(a).max() or 1.0)
+        )
+        for leaf, (a, b) in pairs.items()
+    }
 
 
 def _state(program: Program, end: int) -> dict[str, Array]:

@@ -13,6 +13,7 @@ from tasks import paths
 from tasks.datasets.cache import user_cache_directory
 from tasks.datasets.downloads import download
 from tasks.datasets.sources import SOURCES, File, Source
+from tasks.paths import because
 from tasks.task import DataSource, RequestError, nearest
 
 NAMES = tuple(SOURCES)
@@ -70,7 +71,7 @@ def read(source: Source, file: str) -> bytes:
     except FileNotFoundError:
         raise RequestError(f"{where} is missing; {remedy}") from None
     except OSError as error:
-        raise RequestError(f"{where} cannot be read ({error.strerror}); {remedy}") from None
+        raise RequestError(f"{where} cannot be read {because(error)}; or {remedy}") from None
     found = hashlib.sha256(content).hexdigest()
     if found != expected.sha256:
         raise RequestError(

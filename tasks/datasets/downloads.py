@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tasks.datasets.sources import File
+from tasks.paths import because
 from tasks.task import RequestError
 
 ATTEMPTS = 4
@@ -42,8 +43,7 @@ def download(url: str, file: File, target: Path, timeout: float) -> str | None:
         return f"{url}: what it serves is not the official file (SHA-256 differs)"
     except OSError as error:
         raise RequestError(
-            f"{target} cannot be written ({error.strerror}); "
-            "point TETRAGRAD_DATA to a folder that can"
+            f"{target} cannot be written {because(error)} with TETRAGRAD_DATA"
         ) from None
     return None
 
@@ -70,6 +70,7 @@ class _Resuming:
             leave=False,
             disable=not sys.stderr.isatty(),
         )
+        Path(output_file).unlink()  # it was made for this user alone; who may read, the umask says
         with Path(output_file).open("wb") as file, bar:
             for attempt in range(1, ATTEMPTS + 1):
                 try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
+from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 import backends
 from backends.program import Program
-from tasks.optimizers import Optimizer
+from tasks.optimizers import SGD, Optimizer
 from tasks.task import Array, State, Task, Tree
 from tests.tiny import tiny_task
 
@@ -149,17 +150,57 @@ def busy_after_train(backend: str, forgetful: bool) -> float:
     return (time.process_time() - returned) / seconds
 
 
-def names_of_an_unknown_layer(backend: str) -> list[str]:
-    """Asks for the canonical names of a layer that the backend has none for."""
-    layers = importlib.import_module(f"backends.{backend}.layers")
+def shapes_of_many_layers(backend: str) -> dict[str, tuple[int, ...]]:
+    """The canonical names and shapes of PyTorch's layers of many kinds, two of which share."""
+    from torch import nn
+
+    from backends.torch import layers
+
+    model = nn.ModuleDict(
+        {
+            "plain": nn.Linear(3, 2, bias=False),
+            "tokens": nn.Embedding(5, 3),
+            "shared": nn.Linear(3, 5, bias=False),
+            "conv": nn.Conv1d(3, 4, 2),
+            "norm": nn.BatchNorm2d(4),
+            "fixed": nn.LayerNorm(4, elementwise_affine=False),
+            "gru": nn.GRU(3, 2, bias=False),
+        }
+    )
+    model["shared"].weight = model["tokens"].weight
+    return {name: layers.shape_of(name, p) for name, p in layers.parameters(model)}
+
+
+def name_of_another_layout(backend: str) -> None:
+    """Asks for the names of a parameter that would be turned as those of nn.Linear are."""
+    import torch
+    from torch import nn
+
+    from backends.torch import layers
+
+    class Own(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.kernel = nn.Parameter(torch.zeros(2, 3))
+
+    list(layers.parameters(nn.ModuleDict({"own": Own()})))
+
+
+def build_with_an_unknown_layer(backend: str) -> None:
+    """Builds a model with a layer that neither the backend nor its task knows."""
+    engine = importlib.import_module(f"backends.{backend}.engine")
+    model: Any
     if backend == "torch":
         from torch import nn
 
-        return [name for name, _ in layers.parameters(nn.Sequential(nn.PReLU()))]
-    import keras
+        model = nn.Sequential(OrderedDict(hidden=nn.Linear(3, 2), steep=nn.PReLU()))
+    else:
+        import keras
 
-    model = keras.Sequential([keras.Input((3,)), keras.layers.PReLU()])
-    return [name for name, _ in layers.parameters(model)]
+        layers = [keras.layers.Dense(2, name="hidden"), keras.layers.PReLU(name="steep")]
+        model = keras.Sequential([keras.Input((3,)), *layers])
+    state = State({"hidden.kernel": np.zeros((3, 2)), "hidden.bias": np.zeros(2)}, {})
+    engine.Program(tiny_task(SGD(0.1)), state, None, model, None, None)
 
 
 def trained_twice(

@@ -73,6 +73,28 @@ class TestCompiler:
         assert backends.torch.available("compile") is None
         assert backends.torch.environment("cpu", 1)["CXX"] == name
 
+    def test_an_empty_name_asks_for_none(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CXX", "")
+        assert "no g++ or clang++" in str(backends.torch.available("compile"))
+        self.there_is(tmp_path / "g++")
+        assert backends.torch.environment("cpu", 1)["CXX"] == "g++"
+
+    def test_its_version_is_told_if_it_can_be_read(self, tmp_path: Path) -> None:
+        """An update of it changes kernels, and nothing that Python has installed."""
+        for name, script in {
+            "g++": "echo 'g++ (Debian) 14.2.0'; echo Copyright",
+            "mute": "exit 1",
+            "odd": "printf '\\377 9\\n'",
+        }.items():
+            (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+            (tmp_path / name).chmod(0o755)
+        versions = [backends.torch._version(n) for n in ("g++", "mute", "odd", "absent", None)]
+        assert versions[0] == "g++ (Debian) 14.2.0"
+        assert versions[2] == "\ufffd 9"
+        assert {versions[1], *versions[3:]} == {"not readable"}
+
     def test_the_one_that_is_asked_for_has_to_be_there(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import backends
 from tasks.optimizers import Optimizer
-from tasks.task import Array, Precision, State
+from tasks.task import Array, Precision, RequestError, State
 from tests.backends import programs
 from tests.backends.conftest import Call
 from tests.backends.optimizers import MORE, OPTIMIZERS, UNKNOWN, published_formula
@@ -124,8 +124,24 @@ def test_an_engine_that_returns_too_early_is_caught(call: Call) -> None:
 
 
 @pytest.mark.parametrize("backend", ["torch", "tensorflow"])
-def test_a_layer_without_canonical_names_is_refused_not_left_untrained(
+def test_a_layer_that_the_task_does_not_know_is_refused_not_left_untrained(
     call: Call, backend: str
 ) -> None:
-    with pytest.raises(TypeError, match=r"no canonical names.*PReLU"):
-        call(backend, "float32", programs.names_of_an_unknown_layer)
+    with pytest.raises(RequestError, match=r"the model has the parameter 'steep\.\w+'"):
+        call(backend, "float32", programs.build_with_an_unknown_layer)
+
+
+def test_layers_of_every_kind_have_names_in_pytorch(call: Call) -> None:
+    found = call("torch", "float32", programs.shapes_of_many_layers)
+    assert found == {
+        "plain.kernel": (3, 2),
+        "tokens.table": (5, 3),  # and the shared one, once
+        "conv.kernel": (2, 3, 4),
+        "conv.bias": (4,),
+        "norm.scale": (4,),
+        "norm.offset": (4,),
+        "gru.weight_ih_l0": (6, 3),
+        "gru.weight_hh_l0": (6, 2),
+    }
+    with pytest.raises(TypeError, match=r"own\.kernel is not in the layout of nn\.Linear"):
+        call("torch", "float32", programs.name_of_another_layout)

@@ -18,7 +18,7 @@ from typing import Literal
 import backends
 import tasks
 from suite.records.events import Outcome
-from suite.records.verdict import ORACLE, Verdict, verdict_from
+from suite.records.verdict import Verdict, verdict_from
 from suite.session.verifier import Verifier
 from suite.system.git import ROOT
 from suite.system.revisions import Side
@@ -83,7 +83,7 @@ class Bench:
             return Result(mutant, {RUN: Judgement("not tested", message=reason)})
         controls = self._control(mutant)
         with mutant.planted(self._tree):
-            of_oracle = mutant.backend == ORACLE
+            of_oracle = mutant.backend == Task.oracle
             verdicts = self._verdicts(mutant, self._new_verifier() if of_oracle else self._verifier)
         return Result(mutant, {p: judgement(mutant, v, controls[p]) for p, v in verdicts.items()})
 

@@ -36,6 +36,17 @@ def test_facts_and_what_a_card_cannot_say(nvml: Any) -> None:
     }
 
 
+def test_whatever_nvml_lacks_or_says_otherwise_costs_nothing(nvml: Any) -> None:
+    """Functions come and go with its releases; old ones gave bytes for texts."""
+    del nvml.nvmlDeviceGetCurrentClocksThrottleReasons, nvml.nvmlDeviceGetEnforcedPowerLimit
+    nvml.nvmlSystemGetDriverVersion = lambda: b"390.1"
+    nvml.nvmlDeviceGetName = lambda handle: b"\xff".decode()
+    _, said = cards.clock_for("cuda")
+    assert (said["card"]["name"], said["card"]["driver"]) == (None, "390.1")
+    assert said["card"]["power_limit_watts"] is None
+    assert cards.Card(None).readings()["reasons"] is None
+
+
 @pytest.mark.parametrize(("visible", "name"), [("3", "A card 3"), ("GPU-7,1", "A card GPU-7")])
 def test_it_is_the_first_that_is_visible(nvml: Any, visible: str, name: str) -> None:
     assert cards.Card(visible).facts()["name"] == name

@@ -54,7 +54,8 @@ ALONE = ("--tracking", "none")
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """One smoke run of everything, shared by the tests that look at what came of it."""
     folder = tmp_path_factory.mktemp("smoke")
-    return folder, tetragrad(folder, "run", *FASHION, "--profile", "smoke", *GENERATED, "--json")
+    asked = ("run", *FASHION, "--profile", "smoke", *GENERATED, "--timing-limit", "2", "--json")
+    return folder, tetragrad(folder, *asked)
 
 
 class TestRun:
@@ -142,6 +143,7 @@ class TestRun:
             folder,
             *("run", *FASHION, "--profile", "smoke", *GENERATED, "--json", "--seeds", "2"),
             *("--backend", "numpy", "--backend", "torch", "--early-stopping", "2", *ALONE),
+            *("--timing-limit", "0"),
         )
         assert done.returncode == 0, done.stderr
         document = json.loads(done.stdout)
@@ -241,7 +243,10 @@ class TestRun:
             assert not cell["verified"]
 
 
-LONG = ("run", *FASHION, "--profile", "full", "--seeds", "2", "--json", *GENERATED)
+LONG = (
+    *("run", *FASHION, "--profile", "full", "--seeds", "2", "--json", *GENERATED),
+    *("--timing-limit", "0"),
+)
 
 
 class TestFaults:
@@ -250,7 +255,7 @@ class TestFaults:
         wait_for(process, r"epoch 1/5")
         for worker in workers(process):
             worker.kill()
-        stdout, _ = process.communicate(timeout=120)
+        stdout, _ = process.communicate(timeout=300)
         assert process.returncode == 1
         killed, other = json.loads(stdout)["cells"]
         assert killed["outcome"] == "crashed"
@@ -267,7 +272,7 @@ class TestFaults:
         wait_for(process, r"epoch 2/5")
         running = workers(process)
         process.send_signal(number)
-        stdout, stderr = process.communicate(timeout=60)
+        stdout, stderr = process.communicate(timeout=300)
         assert process.returncode == 130
         assert "Traceback" not in stderr
         begun, rest = json.loads(stdout)["cells"]

@@ -127,7 +127,7 @@ class TestResultsThatCannotBeWritten:
         process = start(folder, *SMOKE, *ALONE, "--seeds", "2")
         wait_for(process, "seed0: ok")
         spoil()
-        stdout, stderr = process.communicate(timeout=120)
+        stdout, stderr = process.communicate(timeout=300)
         assert process.returncode == 1, stderr
         (line,) = [line for line in stderr.splitlines() if "cannot be written" in line]
         session = re.search(r"tetragrad run --resume (\S+)`", line)
@@ -207,7 +207,7 @@ class TestTwoSessions:
         process.send_signal(signal.SIGSTOP)  # or it may be done before it is asked about
         done = in_process(folder, "run", "--resume", session_of(folder))
         process.send_signal(signal.SIGCONT)
-        process.communicate(timeout=120)
+        process.communicate(timeout=300)
         assert_refused(done, "is still running")
 
 

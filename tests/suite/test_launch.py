@@ -15,9 +15,9 @@ import numpy as np
 import psutil
 import pytest
 
-import backends
 from suite.records.events import Described, Event
 from suite.session.process import Ending, Worker, launch, launch_all
+from suite.session.turns import Turns
 from tests.suite.examples import CELL
 
 SCRIPT = """
@@ -68,8 +68,7 @@ os.write(1, b"\\xff")
 
 
 def test_the_environment_is_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    declared = [f"{prefix}X" for backend in backends.every() for prefix in backend.ENVIRONMENT]
-    for name in ("OMP_NUM_THREADS", "XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS", "MKL_CBWR", *declared):
+    for name in ("OMP_NUM_THREADS", "XLA_FLAGS", "PYTHONMALLOC", "A_SWITCH_OF_NEXT_YEAR"):
         monkeypatch.setenv(name, "17")
     ending, events = run(tmp_path, "tell(env=dict(os.environ))\n" + OK)
     assert ending.outcome == "ok"
@@ -100,6 +99,7 @@ tell(path=os.path.dirname(folder), before=len(os.listdir(os.path.dirname(folder)
     [
         ("os.kill(os.getpid(), signal.SIGKILL)", "crashed", "killed by SIGKILL"),
         ("os.abort()", "crashed", "killed by SIGABRT"),
+        ("os.kill(os.getpid(), signal.SIGRTMIN + 1)", "crashed", "killed by signal 35"),
         ("sys.exit(3)", "crashed", "exit code 3"),
         ("raise ValueError('boom')", "crashed", "exit code 1"),
         ('channel.write(\'{"event": "chu\'); channel.flush(); os._exit(0)', "crashed", "no word"),
@@ -116,6 +116,40 @@ def test_every_way_to_die_has_its_outcome(
     ending, _ = run(tmp_path, body)
     assert ending.outcome == outcome
     assert reason in str(ending.reason)
+
+
+@pytest.mark.parametrize(
+    ("called", "error"),
+    [
+        ("subprocess.Popen", BlockingIOError(11, "Resource temporarily unavailable")),
+        ("subprocess.Popen", OSError(12, "Cannot allocate memory")),
+        ("tempfile.TemporaryFile", OSError(28, "No space left on device")),
+        ("tempfile.TemporaryDirectory", PermissionError(13, "Permission denied")),
+        ("os.pipe", OSError(24, "Too many open files")),
+    ],
+)
+def test_one_that_cannot_be_started_costs_itself_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, called: str, error: OSError
+) -> None:
+    def refuse(*given: Any, **named: Any) -> Any:
+        raise error
+
+    files = psutil.Process().num_fds()
+    monkeypatch.setattr(f"suite.session.process.{called}", refuse)
+    with worker_that(tmp_path, OK) as worker:
+        assert worker.pid is None
+        assert not worker.turn()
+        turns = Turns([worker], 0)
+        assert turns.alive == []
+        turns.begin()
+        turns.round([worker])
+        turns.dismiss()
+        worker.kill()
+    assert worker.ending
+    assert worker.ending.outcome == "crashed"
+    assert worker.ending.reason == f"the worker cannot be started: {error.strerror}"
+    monkeypatch.undo()
+    assert psutil.Process().num_fds() == files  # nothing is left open
 
 
 def test_the_end_of_what_it_printed_is_kept(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import backends.jax
 import backends.numpy
 from suite.records.differences import Difference, differences, readings
 from suite.records.events import Described, Event
@@ -19,6 +21,7 @@ from suite.session.process import WORKER, launch
 from suite.worker import probes, rates
 from tasks.task import Array, Precision, State
 from tests.suite.examples import CELL, example_record
+from tests.suite.machine import write
 
 AS_USUAL = {
     "threads": {"blas:openblas": 1},
@@ -72,6 +75,14 @@ class TestRealWorkers:
         assert found.parts("numpy:eager", "numpy:other")
         assert str(found) == f"threads: 1 (numpy:eager); {pool} 2 (numpy:other)"
 
+    def test_what_a_worker_was_let_have_of_its_callers_variables(self, usual: Record) -> None:
+        own = described("os.environ |= {'LD_BIND_NOW': '1', 'PYTHONOPTIMIZE': '1'}")
+        assert own.worker["environment"] == usual.worker["environment"] | {"LD_BIND_NOW": "1"}
+        assert "optimize=1" in own.worker["interpreter"]["flags"]
+        other = replace(own, cell=replace(CELL, mode="other"))
+        facts = [difference.fact for difference in differences([usual, other])]
+        assert facts == ["environment variables", "interpreter"]
+
     @pytest.mark.skipif(
         not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
         reason="there is no second processor to do without",
@@ -108,6 +119,24 @@ class TestProbes:
         assert probes._products(flushing, precision) == "all digits"
         assert probes._products(rounding, precision) == "rounded to 11 bits"
 
+    def test_pools_that_cannot_be_read_cost_nothing_and_are_no_difference(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("threadpoolctl.threadpool_info", unreadable)
+        threads = probes._pools()
+        assert threads == {"pools": "not readable"}
+        assert differences([record("numpy", {"threads": threads}), record("jax", AS_USUAL)]) == ()
+
+    def test_a_trace_function_is_seen(self) -> None:
+        before = sys.gettrace()
+        assert probes._interpreter()["build"].startswith(platform.python_version())
+        sys.settrace(lambda *event: None)
+        try:
+            watched = probes._interpreter()["watched by"]
+        finally:
+            sys.settrace(before)
+        assert "a trace function" in watched
+
     def test_a_library_that_is_there_twice_is_read_twice(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -127,14 +156,6 @@ class TestProbes:
         assert probes.after_training(state, 0, 0)["cores_used"] is None
 
 
-def write(root: Path, texts: dict[str, str]) -> Path:
-    for name, text in texts.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text + "\n")
-    return root
-
-
 CPU = "sys/devices/system/cpu"
 
 
@@ -142,7 +163,43 @@ class TestSystem:
     def test_what_cannot_be_read_is_said_to_be_so(self, tmp_path: Path) -> None:
         found = probes.system(tmp_path)
         del found["affinity"]
+        assert found.pop("preloaded") == "none"  # most systems have no such file
         assert set(found.values()) == {"not readable"}
+
+    def test_what_is_written_otherwise_is_not_readable_and_costs_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        texts = {f"{CPU}/cpufreq/boost": "<unknown>", f"{CPU}/intel_pstate/no_turbo": "?"}
+        texts["proc/self/cgroup"] = "0\n0:cpu\n\n5:cpu:/a:b\n0::/../c"
+        texts["sys/kernel/mm/transparent_hugepage/enabled"] = "always"
+        for cpu in os.sched_getaffinity(0):
+            texts[f"{CPU}/cpu{cpu}/cpufreq/scaling_cur_freq"] = "<unknown>"
+            (tmp_path / f"{CPU}/cpu{cpu}/cpufreq/scaling_governor").mkdir(parents=True)
+        for text in ("100000", "a b", "100000 0", "100000 period 1"):
+            texts["sys/fs/cgroup/cpu.max"] = text
+            texts["sys/fs/cgroup/cpu.stat"] = text
+            found = probes.system(write(tmp_path, texts))
+            assert isinstance(found.pop("affinity"), list)
+            assert set(found.values()) == {"none", "not readable"}, text  # none is preloaded
+        monkeypatch.setattr(os, "sched_getaffinity", unreadable)
+        assert probes.system(tmp_path)["affinity"] == "not readable"
+
+    def test_a_library_that_the_system_loads_into_every_process(self, tmp_path: Path) -> None:
+        root = write(tmp_path, {"etc/ld.so.preload": "/lib/libjemalloc.so"})
+        assert probes.system(root)["preloaded"] == "/lib/libjemalloc.so"
+
+    def test_a_thread_that_ends_while_it_is_read_is_left_out(self, tmp_path: Path) -> None:
+        tasks = tmp_path / "proc/self/task"
+        write(tmp_path, {f"proc/self/task/{n}/comm": "worker" for n in (1, 2)})
+        (tasks / "3").mkdir()  # it was listed, and its files are gone
+        (tasks / "4").mkdir()
+        (tasks / "4/comm").write_bytes("Übermäß".encode()[:-1])  # cut after 15 bytes
+        assert probes._running_threads(tmp_path) == {"worker": 2, "Übermä\ufffd": 1}
+        assert probes._running_threads(tmp_path / "nothing") == "not readable"
+        for folder in (1, 2):
+            (tasks / f"{folder}/comm").write_text("tf_XLAEigen\n")
+        assert backends.jax._eigen_pool(tasks) == 2
+        assert backends.jax._eigen_pool(tmp_path / "nothing") == "not readable"
 
     def test_governor_boost_frequency_and_huge_pages(self, tmp_path: Path) -> None:
         texts = {"sys/kernel/mm/transparent_hugepage/enabled": "always [madvise] never"}
@@ -242,6 +299,10 @@ class TestDifferences:
         assert found.values == {"numpy:eager": "0, 1 / 1"}
 
 
+def unreadable(*given: Any) -> Any:
+    raise OSError(22, "Invalid argument")
+
+
 def test_rates_are_work_over_median_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[Any] = []
 
@@ -253,7 +314,7 @@ def test_rates_are_work_over_median_seconds(monkeypatch: pytest.MonkeyPatch) -> 
     assert rates.matmul_rate(backends.numpy.multiplier, (3, 7, 5), "float32") == 4 * 7**3
     assert [(a.shape, a.dtype) for a in done] == [((n, n), np.float32) for n in (3, 7, 5)]
     monkeypatch.setattr(rates, "COPIED", 1 << 20)
-    monkeypatch.setattr(os, "sysconf_names", {})
+    monkeypatch.setattr(os, "sysconf", unreadable)
     assert rates.copy_rate(threads=3) == 4 * 2**20
 
 

@@ -27,7 +27,8 @@ def session(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tupl
     shutil.copy(empty_store, folder / "results")
     chosen = ("--backend", "tensorflow:all", "--backend", "torch", "--mode", "compile")
     run = ("run", "--task", "fashion_mlp", "--profile", "smoke", "--data", "generated", "--json")
-    done = tetragrad(folder, *run, *chosen, TMPDIR=str(folder / "scratch"))
+    brief = ("--timing-limit", "2")
+    done = tetragrad(folder, *run, *chosen, *brief, TMPDIR=str(folder / "scratch"))
     assert done.returncode == 0, done.stderr
     return folder, json.loads(done.stdout)
 

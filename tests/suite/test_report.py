@@ -37,6 +37,27 @@ class TestContent:
         assert (entry.quality.median, entry.quality.low, entry.quality.high) == (0.8, 0.7, 0.9)
         assert entry.seeds == (0, 1, 2)
 
+    def test_it_ends_when_all_was_done_not_when_the_last_cell_began(self, tmp_path: Path) -> None:
+        """A session trains its cells, then times them further."""
+        at = "2026-01-01T03:{}:00.000+00:00".format
+        found = [
+            record("numpy", created=at(31), ended=at(36)),
+            record("jax", created=at(37), ended=at(39)),
+        ]
+        kept = [content.build(found)]
+        assert (kept[0].began, kept[0].ended) == (at(31), at(39))
+        rounds = [("numpy", "eager", [1.0] * 9), ("jax", "jit", [1.0] * 9)]
+        timed = reported.timing(*rounds, created=at(31), ended=at(42))
+        page = report.write(reported.write(tmp_path, found, timed), found, None)
+        assert "2026-01-01 03:31</time> to" in page.html.read_text()
+        assert ">03:42</time> UTC" in page.html.read_text()
+        assert f"Began {at(31)}, ended {at(42)}." in page.markdown.read_text().replace("\\", "")
+        assert json.loads(page.json.read_text())["ended"] == at(42)
+
+    def test_the_end_of_records_of_before_it_was_kept_is_when_the_last_began(self) -> None:
+        found = [record("numpy"), record("jax", created="2026-01-01T03:37:00.000+00:00")]
+        assert content.build(found).ended == "2026-01-01T03:37:00.000+00:00"
+
     def test_targets_are_judged_on_full_runs_on_real_data_alone(self) -> None:
         full = record("numpy", data="real", profile="full")
         (entry,) = entries(content.build([full])).values()

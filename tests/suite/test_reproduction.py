@@ -119,6 +119,15 @@ class TestEnvironment:
             *("allocator.MALLOC_X", "threads.blas"),
         ]
 
+    @pytest.mark.parametrize("name", ["LD_PRELOAD", "PYTHONPATH", "CC"])
+    def test_another_variable_that_reached_the_worker_lifts_the_promise(self, name: str) -> None:
+        worker = {**example_record().worker, "environment": {name: "/there"}}
+        found = rerun(worker=worker)
+        assert [str(d) for d in found.differences] == [
+            f"environment.{name}: none (the record); /there (here)"
+        ]
+        assert found.unpromised == f"environment.{name} is not the same"
+
     def test_what_changes_the_speed_alone_is_named_and_the_promise_holds(self) -> None:
         worker = example_record().worker
         found = rerun(worker={**worker, "governor": "powersave", "cores_used": 0.7})

@@ -38,6 +38,8 @@ def test_the_same_twice_is_two_contestants_that_nothing_is_trained_of(tmp_path: 
     assert document["failures"] == []
     kept = timings.of_session(tmp_path / "results", document["session"])["fashion_mlp"]
     assert len(kept.samples) == found["rounds"] >= timings.LEAST_ROUNDS
+    assert kept.ended
+    assert kept.created < kept.ended  # both as texts of one form
     assert not (tmp_path / "results" / "records").exists()
     assert not (tmp_path / "results" / "mlflow.db").exists()
 

@@ -89,6 +89,16 @@ def test_a_record_arrives_whole(tracker: Tracker, results: Path) -> None:
     assert (results / "mlartifacts").is_dir()
 
 
+def test_a_run_ends_when_its_cell_did(tracker: Tracker, results: Path) -> None:
+    """In turns a cell takes longer than its own phases do."""
+    record = replace(example_record("s1"), ended="2026-01-01T00:42:00.000+00:00")
+    run_id, _ = tracker.log(record, records.write(results, record))
+    info = client(results).get_run(run_id).info
+    assert info.end_time - info.start_time == 42 * 60 * 1000
+    before = replace(record, ended=None)  # of before it was kept
+    assert tracking._end(before) - info.start_time == 800
+
+
 def test_without_a_rate_or_a_proof_there_is_no_efficiency() -> None:
     record = example_record()
     assert tracking._summary(record)["efficiency"] == pytest.approx(0.4)

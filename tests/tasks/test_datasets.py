@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import sys
 import threading
 import time
@@ -101,6 +102,18 @@ def test_a_file_comes_from_the_official_address(server: str, folder: Path) -> No
     datasets.fetch(source(server, "good"))
     assert (folder / "data.bin").read_bytes() == GOOD
     datasets.verify(source(server, "good"))
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_the_users_umask_decides_who_may_read_what_was_fetched(
+    server: str, folder: Path, umask: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        datasets.fetch(source(server, "good"))
+    finally:
+        os.umask(before)
+    assert (folder / "data.bin").stat().st_mode & 0o777 == 0o666 & ~umask
 
 
 BAD = ("wrong", "breaks", "gone", "slow", "splices", "endless")

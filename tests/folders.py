@@ -1,0 +1,53 @@
+"""Tiny tasks in folders of their own, and installed packages that announce them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+TASK = """
+import numpy as np
+
+from tasks.initializers import glorot_uniform, zeros
+from tasks.optimizers import RMSprop
+from tasks.own import OwnTask
+from tasks.task import Leaf
+
+
+class Tiny(OwnTask):
+    params = {
+        "hidden.kernel": Leaf((16, 6), glorot_uniform),
+        "hidden.bias": Leaf((6,), zeros),
+        "output.kernel": Leaf((6, 10), glorot_uniform),
+        "output.bias": Leaf((10,), zeros),
+    }
+    optimizer = RMSprop(learning_rate=1e-3, rho=0.9, epsilon=1e-7)
+    steps, chunk_steps = 6, 4
+
+    def batch(self, seed, step):
+        rng = np.random.default_rng([seed, step])
+        images = rng.random((8, 16), np.float32)
+        return {"images": images, "labels": rng.integers(0, 10, 8, np.int32)}
+"""
+MODEL = "from backends.{0}.fashion_mlp import build, forward, loss\n"
+"""A backend's file: the house's perceptron takes its sizes from the state."""
+
+
+def written(folder: Path, task: str = TASK, **models: str) -> Path:
+    """A folder with ``task.py`` and a file for each backend, NumPy's if no other is given."""
+    folder.mkdir(parents=True)
+    (folder / "task.py").write_text(task)
+    for backend, text in (models or {"numpy": MODEL.format("numpy")}).items():
+        (folder / f"{backend}.py").write_text(text)
+    return folder
+
+
+def installed(site: Path, distribution: str, **entry_points: str) -> Path:
+    """What pip leaves behind of a package: its metadata. A group's name has _ for its dot."""
+    metadata = site / f"{distribution}-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n"
+    )
+    groups = (f"[{g.replace('_', '.')}]\n{lines}\n" for g, lines in entry_points.items())
+    (metadata / "entry_points.txt").write_text("".join(groups))
+    return site
