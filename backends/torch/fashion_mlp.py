@@ -51,7 +51,7 @@ def loss(config: Any, model: nn.Module, batch: Batch) -> torch.Tensor:
     (logits, _), labels = model(batch), batch["labels"].long()
     if config.loss == "squared":
         errors = logits.softmax(dim=1) - F.one_hot(labels, config.classes)
-        value = errors.square().sum(dim=1).mean()
+        value: torch.Tensor = errors.square().sum(dim=1).mean()
     else:
         value = F.cross_entropy(logits, labels)
     if config.l1 or config.l2:
