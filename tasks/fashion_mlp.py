@@ -79,11 +79,11 @@ class FashionMLPConfig:
     batch_norm: bool = _added(False)
     """After each hidden layer, after its activation."""
     momentum: float = _added(0.99)
-    """Of batch normalisation: running <- momentum running + (1 - momentum) batch's."""
+    """Weight of the old statistics, as in ``imdb_text``: running <- momentum running + ..."""
     epsilon: float = _added(1e-3)
     """Added to the variance in batch normalisation."""
     initializer: str = _added("glorot_uniform")
-    """Of all kernels: a name in ``INITIALIZERS``."""
+    """Initial distribution of all kernels: a name in ``INITIALIZERS``."""
     loss: str = _added("cross_entropy")
     """``cross_entropy``, or ``squared``: the sum over the classes of (softmax - one-hot)^2."""
     beta: float = _added(1.0)

@@ -13,7 +13,7 @@ from backends.numpy.layers import Saved, relu, relu_backward
 from tasks.task import Array
 
 SLOPE = 0.1
-"""Of leaky ReLU, below 0."""
+"""Slope of leaky ReLU below 0."""
 Activation = tuple[Callable[[Array], tuple[Array, Saved]], Callable[[Array, Saved], Array]]
 
 

@@ -18,7 +18,7 @@ class Updater:
         self._optimizer, self.slots = optimizer, slots
         self._blocks = list(_blocks(params, slots))
         self._rates: tuple[list[float], list[float]] = ([], [])
-        """Of each update its rate and, for Adam, its epsilon."""
+        """The rate of each update and, for Adam, its epsilon."""
 
     def begin(self, step: int, count: int) -> None:
         """Before ``count`` updates that follow update number ``step``."""

@@ -57,8 +57,8 @@ def verify(
             chosen,
             data.value,
             devices.parse(device),
-            constants(option, choices),
             reporter,
+            constants(option, choices),
         )
     verdict_tables.print_verdicts(verdicts, output())
     ran = [v for v in verdicts if v.outcome is not Outcome.SKIPPED]

@@ -20,8 +20,8 @@ def verify_all(
     precisions: Sequence[Precision],
     data: str,
     device: str,
-    options: Mapping[str, str],
     reporter: Reporter,
+    options: Mapping[str, str] = tasks.NO_OPTIONS,
 ) -> list[Verdict]:
     """A fresh verdict for every combination; nothing is taken from the cache.
 
