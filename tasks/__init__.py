@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import ModuleType
-from typing import Any
 
 from tasks import outside
+from tasks.options import MODEL, OPTIONS, positive
 from tasks.task import Config, DataSource, RequestError, Task, nearest
 
 DATASETS = {
@@ -28,19 +28,6 @@ VARIANTS: dict[str, tuple[str | None, ...]] = {
 }
 """The variants of those tasks that have some, the default first; None is the task itself."""
 NO_OPTIONS: Mapping[str, str] = {}
-
-
-def _positive(value: str) -> int:
-    if not value.isdecimal() or int(value) < 1:
-        raise ValueError("it must be a whole number from 1")
-    return int(value)
-
-
-OPTIONS: dict[str, dict[str, Callable[[str], Any]]] = {
-    "transformer": {"beam": _positive, "sentence": str},
-}
-"""The constants that can be chosen, by task, each with the function that reads it from a text. They
-say how a trained model is asked and shown, not what it is or how it is trained."""
 BATCH_SCALE = "batch_scale"
 """An option of every task whose batches can be larger, by ``Config.scaled``: for timing alone."""
 NAMES = tuple(DATASETS)
@@ -84,7 +71,7 @@ def module(name: str) -> str:
 
 
 def sources(name: str) -> Mapping[str, str]:
-    """Of a task outside the house: its folder's path and the digest of its files; else nothing."""
+    """The folder's path and the digest of its files, for a task outside the house; else nothing."""
     if not is_outside(name):
         return {}
     return {"path": str(outside.folder(name)), "sha256": outside.digest(name)}
@@ -170,6 +157,7 @@ def load(
     if is_outside(name):
         return _own(name, profile)
     task: Task = _module(name, profile).load(constants, profile, source, known)
+    task.options = of_the_model(name, options)
     return task
 
 
@@ -178,6 +166,11 @@ def _own(name: str, profile: str) -> Task:
 
     _require_profile(profile)
     return own.load(name, profile)
+
+
+def of_the_model(name: str, options: Mapping[str, str]) -> dict[str, str]:
+    """Those of the options that make a task another model, which needs a proof of its own."""
+    return {option: value for option, value in options.items() if option in MODEL.get(name, {})}
 
 
 def config(
@@ -192,7 +185,6 @@ def config(
     known = OPTIONS.get(name, {})
     for option, value in options.items():
         if option == BATCH_SCALE:
-            constants = _scaled(name, constants, value)
             continue
         if option not in known:
             there = ", ".join(known) or "none"
@@ -204,12 +196,13 @@ def config(
             constants = dataclasses.replace(constants, **{option: known[option](value)})
         except ValueError as error:
             raise RequestError(f"{option}={value} will not do: {error}") from None
-    return constants
+    scale = options.get(BATCH_SCALE)
+    return _scaled(name, constants, scale) if scale else constants
 
 
 def _scaled(name: str, constants: Config, factor: str) -> Config:
     try:
-        return constants.scaled(_positive(factor))
+        return constants.scaled(positive(factor))
     except ValueError as error:
         raise RequestError(
             f"{outside.shown(name)} cannot have batches {factor} times as large: {error}"

@@ -7,37 +7,15 @@ floating-point operations that its formula takes for one parameter.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-@dataclass(frozen=True)
-class SGD:
-    """Stochastic gradient descent: ``p <- p - learning_rate * g``."""
-
-    learning_rate: float
-    slots: ClassVar[tuple[str, ...]] = ()
-    operations: ClassVar[int] = 2
-
-
-@dataclass(frozen=True)
-class RMSprop:
-    """RMSprop with epsilon inside the root, as in Keras 3.
-
-    ``v <- rho v + (1 - rho) g^2``;  ``p <- p - learning_rate * g / sqrt(v + epsilon)``
-    (Hinton, "Neural Networks for Machine Learning", lecture 6e, 2012; the place of epsilon differs
-    between frameworks and changes the loss by some 2% within ten steps).
-    """
-
-    learning_rate: float
-    rho: float
-    epsilon: float
-    slots: ClassVar[tuple[str, ...]] = ("v",)
-    operations: ClassVar[int] = 9
+ADDED = {"added": True}
+"""Metadata of a constant that was added to what had been recorded without it: specifications leave
+it out while it has its default, so that records of before are still of the same model."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +55,117 @@ class Cosine:
 
 
 @dataclass(frozen=True)
-class Adam:
+class Exponential:
+    """A learning rate that falls by the same factor at every step, to a tenth after ``total``."""
+
+    total: int
+
+    def factor(self, step: Array) -> Array:
+        """The factor ``10^(-step / total)`` of the rate after ``step`` updates, any shape."""
+        return np.asarray(10.0 ** (-np.asarray(step) / self.total))
+
+    def within(self, steps: int) -> Exponential:
+        """The same course in ``steps`` steps."""
+        return Exponential(steps)
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """A learning rate that falls as 1 / (1 + k step), to a tenth after ``total`` steps.
+
+    Robbins & Monro, "A stochastic approximation method", 1951: the rates' sum diverges, that of
+    their squares does not.
+    """
+
+    total: int
+
+    def factor(self, step: Array) -> Array:
+        """The factor ``1 / (1 + 9 step / total)`` after ``step`` updates, any shape."""
+        return np.asarray(1 / (1 + 9 * np.asarray(step) / self.total))
+
+    def within(self, steps: int) -> Inverse:
+        """The same course in ``steps`` steps."""
+        return Inverse(steps)
+
+
+Schedule = Linear | Cosine | Exponential | Inverse
+
+
+class _Scheduled:
+    """The rates of an optimiser whose ``learning_rate`` may have a ``schedule``."""
+
+    learning_rate: float
+    schedule: Schedule | None
+
+    def rates(self, step: int, count: int) -> Array:
+        """The scheduled learning rates of ``count`` updates after ``step``, (count,) float64."""
+        steps = np.arange(step, step + count)
+        return self.learning_rate * (
+            self.schedule.factor(steps) if self.schedule else 1.0 + 0 * steps
+        )
+
+
+@dataclass(frozen=True)
+class SGD(_Scheduled):
+    """Stochastic gradient descent: ``p <- p - rate g``, the rate ``learning_rate`` as scheduled."""
+
+    learning_rate: float
+    schedule: Schedule | None = field(default=None, metadata=ADDED)
+    slots: ClassVar[tuple[str, ...]] = ()
+    operations: ClassVar[int] = 2
+
+
+@dataclass(frozen=True)
+class Momentum(_Scheduled):
+    """Gradient descent with momentum, as in PyTorch and optax.
+
+    ``m <- momentum m + g``;  ``p <- p - rate m``
+    (Polyak, "Some methods of speeding up the convergence of iteration methods", 1964, equation 9).
+    Keras has the rate inside m, which is another course as soon as the rate changes.
+    """
+
+    learning_rate: float
+    momentum: float
+    schedule: Schedule | None = None
+    slots: ClassVar[tuple[str, ...]] = ("m",)
+    operations: ClassVar[int] = 4
+
+
+@dataclass(frozen=True)
+class Adagrad(_Scheduled):
+    """Adagrad with epsilon outside the root and a memory that begins at 0, as in PyTorch.
+
+    ``v <- v + g^2``;  ``p <- p - rate g / (sqrt(v) + epsilon)``
+    (Duchi, Hazan & Singer, "Adaptive subgradient methods", 2011, figure 1 with the diagonal of G;
+    Keras and optax begin at .1).
+    """
+
+    learning_rate: float
+    epsilon: float
+    schedule: Schedule | None = None
+    slots: ClassVar[tuple[str, ...]] = ("v",)
+    operations: ClassVar[int] = 7
+
+
+@dataclass(frozen=True)
+class RMSprop(_Scheduled):
+    """RMSprop with epsilon inside the root, as in Keras 3.
+
+    ``v <- rho v + (1 - rho) g^2``;  ``p <- p - rate g / sqrt(v + epsilon)``
+    (Hinton, "Neural Networks for Machine Learning", lecture 6e, 2012; the place of epsilon differs
+    between frameworks and changes the loss by some 2% within ten steps).
+    """
+
+    learning_rate: float
+    rho: float
+    epsilon: float
+    schedule: Schedule | None = field(default=None, metadata=ADDED)
+    slots: ClassVar[tuple[str, ...]] = ("v",)
+    operations: ClassVar[int] = 9
+
+
+@dataclass(frozen=True)
+class Adam(_Scheduled):
     """Adam, Kingma & Ba 2015, algorithm 1, after a clip of the gradients' global norm, if any.
 
     ``g <- g min(1, clip / |g|)`` with ``|g|`` over all leaves (Pascanu et al. 2013, algorithm 1);
@@ -90,20 +178,13 @@ class Adam:
     beta1: float
     beta2: float
     epsilon: float
-    schedule: Linear | Cosine | None = None
+    schedule: Schedule | None = None
     clip: float | None = None
     slots: ClassVar[tuple[str, ...]] = ("m", "v")
 
     @property
     def operations(self) -> int:
         return 12 if self.clip is None else 15
-
-    def rates(self, step: int, count: int) -> Array:
-        """The scheduled learning rates of ``count`` updates after ``step``, (count,) float64."""
-        steps = np.arange(step, step + count)
-        return self.learning_rate * (
-            self.schedule.factor(steps) if self.schedule else 1.0 + 0 * steps
-        )
 
     def corrected(self, step: int, count: int) -> tuple[Array, Array]:
         """Rates and epsilons (count,) into which the bias corrections have been drawn.
@@ -116,4 +197,4 @@ class Adam:
         return self.rates(step, count) * root / (1 - self.beta1**t), self.epsilon * root
 
 
-Optimizer = SGD | RMSprop | Adam
+Optimizer = SGD | Momentum | Adagrad | RMSprop | Adam

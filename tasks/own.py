@@ -33,7 +33,7 @@ from tasks.task import (
 )
 
 TEST_SEED = 2**31 - 1
-"""Of the batches that are evaluated."""
+"""The seed of the batches that are evaluated."""
 TEST_STEPS = 2
 NUMPY = "numpy"
 
@@ -157,7 +157,7 @@ class OwnTask(Task):
         return {}
 
     def _digest(self, first: Tree) -> str:
-        """Of the first batches that are trained on and evaluated, and of the weights' file."""
+        """The digest of the first batches of training and evaluation, and of the weights' file."""
         found = hashlib.sha256()
         for tree in (first, self.batch(TEST_SEED, 0)):
             for name, array in sorted(tree.items()):

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 
-from tasks.optimizers import Adam, Optimizer
+from tasks.optimizers import Optimizer
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Tree = Mapping[str, Array]
@@ -227,11 +227,16 @@ Predict = Callable[[Chunk], Tree]
 
 @dataclass(frozen=True)
 class Heatmap:
-    """A matrix to be drawn, ``values`` (rows, columns), and what its rows and columns are."""
+    """A matrix to be drawn, ``values`` (rows, columns), and what its rows and columns are.
+
+    ``meaning`` says in a sentence how to read it; without one it is of weights of attention, whose
+    rows sum to 1.
+    """
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     values: Array
+    meaning: str = ""
 
 
 class Task(ABC):
@@ -245,6 +250,8 @@ class Task(ABC):
     """The backend whose model in float64 the others' are held against."""
     config: Any
     """A ``Config``: every constant, nothing left to a framework's default."""
+    options: Mapping[str, str] = {}
+    """The options that made its model another than the one that its name stands for."""
     optimizer: Optimizer
     params: Mapping[str, Leaf]
     buffers: Mapping[str, Leaf] = {}
@@ -298,12 +305,11 @@ class Task(ABC):
 
         So the proof sees a schedule whole, and that it stays at its end.
         """
-        optimizer = self.optimizer
-        if not (isinstance(optimizer, Adam) and optimizer.schedule):
+        if not self.optimizer.schedule:
             return self
         verified = copy.copy(self)
-        schedule = optimizer.schedule.within(self.envelopes["float64"].steps - 2)
-        verified.optimizer = replace(optimizer, schedule=schedule)
+        schedule = self.optimizer.schedule.within(self.envelopes["float64"].steps - 2)
+        verified.optimizer = replace(self.optimizer, schedule=schedule)
         return verified
 
     def dropouts(self, chunk: Chunk) -> Mapping[str, Dropout]:

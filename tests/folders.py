@@ -42,7 +42,7 @@ def written(folder: Path, task: str = TASK, **models: str) -> Path:
 
 
 def installed(site: Path, distribution: str, **entry_points: str) -> Path:
-    """What pip leaves behind of a package: its metadata. A group's name has _ for its dot."""
+    """Writes the metadata that pip leaves of a package. A group's name has _ for its dot."""
     metadata = site / f"{distribution}-1.0.dist-info"
     metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text(

@@ -11,6 +11,7 @@ import optax
 
 from backends.jax.dropout import dropout
 from backends.jax.engine import Arrays, Program
+from backends.jax.hidden import dense, normalized
 from tasks.task import State, Task
 
 WITHIN = "promise_in_bounds"
@@ -47,20 +48,16 @@ def _model(
         pooled = _embedding_max(params["embedding.kernel"], batch["words"])
         # dropping a channel of all words and taking the maximum is the same in either order
         h = dropout(config.dropout, pooled, key, 0, "embedding", batch)
-        h = jax.nn.relu(_dense(params, "hidden", h))
+        h = jax.nn.relu(dense(params, "hidden", h))
     else:
-        a = _bag(params["bag.kernel"], batch) + params["bag.bias"]
-        h, first = _activated(config, params, buffers, "bag", a, training)
+        h = jax.nn.relu(_bag(params["bag.kernel"], batch) + params["bag.bias"])
+        h, first = normalized(config, params, buffers, "bag", h, training)
         h = dropout(config.dropout, h, key, 0, "bag", batch)
-        a = _dense(params, "hidden", h)
-        h, second = _activated(config, params, buffers, "hidden", a, training)
+        h = jax.nn.relu(dense(params, "hidden", h))
+        h, second = normalized(config, params, buffers, "hidden", h, training)
         h = dropout(config.dropout, h, key, 1, "hidden", batch)
         buffers = {**first, **second}
-    return _dense(params, "output", h)[:, 0], buffers
-
-
-def _dense(params: Arrays, layer: str, x: jax.Array) -> jax.Array:
-    return x @ params[f"{layer}.kernel"] + params[f"{layer}.bias"]
+    return dense(params, "output", h)[:, 0], buffers
 
 
 def _bag(kernel: jax.Array, batch: Arrays) -> jax.Array:
@@ -84,29 +81,6 @@ def _embedding_max(kernel: jax.Array, words: jax.Array) -> jax.Array:
     rows = jax.lax.stop_gradient(kernel).at[by_place].get(mode=WITHIN)  # (length, n, channels)
     winners = jnp.where(rows == rows.max(axis=0), by_place[:, :, None], -1).max(axis=0)
     return kernel.at[winners, jnp.arange(kernel.shape[1])].get(mode=WITHIN)
-
-
-def _activated(
-    config: Any,
-    params: Arrays,
-    buffers: Arrays,
-    layer: str,
-    a: jax.Array,
-    training: bool,
-) -> tuple[jax.Array, Arrays]:
-    """ReLU, and batch normalisation if the variant has it; the new buffers."""
-    h, renewed = jax.nn.relu(a), {}
-    if config.batch_norm:
-        norm = f"{layer}_norm"
-        mean, variance = buffers[f"{norm}.mean"], buffers[f"{norm}.variance"]
-        if training:
-            kept = {f"{norm}.mean": mean, f"{norm}.variance": variance}
-            mean, variance = h.mean(axis=0), h.var(axis=0)
-            batch = {f"{norm}.mean": mean, f"{norm}.variance": variance}
-            renewed = optax.incremental_update(batch, kept, 1 - config.momentum)
-        scale = params[f"{norm}.scale"] * jax.lax.rsqrt(variance + config.epsilon)
-        h = (h - mean) * scale + params[f"{norm}.offset"]
-    return h, renewed
 
 
 def build(task: Task, state: State, seed: int | None) -> Program:

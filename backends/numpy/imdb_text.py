@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from backends.numpy.arrays import xp
 from backends.numpy.dropout import Dropping, dropout, dropout_backward
 from backends.numpy.engine import Backward, Key, Program
+from backends.numpy.hidden import activated, normalized
 from backends.numpy.layers import (
-    batch_norm,
-    batch_norm_backward,
     dense,
     dense_backward,
     relu,
@@ -34,9 +32,11 @@ def forward(config: Any, params: Tree, buffers: Tree, batch: Tree) -> Tree:
     else:
         kernel, bias = params["bag.kernel"], params["bag.bias"]
         h, _ = bag_dense(batch["words"], batch["offsets"], kernel, bias)
-        h = _evaluated(config, params, buffers, "bag", h)
+        relu(h, out=h)
+        h = normalized(config, params, buffers, "bag", h)
         h, _ = dense(h, params["hidden.kernel"], params["hidden.bias"])
-        h = _evaluated(config, params, buffers, "hidden", h)
+        relu(h, out=h)
+        h = normalized(config, params, buffers, "hidden", h)
     logits, _ = dense(h, params["output.kernel"], params["output.bias"])
     return {"logits": logits[:, 0]}
 
@@ -55,9 +55,9 @@ def _bag_loss(
     kernel, bias = params["bag.kernel"], params["bag.bias"]
     drop = Dropping(config.dropout, key, batch)
     a, saved_bag = bag_dense(batch["words"], batch["offsets"], kernel, bias)
-    h, buffers_bag, back_bag = _activated(config, params, buffers, "bag", a, drop, 0)
+    h, buffers_bag, back_bag = activated(config, params, buffers, "bag", a, drop, 0)
     a, saved_hidden = dense(h, params["hidden.kernel"], params["hidden.bias"])
-    h, buffers_hidden, back_hidden = _activated(config, params, buffers, "hidden", a, drop, 1)
+    h, buffers_hidden, back_hidden = activated(config, params, buffers, "hidden", a, drop, 1)
     logits, saved_output = dense(h, params["output.kernel"], params["output.bias"])
     value, saved_loss = sigmoid_cross_entropy(logits[:, 0], batch["labels"])
     if config.l2:
@@ -78,44 +78,6 @@ def _bag_loss(
         return gradients
 
     return value, {**buffers_bag, **buffers_hidden}, backward
-
-
-def _activated(
-    config: Any, params: Tree, buffers: Tree, layer: str, a: Array, drop: Dropping, number: int
-) -> tuple[Array, Tree, Callable[[Array, dict[str, Array]], Array]]:
-    """ReLU, batch normalisation and dropout of ``a`` (n, channels), as far as the variant has them.
-
-    Returns the activation, the layer's new buffers, and the way back to ``a``, which puts the
-    gradients of the normalisation into the dictionary that it is given.
-    """
-    h, saved_relu = relu(a, out=a)
-    norm, renewed = f"{layer}_norm", {}
-    if config.batch_norm:
-        scale, offset = params[f"{norm}.scale"], params[f"{norm}.offset"]
-        h, saved_norm, (mean, variance) = batch_norm(h, scale, offset, config.epsilon)
-        for name, new in ((f"{norm}.mean", mean), (f"{norm}.variance", variance)):
-            old = buffers[name]
-            renewed[name] = old + (new - old) * (1 - config.momentum)
-    h, saved_dropout = dropout(h, drop.mask(layer, number, h.shape, h.dtype))
-
-    def back(dh: Array, gradients: dict[str, Array]) -> Array:
-        dh = dropout_backward(dh, saved_dropout)
-        if config.batch_norm:
-            dh, *rest = batch_norm_backward(dh, saved_norm)
-            gradients[f"{norm}.scale"], gradients[f"{norm}.offset"] = rest
-        return relu_backward(dh, saved_relu, out=dh)
-
-    return h, renewed, back
-
-
-def _evaluated(config: Any, params: Tree, buffers: Tree, layer: str, a: Array) -> Array:
-    """ReLU of ``a`` (n, channels), then normalisation by the running statistics, if any."""
-    h, _ = relu(a, out=a)
-    if config.batch_norm:
-        mean, variance = buffers[f"{layer}_norm.mean"], buffers[f"{layer}_norm.variance"]
-        factor = params[f"{layer}_norm.scale"] / xp.sqrt(variance + config.epsilon)
-        h = (h - mean) * factor + params[f"{layer}_norm.offset"]
-    return h
 
 
 def _embedding_loss(

@@ -170,3 +170,24 @@ def softmax_cross_entropy_backward(dloss: float, saved: Saved) -> Array:
     dz[xp.arange(n), labels] -= 1
     dz *= dloss / n
     return dz
+
+
+def softmax_squared_error(z: Array, labels: Array) -> tuple[Array, Saved]:
+    """Mean over n of |softmax(z) - onehot(label)|^2, for logits z (n, classes), labels (n,).
+
+    Brier, "Verification of forecasts expressed in terms of probability", 1950.
+    """
+    p = xp.exp(z - z.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    errors = p.copy()
+    errors[xp.arange(len(z)), labels] -= 1
+    return xp.square(errors).sum() / len(z), (p, errors)
+
+
+def softmax_squared_error_backward(dloss: float, saved: Saved) -> Array:
+    """dz = p (dp - <p, dp>) row by row, with dp = 2 dloss (p - onehot) / n and p the softmax."""
+    p, errors = saved
+    dp = errors * (2 * dloss / len(p))
+    dp -= xp.einsum("ij,ij->i", p, dp)[:, None]
+    dz: Array = p * dp
+    return dz

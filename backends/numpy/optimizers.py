@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, assert_never
 
 from backends.numpy.arrays import BLOCK, ON_GPU, xp
-from tasks.optimizers import SGD, Adam, Optimizer, RMSprop
+from tasks.optimizers import SGD, Adagrad, Adam, Momentum, Optimizer, RMSprop
 from tasks.task import Array, Tree
 
 
@@ -18,27 +18,38 @@ class Updater:
         self._optimizer, self.slots = optimizer, slots
         self._blocks = list(_blocks(params, slots))
         self._rates: tuple[list[float], list[float]] = ([], [])
+        """The rate of each update and, for Adam, its epsilon."""
 
     def begin(self, step: int, count: int) -> None:
         """Before ``count`` updates that follow update number ``step``."""
         if isinstance(self._optimizer, Adam):
             rates, epsilons = self._optimizer.corrected(step, count)
             self._rates = rates.tolist(), epsilons.tolist()
+        else:
+            self._rates = self._optimizer.rates(step, count).tolist(), []
 
     def apply(self, gradients: Tree, number: int) -> None:
         """The update ``number`` (from 0) of those begun."""
-        optimizer = self._optimizer
+        optimizer, rate = self._optimizer, self._rates[0][number]
         if isinstance(optimizer, Adam):
-            rate, epsilon = self._rates[0][number], self._rates[1][number]
+            epsilon = self._rates[1][number]
             scale = _clip_factor(gradients, optimizer.clip)
         for name, part, t, p, *slots in self._blocks:
             g = gradients[name].reshape(-1)[part]
             match optimizer:
-                case SGD(learning_rate):
-                    p -= xp.multiply(g, learning_rate, out=t)
+                case SGD():
+                    p -= xp.multiply(g, rate, out=t)
+                case Momentum(_, momentum):
+                    (m,) = slots
+                    m *= momentum
+                    m += g
+                    p -= xp.multiply(m, rate, out=t)
+                case Adagrad():
+                    (v,) = slots
+                    _adagrad(optimizer, p, g, v, t, rate)
                 case RMSprop():
                     (v,) = slots
-                    _rmsprop(optimizer, p, g, v, t)
+                    _rmsprop(optimizer, p, g, v, t, rate)
                 case Adam():
                     m, v = slots
                     clipped = g if scale is None else g * scale
@@ -59,7 +70,16 @@ def _blocks(params: Tree, slots: Mapping[str, Tree]) -> Iterator[tuple[Any, ...]
             yield name, part, scratch[: part.stop - start], *(a[part] for a in flat)
 
 
-def _rmsprop(c: RMSprop, p: Array, g: Array, v: Array, t: Array) -> None:
+def _adagrad(c: Adagrad, p: Array, g: Array, v: Array, t: Array, rate: float) -> None:
+    v += xp.multiply(g, g, out=t)
+    xp.sqrt(v, out=t)
+    t += c.epsilon
+    xp.divide(g, t, out=t)
+    t *= rate
+    p -= t
+
+
+def _rmsprop(c: RMSprop, p: Array, g: Array, v: Array, t: Array, rate: float) -> None:
     xp.multiply(g, g, out=t)
     t *= 1 - c.rho
     v *= c.rho
@@ -67,7 +87,7 @@ def _rmsprop(c: RMSprop, p: Array, g: Array, v: Array, t: Array) -> None:
     xp.add(v, c.epsilon, out=t)
     xp.sqrt(t, out=t)
     xp.divide(g, t, out=t)
-    t *= c.learning_rate
+    t *= rate
     p -= t
 
 

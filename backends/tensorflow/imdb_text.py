@@ -12,28 +12,29 @@ import tensorflow as tf
 import backends.tensorflow
 from backends.tensorflow.dropout import Dropout
 from backends.tensorflow.engine import Batch, Program
+from backends.tensorflow.hidden import after, dense, mask
 from backends.tensorflow.text import BagDense, EmbeddingMax
-from tasks.task import MASK, State, Task
+from tasks.task import State, Task
 
 
 class _BagOfWords(keras.Model):
     def __init__(self, config: Any):
         super().__init__(name="bag_of_words")  # a class's own name may not begin with _
         self.bag = BagDense(config.words, config.hidden, name="bag")
-        self.bag_after = _after(config, "bag")
-        self.hidden = _dense(config.hidden, config.hidden, "hidden")
-        self.hidden_after = _after(config, "hidden")
-        self.output_layer = _dense(config.hidden, 1, "output")
+        self.bag_after = after(config, "bag", config.hidden)
+        self.hidden = dense(config.hidden, config.hidden, "hidden")
+        self.hidden_after = after(config, "hidden", config.hidden)
+        self.output_layer = dense(config.hidden, 1, "output")
 
     def call(self, batch: Batch, training: bool = False) -> tf.Tensor:
         """Logits (n,)."""
         xla = training and backends.tensorflow.mode == "xla"
         h = tf.nn.relu(self.bag(batch["words"], batch["reviews"], batch["offsets"], xla=xla))
         for layer in self.bag_after:
-            h = layer(h, training=training, **_mask(layer, batch))
+            h = layer(h, training=training, **mask(layer, batch))
         h = tf.nn.relu(self.hidden(h))
         for layer in self.hidden_after:
-            h = layer(h, training=training, **_mask(layer, batch))
+            h = layer(h, training=training, **mask(layer, batch))
         return self.output_layer(h)[:, 0]
 
 
@@ -43,39 +44,14 @@ class _Embedding(keras.Model):
         self.embedding = EmbeddingMax(config.rows, config.channels, name="embedding")
         # dropping a channel of all words and taking the maximum is the same in either order
         self.dropout = Dropout(config.dropout, "embedding")
-        self.hidden = _dense(config.channels, config.hidden, "hidden")
-        self.output_layer = _dense(config.hidden, 1, "output")
+        self.hidden = dense(config.channels, config.hidden, "hidden")
+        self.output_layer = dense(config.hidden, 1, "output")
 
     def call(self, batch: Batch, training: bool = False) -> tf.Tensor:
         """Logits (n,)."""
         h = self.embedding(batch["words"])
-        h = self.dropout(h, training=training, **_mask(self.dropout, batch))
+        h = self.dropout(h, training=training, **mask(self.dropout, batch))
         return self.output_layer(tf.nn.relu(self.hidden(h)))[:, 0]
-
-
-def _dense(inputs: int, outputs: int, name: str) -> keras.layers.Dense:
-    layer = keras.layers.Dense(outputs, name=name)
-    layer.build((None, inputs))
-    return layer
-
-
-def _after(config: Any, name: str) -> list[keras.layers.Layer]:
-    """The layers that follow a hidden layer's ReLU."""
-    layers = []
-    if config.batch_norm:
-        norm = keras.layers.BatchNormalization(
-            momentum=config.momentum, epsilon=config.epsilon, name=f"{name}_norm"
-        )
-        norm.build((None, config.hidden))
-        layers.append(norm)
-    if config.dropout:
-        layers.append(Dropout(config.dropout, name))
-    return layers
-
-
-def _mask(layer: keras.layers.Layer, batch: Batch) -> Mapping[str, tf.Tensor | None]:
-    """Arguments of a layer beside its input: if it drops, the mask of the batch."""
-    return {"kept": batch.get(f"{MASK}{layer.layer}")} if isinstance(layer, Dropout) else {}
 
 
 def forward(model: keras.Model, batch: Batch) -> Mapping[str, tf.Tensor]:

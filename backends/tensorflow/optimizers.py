@@ -7,7 +7,7 @@ from typing import assert_never
 
 import tensorflow as tf
 
-from tasks.optimizers import SGD, Adam, Optimizer, RMSprop
+from tasks.optimizers import SGD, Adagrad, Adam, Momentum, Optimizer, RMSprop
 
 
 class Updater:
@@ -26,11 +26,16 @@ class Updater:
             self._momentum = [tf.Variable(tf.zeros_like(p)) for p in params]
 
     def rates(self, step: int, count: int) -> Mapping[str, tf.Tensor]:
-        """Values that ``count`` updates after update number ``step`` need, each (count,)."""
-        if not isinstance(self._optimizer, Adam):
-            return {}
-        rate, epsilon = self._optimizer.corrected(step, count)
+        """Values that ``count`` updates after update number ``step`` need, each (count,).
+
+        A rate that does not change is a constant, but for Adam, whose corrections do.
+        """
         dtype = self._params[0].dtype
+        if not isinstance(self._optimizer, Adam):
+            if not self._optimizer.schedule:
+                return {}
+            return {"rate": tf.constant(self._optimizer.rates(step, count), dtype)}
+        rate, epsilon = self._optimizer.corrected(step, count)
         # the kernel forms 1 - beta in its own precision, for 0.999 1.3e-5 too small in float32: so
         # are then its m and v, which the rate and epsilon make up for
         m, v = (_as_formed(beta, dtype) for beta in (self._optimizer.beta1, self._optimizer.beta2))
@@ -44,17 +49,32 @@ class Updater:
         if isinstance(self._optimizer, Adam) and self._optimizer.clip is not None:
             gradients, _ = tf.clip_by_global_norm(gradients, self._optimizer.clip)
         for i, (p, g) in enumerate(zip(self._params, gradients, strict=True)):
+            rate = rates.get("rate", tf.constant(self._optimizer.learning_rate, p.dtype))
             match self._optimizer:
-                case SGD(learning_rate):
-                    tf.raw_ops.ResourceApplyGradientDescent(
-                        var=p.handle, alpha=tf.constant(learning_rate, p.dtype), delta=g
+                case SGD():
+                    tf.raw_ops.ResourceApplyGradientDescent(var=p.handle, alpha=rate, delta=g)
+                case Momentum(_, momentum):
+                    tf.raw_ops.ResourceApplyMomentum(
+                        var=p.handle,
+                        accum=self.slots["m"][i].handle,
+                        lr=rate,
+                        grad=g,
+                        momentum=tf.constant(momentum, p.dtype),
                     )
-                case RMSprop(learning_rate, rho, epsilon):
+                case Adagrad(_, epsilon):
+                    tf.raw_ops.ResourceApplyAdagradV2(
+                        var=p.handle,
+                        accum=self.slots["v"][i].handle,
+                        lr=rate,
+                        epsilon=tf.constant(epsilon, p.dtype),
+                        grad=g,
+                    )
+                case RMSprop(_, rho, epsilon):
                     tf.raw_ops.ResourceApplyRMSProp(
                         var=p.handle,
                         ms=self.slots["v"][i].handle,
                         mom=self._momentum[i].handle,
-                        lr=tf.constant(learning_rate, p.dtype),
+                        lr=rate,
                         rho=tf.constant(rho, p.dtype),
                         momentum=tf.constant(0.0, p.dtype),
                         epsilon=tf.constant(epsilon, p.dtype),
@@ -68,7 +88,7 @@ class Updater:
                         v=self.slots["v"][i].handle,
                         beta1_power=tf.constant(0.0, p.dtype),
                         beta2_power=tf.constant(0.0, p.dtype),
-                        lr=rates["rate"],
+                        lr=rate,
                         beta1=tf.constant(beta1, p.dtype),
                         beta2=tf.constant(beta2, p.dtype),
                         epsilon=rates["epsilon"],

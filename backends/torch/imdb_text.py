@@ -13,8 +13,9 @@ from torch import nn
 import backends.torch
 from backends.torch.dropout import Dropout
 from backends.torch.engine import Batch, Program
-from backends.torch.text import BagDense, BatchNorm
-from tasks.task import MASK, State, Task
+from backends.torch.hidden import add_after, followed
+from backends.torch.text import BagDense
+from tasks.task import State, Task
 
 
 class _BagOfWords(nn.Module):
@@ -23,18 +24,8 @@ class _BagOfWords(nn.Module):
         self.bag = BagDense(config.words, config.hidden)
         self.hidden = nn.Linear(config.hidden, config.hidden)
         self.output = nn.Linear(config.hidden, 1)
-        if config.batch_norm:
-            options = {"eps": config.epsilon, "momentum": 1 - config.momentum}
-            self.bag_norm = BatchNorm(config.hidden, **options)
-            self.hidden_norm = BatchNorm(config.hidden, **options)
-        if config.dropout:
-            self.bag_dropout = Dropout(config.dropout, "bag")
-            self.hidden_dropout = Dropout(config.dropout, "hidden")
-        # what follows each hidden layer's ReLU; nn.Identity would take its time too
-        after = [[f"{layer}_norm", f"{layer}_dropout"] for layer in ("bag", "hidden")]
-        self._after_bag, self._after_hidden = (
-            [getattr(self, name) for name in names if hasattr(self, name)] for names in after
-        )
+        self._after_bag = add_after(self, config, "bag", config.hidden)
+        self._after_hidden = add_after(self, config, "hidden", config.hidden)
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits (n,)."""
@@ -44,19 +35,12 @@ class _BagOfWords(nn.Module):
             words, reviews = words[:count], reviews[:count]
         h = F.relu(self.bag(words, batch["offsets"], reviews))
         for layer in self._after_bag:
-            h = _followed(layer, h, batch)
+            h = followed(layer, h, batch)
         h = F.relu(self.hidden(h))
         for layer in self._after_hidden:
-            h = _followed(layer, h, batch)
+            h = followed(layer, h, batch)
         logits: torch.Tensor = self.output(h)[:, 0]
         return logits
-
-
-def _followed(layer: nn.Module, h: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """The output of ``layer`` for ``h``, by the mask of the batch if it drops."""
-    given = (batch.get(f"{MASK}{layer.layer}"),) if isinstance(layer, Dropout) else ()
-    y: torch.Tensor = layer(h, *given)
-    return y
 
 
 class _Embedding(nn.Module):
@@ -71,7 +55,7 @@ class _Embedding(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits (n,)."""
-        h = _followed(self.dropout, self.embedding(batch["words"]), batch)
+        h = followed(self.dropout, self.embedding(batch["words"]), batch)
         logits: torch.Tensor = self.output(F.relu(self.hidden(h)))[:, 0]
         return logits
 

@@ -7,17 +7,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import assert_never
+from typing import Any, assert_never
 
 import numpy as np
 import torch
 
 import backends.torch
-from tasks.optimizers import SGD, Adam, Optimizer, RMSprop
+from tasks.optimizers import SGD, Adagrad, Adam, Momentum, Optimizer, RMSprop
 
 Rates = Sequence[float] | Sequence[torch.Tensor] | torch.Tensor
-"""Values that an update needs besides gradients: for Adam, its rate; compiled, rate and epsilon
-(2,); in a graph, which keeps numbers for good, the rate as a tensor ()."""
+"""Values that an update needs besides gradients: a rate that changes, and Adam's always. Where
+numbers would be kept for good, in a graph or compiled, the rate is a tensor (); for Adam compiled,
+rate and epsilon (2,)."""
 
 
 class Updater:
@@ -43,18 +44,18 @@ class Updater:
 
     def begin(self, step: int, count: int) -> Sequence[Rates]:
         """The rates of ``count`` updates that follow update number ``step``."""
-        if not isinstance(self._optimizer, Adam):
+        p, optimizer = self._params[0], self._optimizer
+        if isinstance(optimizer, Adam):
+            if backends.torch.mode == "compile":
+                pairs = np.stack(optimizer.corrected(step, count), axis=1)
+                found: list[Rates] = list(torch.as_tensor(pairs, dtype=p.dtype, device=p.device))
+                return found
+            for made in self._counts:
+                made.fill_(step)
+        elif not optimizer.schedule:
             return [()] * count
-        if backends.torch.mode == "compile":  # a number would be compiled in
-            p = self._params[0]
-            pairs = np.stack(self._optimizer.corrected(step, count), axis=1)
-            found: list[Rates] = list(torch.as_tensor(pairs, dtype=p.dtype, device=p.device))
-            return found
-        for made in self._counts:
-            made.fill_(step)
-        rates = self._optimizer.rates(step, count)
-        if backends.torch.mode == "graph":
-            p = self._params[0]
+        rates = optimizer.rates(step, count)
+        if backends.torch.mode != "eager":
             return [(rate,) for rate in torch.as_tensor(rates, dtype=p.dtype, device=p.device)]
         return [(rate,) for rate in rates.tolist()]
 
@@ -62,15 +63,30 @@ class Updater:
     def apply(self, gradients: tuple[torch.Tensor, ...], rates: Rates) -> None:
         """One update, with its rates."""
         match self._optimizer:
-            case SGD(learning_rate):
-                torch._foreach_add_(self._params, gradients, alpha=-learning_rate)
-            case RMSprop(learning_rate, rho, epsilon):
+            case SGD(rate):
+                moves, rate = _by_rate(gradients, rate, rates)
+                torch._foreach_add_(self._params, moves, alpha=-rate)
+            case Momentum(rate, momentum):
+                m = self.slots["m"]
+                torch._foreach_mul_(m, momentum)
+                torch._foreach_add_(m, gradients)
+                moves, rate = _by_rate(m, rate, rates)
+                torch._foreach_add_(self._params, moves, alpha=-rate)
+            case Adagrad(rate, epsilon):
+                v = self.slots["v"]
+                torch._foreach_addcmul_(v, gradients, gradients)
+                scale = torch._foreach_sqrt(v)
+                torch._foreach_add_(scale, epsilon)
+                moves, rate = _by_rate(gradients, rate, rates)
+                torch._foreach_addcdiv_(self._params, moves, scale, -rate)
+            case RMSprop(rate, rho, epsilon):
                 v = self.slots["v"]
                 torch._foreach_mul_(v, rho)
                 torch._foreach_addcmul_(v, gradients, gradients, 1 - rho)
                 scale = torch._foreach_add(v, epsilon)
                 torch._foreach_rsqrt_(scale)
-                torch._foreach_addcmul_(self._params, gradients, scale, -learning_rate)
+                moves, rate = _by_rate(gradients, rate, rates)
+                torch._foreach_addcmul_(self._params, moves, scale, -rate)
             case Adam(_, beta1, beta2, epsilon, clip=clip):
                 if clip is not None:
                     gradients = _clipped(gradients, clip)
@@ -110,6 +126,16 @@ class Updater:
             m.lerp_(g, 1 - beta1)
             v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
             p.sub_(rate * m / (v.sqrt() + epsilon))
+
+
+def _by_rate(
+    moves: list[torch.Tensor] | tuple[torch.Tensor, ...], rate: float, rates: Rates
+) -> tuple[list[torch.Tensor] | tuple[torch.Tensor, ...], float]:
+    """Moves and the number that multiplies them: ``rate``, or 1 once they have that of a step."""
+    if not len(rates):
+        return moves, rate
+    own: Any = rates[0]
+    return torch._foreach_mul(moves, own), 1.0
 
 
 def _clipped(gradients: tuple[torch.Tensor, ...], clip: float) -> tuple[torch.Tensor, ...]:

@@ -85,7 +85,7 @@ def _write(folder: Path, path: str, text: str) -> None:
 
 
 def _texts(folder: Path, wanted: Sequence[str]) -> dict[str, str]:
-    """What is written, by path in the folder, the task first."""
+    """The files to be written, by path in the folder, the task first."""
     words = re.findall(r"[A-Za-z0-9]+", folder.name)
     name = "".join(word[:1].upper() + word[1:] for word in words)
     oracle = (

@@ -21,6 +21,7 @@ from suite.system import devices, environment
 from suite.system.interrupts import Interrupts
 from suite.tracking import tracker as tracking
 from tasks import datasets, paths
+from tasks.options import OPTIONS
 from tasks.task import Precision, RequestError, nearest
 
 
@@ -191,22 +192,25 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on s
 
 def _options_like(name: str) -> str:
     """The option that was meant, perhaps, and all there are."""
-    known = "; ".join(f"{task}: {', '.join(has)}" for task, has in tasks.OPTIONS.items())
-    names = [option for has in tasks.OPTIONS.values() for option in has]
+    known = "; ".join(f"{task}: {', '.join(has)}" for task, has in OPTIONS.items())
+    names = [option for has in OPTIONS.values() for option in has]
     meant = f"; give {name}=VALUE" if name in names else nearest(name, names)
     return f"{meant}; options are: {known}"
 
 
-def constants(wanted: Sequence[str], choices: Sequence[tasks.Choice]) -> dict[str, str]:
+def constants(
+    wanted: Sequence[str], choices: Sequence[tasks.Choice], profile: str = "full"
+) -> dict[str, str]:
+    """The options that ``--set`` gives, by name. RequestError for a wrong one."""
     found = {}
     for one in wanted:
         # a text means the same, and names the same cell, in whichever form a keyboard gives it
         name, equals, found[name] = unicodedata.normalize("NFC", one).partition("=")
-        owners = [task for task, _ in choices if name in tasks.OPTIONS.get(task, {})]
+        owners = [task for task, _ in choices if name in OPTIONS.get(task, {})]
         if not equals or not owners:
             raise RequestError(f"--set {one} is no option of what is run{_options_like(name)}")
         for task in owners:
-            tasks.config(task, tasks.PROFILES[0], options={name: found[name]})
+            tasks.config(task, profile, options={name: found[name]})
     return found
 
 

@@ -93,7 +93,7 @@ def run(
                 *(profile, device, precision.value),
                 threads=threads,
                 early_stopping=early_stopping,
-                options=options.constants(option, choices),
+                options=options.constants(option, choices, profile),
             ),
             seeds=range(first_seed, first_seed + seeds),
             data=data.value,

@@ -72,7 +72,7 @@ def time(
         conditions=options.conditions(
             *(profile, device, precision.value),
             threads=threads,
-            options=options.constants(option, choices),
+            options=options.constants(option, choices, profile),
         ),
         seeds=range(seed, seed + 1),
         data=data.value,

@@ -11,12 +11,14 @@ import backends
 import tasks
 from suite.cli.options import (
     BackendOption,
+    ConstantsOption,
     Data,
     DataOption,
     DeviceOption,
     ModeOption,
     PrecisionChoice,
     TaskOption,
+    constants,
     interruptible,
 )
 from suite.records.events import Outcome
@@ -39,6 +41,7 @@ def verify(
     ] = [],  # noqa: B006
     data: DataOption = Data.auto,
     device: DeviceOption = devices.CPU,
+    option: ConstantsOption = [],  # noqa: B006
 ) -> None:
     """Prove that every backend computes the same model as NumPy in float64.
 
@@ -57,6 +60,7 @@ def verify(
             data.value,
             devices.parse(device),
             reporter,
+            constants(option, choices),
         )
     verdict_tables.print_verdicts(verdicts, output())
     named = backends.named(backend, mode, of=choices)

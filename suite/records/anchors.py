@@ -40,9 +40,10 @@ def values_of(trace: Tree) -> dict[str, Any]:
 
 
 def compare(task: Task, trace: Tree) -> tuple[Deviation, ...]:
-    """Holds the oracle's trace against the anchor; nothing where there is none for these data."""
+    """Holds the oracle's trace against the anchor; nothing where there is none for these data, or
+    options make it the trace of another model."""
     path = path_of(task)
-    if not path.is_file():
+    if task.options or not path.is_file():
         return ()
     anchor = json.loads(path.read_text(encoding="utf-8"))
     if anchor["digest"] != task.provenance.digest:

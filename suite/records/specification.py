@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tasks.optimizers import ADDED
 from tasks.task import Task
 
 
@@ -21,7 +22,7 @@ def about(task: Task) -> dict[str, Any]:
 
     return {
         "specification": {
-            **dataclasses.asdict(task.config),
+            **_constants(task.config),
             "optimizer": _named(task.optimizer),
             "parameters": sum(math.prod(leaf.shape) for leaf in task.params.values()),
             **({"signatures": dict(task.signatures)} if task.signatures else {}),
@@ -40,8 +41,17 @@ def _named(constants: Any) -> Any:
     """A dataclass as a document that says its name: which optimiser, which schedule."""
     if not dataclasses.is_dataclass(constants):
         return constants
-    fields = {f.name: _named(getattr(constants, f.name)) for f in dataclasses.fields(constants)}
-    return {"name": type(constants).__name__, **fields}
+    return {"name": type(constants).__name__, **_constants(constants)}
+
+
+def _constants(constants: Any) -> dict[str, Any]:
+    """The fields of a dataclass by name; of those ``ADDED``, the ones that were chosen."""
+    values = {f: getattr(constants, f.name) for f in dataclasses.fields(constants)}
+    return {
+        f.name: _named(value)
+        for f, value in values.items()
+        if not (ADDED.keys() <= f.metadata.keys() and value == f.default)
+    }
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

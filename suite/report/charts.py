@@ -85,8 +85,9 @@ def named_rows(names: Sequence[str]) -> dict[str, Any]:
     return axis(range=[len(names) - 0.5, -0.5], showgrid=False, **ticks)
 
 
-def _ticks(names: Sequence[str]) -> dict[str, Any]:
-    return {"tickvals": list(range(len(names))), "ticktext": [escape(name) for name in names]}
+def _ticks(names: Sequence[str], every: int = 1) -> dict[str, Any]:
+    places = list(range(0, len(names), every))
+    return {"tickvals": places, "ticktext": [escape(names[place]) for place in places]}
 
 
 def curves(section: Section, metric: str) -> Iterator[Chart]:
@@ -260,8 +261,8 @@ def attention(drawn: Map) -> Chart:
         x=list(columns),
         y=list(rows),
         z=drawn.values,
-        zmin=0,
-        zmax=1,
+        zmin=drawn.low,
+        zmax=drawn.high,
         colorscale="Blues",
         showscale=False,
         xgap=1,
@@ -276,11 +277,11 @@ def attention(drawn: Map) -> Chart:
     at = max(columns, key=lambda j: drawn.values[most][j])
     return chart(
         drawn.name,
-        f"Heat map, {drawn.name}: {len(rows)} rows by {len(columns)} columns; the largest weight, "
+        f"Heat map, {drawn.name}: {len(rows)} rows by {len(columns)} columns; the largest value, "
         f"{drawn.values[most][at]:.2f}, is of {drawn.rows[most]} on {drawn.columns[at]}.",
         [trace],
         290,
-        xaxis=axis(**_ticks(drawn.columns), **side, tickangle=-60),
+        xaxis=axis(**_ticks(drawn.columns, every=len(columns) // 50 + 1), **side, tickangle=-60),
         yaxis=axis(**_ticks(drawn.rows), **side, autorange="reversed"),
         margin={"l": 4, "r": 4, "t": 4, "b": 4, "pad": 2},
     )

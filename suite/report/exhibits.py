@@ -1,4 +1,4 @@
-"""Exhibits of one task: the texts that models wrote, and maps of their attention."""
+"""Exhibits of one task: the texts that models wrote, and maps of their attention or units."""
 
 from __future__ import annotations
 
@@ -30,12 +30,14 @@ class Texts:
 
 @dataclass(frozen=True)
 class Map:
-    """Weights (rows, columns) in [0, 1]."""
+    """Values (rows, columns), those of attention in [0, 1], and what the scale spans."""
 
     name: str
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     values: tuple[tuple[float, ...], ...]
+    low: float = 0.0
+    high: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,11 @@ class Attention:
     name: str
     kinds: dict[str, tuple[Map, ...]]
     agreement: str
+    meaning: str = ""
+    """How to read maps that are not of attention."""
+    low: float = 0.0
+    high: float = 1.0
+    """The values that the scale spans, of all maps."""
 
 
 def _one_seed(records: Sequence[Record]) -> list[Record]:
@@ -78,18 +85,30 @@ def attention(good: Sequence[Record]) -> Attention | None:
     chosen = _one_seed(having)
     shown = next((r for r in chosen if r.verified), chosen[0])
     kinds: dict[str, list[Map]] = {}
+    meaning = next(iter(shown.heatmaps.values())).get("meaning", "")
+    low, high = _range(shown) if meaning else (0.0, 1.0)
     for name, drawn in shown.heatmaps.items():
         values = tuple(tuple(row) for row in drawn["values"])
         if not (values and values[0]):
             continue
-        one = Map(name, tuple(drawn["rows"]), tuple(drawn["columns"]), values)
+        one = Map(name, tuple(drawn["rows"]), tuple(drawn["columns"]), values, low, high)
         kinds.setdefault(name.partition(",")[0], []).append(one)
     return Attention(
         seed=shown.cell.seed,
         name=_name(shown, chosen),
         kinds={kind: tuple(maps) for kind, maps in kinds.items()},
         agreement=_agreement(shown, chosen),
+        meaning=meaning,
+        low=low,
+        high=high,
     )
+
+
+def _range(record: Record) -> tuple[float, float]:
+    """0 and all values of a record's maps lie between these."""
+    values = [np.ravel(drawn["values"]) for drawn in record.heatmaps.values()]
+    every = np.concatenate([[0.0], *values])
+    return float(every.min()), float(every.max())
 
 
 def _name(record: Record, among: Sequence[Record]) -> str:
@@ -110,7 +129,7 @@ def _agreement(shown: Record, chosen: Sequence[Record]) -> str:
     said = []
     if apart:
         most = f"by at most {max(apart.values()):.4f}"
-        said.append(f"The weights of {words.listed(apart)} differ from these {most}.")
+        said.append(f"The values of {words.listed(apart)} differ from these {most}.")
     if strange:
         said.append(f"Not compared, for they have other words there: {words.listed(strange)}.")
     return " ".join(said)

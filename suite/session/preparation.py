@@ -135,7 +135,8 @@ class Preparation:
         self._reporter.busy(f"verifying {label} in {', '.join(c.backend_label for c in fresh)}")
         key = label, first.device
         if key not in self._verifiers:
-            task = tasks.load(first.task, "full", first.data, first.variant)
+            options = tasks.of_the_model(first.task, first.options)
+            task = tasks.load(first.task, "full", first.data, first.variant, options)
             self._verifiers[key] = Verifier(
                 task,
                 first.device,

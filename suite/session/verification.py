@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import backends
 import tasks
@@ -21,15 +21,20 @@ def verify_all(
     data: str,
     device: str,
     reporter: Reporter,
+    options: Mapping[str, str] = tasks.NO_OPTIONS,
 ) -> list[Verdict]:
-    """A fresh verdict for every combination; nothing is taken from the cache."""
+    """A fresh verdict for every combination; nothing is taken from the cache.
+
+    Every task has those of the ``options`` that make it another model.
+    """
     verdicts = []
     places = {one: probe.chosen(one[0], device) for one in chosen}
     for name, variant in choices:
         source, notice = tasks.resolve(name, data)
         if notice:
             reporter.say(notice)
-        task = tasks.load(name, "full", source, variant)
+        chosen_here = tasks.of_the_model(name, options)
+        task = tasks.load(name, "full", source, variant, chosen_here)
         there = {one: backends.unavailable(*one, name) for one in chosen}
         wanted = [(one, precision) for one in chosen for precision in precisions]
         reporter.busy(f"verifying {task.label}")

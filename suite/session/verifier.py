@@ -231,6 +231,7 @@ class Verifier:
             profile=self.task.profile,
             data=source,
             threads=self._threads,
+            options=dict(self.task.options),
         )
 
     def _kept(self, choice: backends.Choice, precision: Precision) -> Verdict | None:

@@ -150,6 +150,7 @@ class Training:
                 "rows": drawn.rows,
                 "columns": drawn.columns,
                 "values": drawn.values.astype(np.float64).round(4).tolist(),
+                **({"meaning": drawn.meaning} if drawn.meaning else {}),
             }
             for name, drawn in self._task.heatmaps(self._predict).items()
         }

@@ -17,6 +17,10 @@ from tasks.task import Array, DataSource, Provenance, RequestError
 
 SOURCE = SOURCES["fashion_mnist"]
 CLASSES = 10
+CLASS_NAMES = (
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
 SIDE = 28
 PREFIX = {"train": "train", "test": "t10k"}
 SAMPLES = {"train": 60_000, "test": 10_000}

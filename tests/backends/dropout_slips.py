@@ -82,8 +82,8 @@ OF_THE_MODEL: Mapping[str, Slips] = {
     },
     "another layer's mask": {
         "numpy": (BOW, ("dropout", 'get(f"{MASK}{layer}")', 'get(f"{MASK}bag")')),
-        "torch": (BOW, ("imdb_text", 'get(f"{MASK}{layer.layer}")', 'get(f"{MASK}bag")')),
-        "tensorflow": (BOW, ("imdb_text", 'get(f"{MASK}{layer.layer}")', 'get(f"{MASK}bag")')),
+        "torch": (BOW, ("hidden", 'get(f"{MASK}{layer.layer}")', 'get(f"{MASK}bag")')),
+        "tensorflow": (BOW, ("hidden", 'get(f"{MASK}{layer.layer}")', 'get(f"{MASK}bag")')),
         "jax": (BOW, ("dropout", 'get(f"{MASK}{layer}")', 'get(f"{MASK}bag")')),
     },
 }
@@ -247,7 +247,7 @@ OF_THE_GENERATOR: Mapping[str, tuple[str, Slips]] = {
                 BOW,
                 (
                     "imdb_text",
-                    'h = _evaluated(config, params, buffers, "hidden", h)',
+                    'h = normalized(config, params, buffers, "hidden", h)',
                     "h = xp.random.choice([0, 2], h.shape) * _evaluated(\n"
                     '            config, params, buffers, "hidden", h)',
                 ),

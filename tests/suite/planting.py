@@ -47,10 +47,8 @@ CONSTANT_OF_ONE_BACKEND = Fault(
     "torch._foreach_mul_(v, rho)",
     "rho = 0.99\n                torch._foreach_mul_(v, rho)",
 )
-OTHER_ACTIVATION_IN_TORCH = Fault(
-    "backends/torch/fashion_mlp.py", "relu=nn.ReLU()", "relu=nn.ELU()"
-)
-OTHER_ACTIVATION_IN_JAX = Fault("backends/jax/fashion_mlp.py", "jax.nn.relu(", "jax.numpy.abs(")
+OTHER_ACTIVATION_IN_TORCH = Fault("backends/torch/hidden.py", '"relu": F.relu', '"relu": F.elu')
+OTHER_ACTIVATION_IN_JAX = Fault("backends/jax/hidden.py", "jax.nn.relu,", "jax.numpy.abs,")
 SHUFFLED_LABELS = Fault(
     "tasks/fashion_mlp.py",
     "data.labels[s][:n].astype(np.int32)",

@@ -69,7 +69,8 @@ class TestRun:
         for cell in document["cells"]:
             assert set(cell) == CELL_KEYS
             assert (cell["outcome"], cell["verified"], cell["data"]) == ("ok", True, "generated")
-            assert set(cell["metrics"]) == {"train_loss", "test_loss", "test_accuracy"}
+            losses = {"train_loss", "test_loss"}
+            assert set(cell["metrics"]) == {*losses, "test_accuracy", "dead_units"}
             assert cell["metrics"]["test_accuracy"] > 0.3  # ten classes: chance is 0.1
             assert cell["throughput"]["low"] <= cell["throughput"]["median"]
             assert set(cell["phases"]) == {

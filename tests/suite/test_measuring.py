@@ -31,7 +31,7 @@ from tasks.optimizers import SGD
 from tasks.task import Array, Chunk, Heatmap, State, Tree
 from tests.backends.programs import assert_same
 from tests.suite.examples import example_record
-from tests.tiny import STEPS, tiny_task
+from tests.tiny import HIDDEN, STEPS, tiny_task
 
 
 @given(st.lists(st.floats(1, 1e6), min_size=1, max_size=40))
@@ -106,7 +106,8 @@ class SlowProgram:
 
     def predict(self, placed: Chunk) -> Tree:
         self._work("predict", 5, placed)
-        return {"logits": np.zeros((*placed["labels"].shape, 10))}
+        widths = {"logits": 10, "hidden": HIDDEN}
+        return {name: np.zeros((*placed["labels"].shape, n)) for name, n in widths.items()}
 
     def gradients(self, placed: Chunk) -> tuple[float, Tree]:
         raise AssertionError
@@ -136,7 +137,8 @@ def test_phases_hold_what_they_say_and_warming_up_is_undone(
     clock, events = trained(program, task, task.initial(0))
     epochs, chunks = task.config.epochs, STEPS // 4
     assert log[:5] == ["place", "train", "place", "predict", "restore"]
-    assert log[5:] == (["place", "train"] * chunks + ["predict"]) * epochs
+    shown = ["place", "predict"]  # for the heat map
+    assert log[5:] == (["place", "train"] * chunks + ["predict"]) * epochs + shown
     assert clock.seconds == {
         "import": 0,
         "data": 0,
@@ -145,13 +147,14 @@ def test_phases_hold_what_they_say_and_warming_up_is_undone(
         "transfer": 2 + chunks * epochs,
         "train": 20 * chunks * epochs,
         "evaluate": 5 * epochs,
-        "score": 0,
+        "score": 1 + 5,
         "adapt": 0,
     }
     assert {e.seconds for e in events if isinstance(e, ChunkTrained)} == {20}
     ends = [(e.epoch, e.train_seconds) for e in events if isinstance(e, EpochEnded)]
     assert ends == [(e, 20 * chunks * e) for e in range(1, epochs + 1)]
-    assert events[-1] == Shown({}, {})
+    assert isinstance(events[-1], Shown)
+    assert (events[-1].texts, list(events[-1].heatmaps)) == ({}, ["mean activation, hidden"])
 
 
 class TwoShapes:

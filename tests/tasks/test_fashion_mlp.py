@@ -10,7 +10,7 @@ import tasks
 from tasks.datasets import fashion_mnist
 from tasks.fashion_mlp import PROFILES, FashionMLP
 from tasks.task import RequestError
-from tests.tiny import BATCH, STEPS, tiny_task
+from tests.tiny import BATCH, HIDDEN, STEPS, tiny_task
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,10 @@ def test_score_agrees_with_scipy_and_ignores_the_padding() -> None:
     (chunk,) = task.chunks("test")
     logits = 5 * np.random.default_rng(0).standard_normal((3, BATCH, 10))
     flat, labels = logits.reshape(-1, 10)[:20], chunk["labels"].reshape(-1)[:20]
-    found = task.score([(chunk, {"logits": logits})])
+    hidden = np.zeros((3, BATCH, HIDDEN))
+    hidden[2, 3, [1, 4]] = 0.1, -0.1  # the last real image
+    found = task.score([(chunk, {"logits": logits, "hidden": hidden})])
+    assert found["dead_units"] == pytest.approx(4 / HIDDEN)
     loss = -log_softmax(flat, axis=1)[np.arange(20), labels].mean()
     assert found["test_loss"] == pytest.approx(loss)
     assert found["test_accuracy"] == pytest.approx((flat.argmax(axis=1) == labels).mean())

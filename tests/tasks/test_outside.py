@@ -130,7 +130,7 @@ class TestABrokenTask:
             ("class Tiny(OwnTask):", "class Tiny(OwnTask:", "task.py, line 10: SyntaxError"),
             ("class Tiny(OwnTask):", "class Tiny:", "must define one subclass .* it has: none"),
             ("Leaf((16, 6), glorot_uniform)", "(16, 6)", "Tiny needs params = "),
-            ("RMSprop(learning_rate=1e-3, rho=0.9, epsilon=1e-7)", "'rmsprop'", "one of SGD, RMSp"),
+            ("RMSprop(learning_rate=1e-3, rho=0.9, epsilon=1e-7)", "'rmsprop'", "one of SGD, Mom"),
             ("def batch(", "def batches(", r"needs batch\(self, seed, step\)"),
             ("default_rng([seed, step])", "default_rng()", r"gives other images .*\[seed, step\]"),
             ("(8, 16)", "(4, 16)", r"arrays of different lengths: {'images': 4, 'labels': 8}"),

@@ -89,7 +89,7 @@ PLACES = (
             "torch",
             "imdb_text.py",
             """\
-        h = _followed(self.dropout, self.embedding(batch["words"]), batch)
+        h = followed(self.dropout, self.embedding(batch["words"]), batch)
         logits: torch.Tensor = self.output(F.relu(self.hidden(h)))[:, 0]
 """,
             """\
@@ -106,7 +106,7 @@ PLACES = (
         Plant(
             "tensorflow",
             "imdb_text.py",
-            'self.bag_after = _after(config, "bag")',
+            'self.bag_after = after(config, "bag", config.hidden)',
             "self.bag_after = []",
         ),
         Plant(
@@ -232,8 +232,8 @@ EVALUATION = (
         Plant(
             "numpy",
             "imdb_text.py",
-            '        h = _evaluated(config, params, buffers, "bag", h)\n',
-            '        h = _evaluated(config, params, buffers, "bag", h) * (1 - config.dropout)\n',
+            '        h = normalized(config, params, buffers, "bag", h)\n',
+            '        h = normalized(config, params, buffers, "bag", h) * (1 - config.dropout)\n',
         ),
     ),
 )

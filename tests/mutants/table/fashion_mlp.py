@@ -13,9 +13,9 @@ MUTANTS = (
         Plant(
             "numpy", "layers.py", "xp.maximum(x, 0, out=out)", "xp.maximum(x, 0.01 * x, out=out)"
         ),
-        Plant("torch", "fashion_mlp.py", "nn.ReLU()", "nn.LeakyReLU()"),
-        Plant("tensorflow", "fashion_mlp.py", '"relu"', '"elu"'),
-        Plant("jax", "fashion_mlp.py", "jax.nn.relu(", "jax.nn.gelu("),
+        Plant("torch", "hidden.py", '"relu": F.relu', '"relu": F.leaky_relu'),
+        Plant("tensorflow", "hidden.py", "tf.nn.relu,", "tf.nn.elu,"),
+        Plant("jax", "hidden.py", "jax.nn.relu,", "jax.nn.gelu,"),
     ),
     *mistake(
         "cross-entropy: of probabilities taken for logits",
@@ -25,20 +25,20 @@ MUTANTS = (
         Plant(
             "torch",
             "fashion_mlp.py",
-            'F.cross_entropy(forward(model, batch)["logits"],',
-            'F.cross_entropy(forward(model, batch)["logits"].softmax(1),',
+            "F.cross_entropy(logits, labels)",
+            "F.cross_entropy(logits.softmax(1), labels)",
         ),
         Plant(
             "tensorflow",
             "fashion_mlp.py",
-            'logits=forward(model, batch)["logits"]',
-            'logits=tf.nn.softmax(forward(model, batch)["logits"])',
+            "labels=labels, logits=logits)",
+            "labels=labels, logits=tf.nn.softmax(logits))",
         ),
         Plant(
             "jax",
             "fashion_mlp.py",
-            'logits = forward(params, buffers, batch)["logits"]',
-            'logits = jax.nn.softmax(forward(params, buffers, batch)["logits"])',
+            'integer_labels(logits, batch["labels"])',
+            'integer_labels(jax.nn.softmax(logits), batch["labels"])',
         ),
     ),
     *mistake(
@@ -49,8 +49,8 @@ MUTANTS = (
         Plant(
             "torch",
             "fashion_mlp.py",
-            'batch["labels"].long())',
-            'batch["labels"].long(), reduction="sum")',
+            "F.cross_entropy(logits, labels)",
+            'F.cross_entropy(logits, labels, reduction="sum")',
         ),
         Plant("tensorflow", "fashion_mlp.py", "tf.reduce_mean(losses)", "tf.reduce_sum(losses)"),
         Plant("jax", "fashion_mlp.py", "losses.mean()", "losses.sum()"),
@@ -79,14 +79,19 @@ MUTANTS = (
         "fashion_mlp",
         r"output\.bias",
         "use_bias=False",
-        Plant("jax", "fashion_mlp.py", ' + params["output.bias"]', ""),
+        Plant(
+            "jax",
+            "fashion_mlp.py",
+            'logits = dense(params, "output", h)',
+            'logits = h @ params["output.kernel"]',
+        ),
     ),
     *mistake(
         "predict: no activation",
         "fashion_mlp",
-        r"logits",
+        r"logits|hidden",
         "a second forward pass that was forgotten when the first was changed",
-        Plant("numpy", "fashion_mlp.py", "    relu(h, out=h)  # (n, 128)\n", ""),
+        Plant("numpy", "fashion_mlp.py", "        h, _ = activate(a)\n", "        h = a\n"),
     ),
     *mistake(
         "predict: probabilities for logits",

@@ -82,17 +82,17 @@ NORMALISATION = (
         "imdb_text:bow_batchnorm",
         NORM,
         "torch, Flax and Haiku; Keras has 1e-3",
-        Plant("torch", "imdb_text.py", '"eps": config.epsilon', '"eps": 1e-5'),
-        Plant("tensorflow", "imdb_text.py", "epsilon=config.epsilon", "epsilon=1e-5"),
-        Plant("jax", "imdb_text.py", "rsqrt(variance + config.epsilon)", "rsqrt(variance + 1e-5)"),
-        Plant("numpy", "imdb_text.py", "scale, offset, config.epsilon)", "scale, offset, 1e-5)"),
+        Plant("torch", "hidden.py", '"eps": config.epsilon', '"eps": 1e-5'),
+        Plant("tensorflow", "hidden.py", "epsilon=config.epsilon", "epsilon=1e-5"),
+        Plant("jax", "hidden.py", "rsqrt(variance + config.epsilon)", "rsqrt(variance + 1e-5)"),
+        Plant("numpy", "hidden.py", "scale, offset, config.epsilon)", "scale, offset, 1e-5)"),
     ),
     *mistake(
         "batch norm: epsilon 1e-5 in evaluation",
         "imdb_text:bow_batchnorm",
         r"logits",
         "a constant that is written twice",
-        Plant("numpy", "imdb_text.py", "sqrt(variance + config.epsilon)", "sqrt(variance + 1e-5)"),
+        Plant("numpy", "hidden.py", "sqrt(variance + config.epsilon)", "sqrt(variance + 1e-5)"),
     ),
     *mistake(
         "batch norm: momentum's meaning",
@@ -101,15 +101,15 @@ NORMALISATION = (
         "torch's .01 is Keras' .99",
         Plant(
             "torch",
-            "imdb_text.py",
+            "hidden.py",
             '"momentum": 1 - config.momentum',
             '"momentum": config.momentum',
         ),
         Plant(
-            "tensorflow", "imdb_text.py", "momentum=config.momentum", "momentum=1 - config.momentum"
+            "tensorflow", "hidden.py", "momentum=config.momentum", "momentum=1 - config.momentum"
         ),
-        Plant("jax", "imdb_text.py", "kept, 1 - config.momentum)", "kept, config.momentum)"),
-        Plant("numpy", "imdb_text.py", "* (1 - config.momentum)", "* config.momentum"),
+        Plant("jax", "hidden.py", "kept, 1 - config.momentum)", "kept, config.momentum)"),
+        Plant("numpy", "hidden.py", "* (1 - config.momentum)", "* config.momentum"),
     ),
     *mistake(
         "batch norm: unbiased running variance",
@@ -125,13 +125,13 @@ NORMALISATION = (
         ),
         Plant(
             "jax",
-            "imdb_text.py",
-            'f"{norm}.variance": variance}\n            renewed',
-            'f"{norm}.variance": variance * len(h) / (len(h) - 1)}\n            renewed',
+            "hidden.py",
+            'f"{norm}.variance": variance}\n        renewed',
+            'f"{norm}.variance": variance * len(h) / (len(h) - 1)}\n        renewed',
         ),
         Plant(
             "numpy",
-            "imdb_text.py",
+            "hidden.py",
             '(f"{norm}.variance", variance)',
             '(f"{norm}.variance", variance * len(h) / (len(h) - 1))',
         ),
@@ -141,7 +141,7 @@ NORMALISATION = (
         "imdb_text:bow_batchnorm",
         NORM,
         "torch.var, pandas: ddof=1",
-        Plant("jax", "imdb_text.py", "h.var(axis=0)", "h.var(axis=0, ddof=1)"),
+        Plant("jax", "hidden.py", "h.var(axis=0)", "h.var(axis=0, ddof=1)"),
         Plant(
             "numpy",
             "layers.py",
@@ -160,12 +160,12 @@ NORMALISATION = (
             """\
         h = tf.nn.relu(self.hidden(h))
         for layer in self.hidden_after:
-            h = layer(h, training=training, **_mask(layer, batch))
+            h = layer(h, training=training, **mask(layer, batch))
 """,
             """\
         h = self.hidden(h)
         for layer in self.hidden_after:
-            h = layer(h, training=training, **_mask(layer, batch))
+            h = layer(h, training=training, **mask(layer, batch))
         h = tf.nn.relu(h)
 """,
         ),
@@ -173,10 +173,14 @@ NORMALISATION = (
             "jax",
             "imdb_text.py",
             """\
-        h = (h - mean) * scale + params[f"{norm}.offset"]
+        h = jax.nn.relu(dense(params, "hidden", h))
+        h, second = normalized(config, params, buffers, "hidden", h, training)
 """,
             """\
-        h = jax.nn.relu((a - mean) * scale + params[f"{norm}.offset"])
+        h, second = normalized(
+            config, params, buffers, "hidden", dense(params, "hidden", h), training
+        )
+        h = jax.nn.relu(h)
 """,
         ),
     ),

@@ -54,8 +54,8 @@ RMSPROP = (
         Plant(
             "tensorflow",
             "optimizers.py",
-            "epsilon=tf.constant(epsilon, p.dtype)",
-            "epsilon=tf.constant(1e-8, p.dtype)",
+            "momentum=tf.constant(0.0, p.dtype),\n" + 24 * " " + "epsilon=tf.constant(epsilon",
+            "momentum=tf.constant(0.0, p.dtype),\n" + 24 * " " + "epsilon=tf.constant(1e-8",
         ),
         Plant("jax", "optimizers.py", "rsqrt(v[k] + epsilon)", "rsqrt(v[k] + 1e-8)"),
     ),
