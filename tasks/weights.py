@@ -52,7 +52,7 @@ def _array(shape: list[int], dtype: str, data: bytes) -> Array:
 
 
 def chosen(path: Path, leaves: Mapping[str, Leaf], names: Mapping[str, str | None]) -> Tree:
-    """The arrays that ``leaves`` start from, float32 by name, less those that are None in ``names``.
+    """The arrays that ``leaves`` start from, float32 by name, less those with None in ``names``.
 
     ``names`` says how a leaf is called in the file, where that differs: ``"fc1.weight"``, or
     ``"fc1.weight.T"`` for an array in PyTorch's layout, whose first two axes, (out, in), become the
