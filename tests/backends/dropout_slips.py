@@ -248,7 +248,7 @@ OF_THE_GENERATOR: Mapping[str, tuple[str, Slips]] = {
                 (
                     "imdb_text",
                     'h = normalized(config, params, buffers, "hidden", h)',
-                    "h = xp.random.choice([0, 2], h.shape) * _evaluated(\n"
+                    "h = xp.random.choice([0, 2], h.shape) * normalized(\n"
                     '            config, params, buffers, "hidden", h)',
                 ),
             ),

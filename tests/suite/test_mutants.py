@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +50,19 @@ def test_what_mutants_change_is_still_there(backend: str) -> None:
     planted = [mutant for mutant in TABLE if mutant.backend == backend]
     misfits = [why for mutant in planted if (why := misfit(mutant))]
     assert misfits == [], "\n".join(misfits)
+
+
+def test_mutants_use_names_that_are_there(tmp_path: Path) -> None:
+    """Or a mutant would crash where its mistake is to be found."""
+    for number, mutant in enumerate(TABLE):
+        wrong = mutant.changed((ROOT / mutant.file).read_text())
+        (tmp_path / f"mutant{number}.py").write_text(wrong)
+    undefined = ("check", "--isolated", "--no-cache", "--select", "F821,F811", "--quiet")
+    found = subprocess.run(
+        [sys.executable, "-m", "ruff", *undefined, str(tmp_path)], capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stdout
+    assert found.stderr == ""
 
 
 def test_the_table_covers_every_task_and_backend_and_names_each_mutant_once() -> None:
