@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 
 TASK = """
@@ -28,15 +29,17 @@ class Tiny(OwnTask):
         images = rng.random((8, 16), np.float32)
         return {"images": images, "labels": rng.integers(0, 10, 8, np.int32)}
 """
-MODEL = "from backends.{0}.fashion_mlp import build, forward, loss\n"
-"""A backend's file: the house's perceptron takes its sizes from the state."""
+PERCEPTRON = files("suite").joinpath("templates", "numpy.py.txt").read_text(encoding="utf-8")
+MODEL = "from .perceptron import build, forward, loss\n"
+"""NumPy's file, or that of a backend that stands for it, in a folder with ``perceptron.py``."""
 
 
 def written(folder: Path, task: str = TASK, **models: str) -> Path:
     """A folder with ``task.py`` and a file for each backend, NumPy's if no other is given."""
     folder.mkdir(parents=True)
     (folder / "task.py").write_text(task)
-    for backend, text in (models or {"numpy": MODEL.format("numpy")}).items():
+    (folder / "perceptron.py").write_text(PERCEPTRON)
+    for backend, text in (models or {"numpy": MODEL}).items():
         (folder / f"{backend}.py").write_text(text)
     return folder
 

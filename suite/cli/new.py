@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import shlex
 from collections.abc import Sequence
@@ -13,35 +12,13 @@ from typing import Annotated
 
 import typer
 
-import backends
 from tasks import outside
 from tasks.outside import FILE
 from tasks.paths import because, given
 from tasks.task import RequestError, nearest
 
-MODEL = "fashion_mlp"
-"""The house's task whose files a new folder's begin as."""
-TEACHING = {
-    "numpy": """The model in NumPy, its gradients by hand: it is the oracle then.
-
-loss returns the loss, the new buffers and the way back, from a cotangent to all gradients.
-backends/numpy/layers.py has layers in pairs, each with its derivative.
-""",
-    "torch": """The model in PyTorch. Put your own module in build, and its loss in loss.
-
-A layer's path and its parameters make the names: hidden=nn.Linear(...) has hidden.kernel, (in,
-out), and hidden.bias; a layer that backends/torch/layers.py does not know keeps its own: path.name.
-The engine trains it by task.optimizer, in every precision and mode. No line here names a device.
-""",
-    "tensorflow": """The model in TensorFlow. Put your own Keras model in build, its loss in loss.
-
-The layers' names make those of the parameters: name="hidden" has hidden.kernel and hidden.bias.
-""",
-    "jax": """The model in JAX: pure functions of the parameters by name. Put your own in them.
-
-key is for dropout, None where there is none. The engine jits, scans and differentiates.
-""",
-}
+BACKENDS = ("numpy", "torch", "tensorflow", "jax")
+"""Those that there is a template of a model for."""
 
 
 def new(
@@ -57,8 +34,8 @@ def new(
     """
     wanted = tuple(dict.fromkeys(backend or ("torch", "jax")))
     for one in wanted:
-        if one not in TEACHING:
-            known = f"{nearest(one, TEACHING)}; there are: {', '.join(TEACHING)}"
+        if one not in BACKENDS:
+            known = f"{nearest(one, BACKENDS)}; there are: {', '.join(BACKENDS)}"
             raise RequestError(f"there is no template for the backend {one!r}{known}")
     if len(wanted) < 2:
         raise RequestError(f"{wanted[0]} alone is compared with nothing; give --backend twice")
@@ -98,7 +75,7 @@ def _texts(folder: Path, wanted: Sequence[str]) -> dict[str, str]:
             **{"class": name if name[:1].isalpha() else f"Task{name}"},
             oracle="" if "numpy" in wanted else oracle,
         ),
-        **{f"{one}.py": _model(one) for one in wanted},
+        **{f"{one}.py": _template(f"{one}.py") for one in wanted},
         "tests/test_same.py": _template(
             "test_same.py", backends=str(list(wanted)).replace("'", '"')
         ),
@@ -108,13 +85,3 @@ def _texts(folder: Path, wanted: Sequence[str]) -> dict[str, str]:
 def _template(name: str, **words: str) -> str:
     text = files("suite").joinpath("templates", f"{name}.txt").read_text(encoding="utf-8")
     return Template(text).substitute(words)
-
-
-def _model(backend: str) -> str:
-    """The house's file with what teaches in place of its first words."""
-    file = backends.source(backend, MODEL)
-    assert file
-    text = file.read_text(encoding="utf-8")
-    first = ast.parse(text).body[0]
-    rest = text.splitlines(keepends=True)[first.end_lineno :]
-    return f'"""{TEACHING[backend]}"""\n' + "".join(rest)

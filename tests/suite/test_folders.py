@@ -19,7 +19,7 @@ import tasks
 from backends.numpy import fashion_mlp
 from backends.numpy.central_differences import of_program, relative_errors
 from backends.program import Program
-from suite.cli.new import TEACHING
+from suite.cli.new import BACKENDS
 from suite.proof import NotSame, require_same
 from suite.records import baseline as baselines, record as records
 from suite.records.cell import Conditions
@@ -34,7 +34,6 @@ from tests.suite.command import assert_refused, in_process
 from tests.suite.examples import example_baseline
 from tests.tiny import tiny_task
 
-NUMPY = MODEL.format("numpy")
 RUN = ("run", "--profile", "smoke", "--timing-limit", "0", "--tracking", "none", "--json")
 WITHOUT = tuple(name for name in ("torch", "jax") if backends.load(name).available())
 needs_both = pytest.mark.skipif(bool(WITHOUT), reason=f"{' and '.join(WITHOUT)} not installed")
@@ -58,7 +57,7 @@ class TestNew:
     def test_has_a_template_for_every_backend_of_the_house(self, tmp_path: Path) -> None:
         wanted = [word for name in backends.NAMES for word in ("--backend", name)]
         assert in_process(tmp_path, "new", "4", *wanted).returncode == 0
-        assert {*TEACHING} == {*backends.NAMES}
+        assert {*BACKENDS} == {*backends.NAMES}
         for name in backends.NAMES:
             tree = ast.parse((tmp_path / "4" / f"{name}.py").read_text())
             defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
@@ -121,13 +120,13 @@ SLIPS = {
     "import": ("import flux\n", "numpy.py, line 1: ModuleNotFoundError: No module named 'flux'"),
     "nothing to build": ("forward = None\n", "numpy.py has no build(task, state, seed)"),
     "a name": (
-        NUMPY
+        MODEL
         + "import dataclasses\nright = build\ndef build(task, state, seed):\n"
         + "    state.params['hidden.kernal']\n",
         "numpy.py, line 5: KeyError: 'hidden.kernal'; mend it there",
     ),
     "a shape": (
-        "import backends.numpy.fashion_mlp as house\nfrom backends.numpy.engine import Program\n"
+        "from . import perceptron as house\nfrom backends.numpy.engine import Program\n"
         "def forward(params, buffers, batch):\n"
         "    return {'logits': batch['images'] @ params['hidden.kernel'].T}\n"
         "def build(task, state, seed):\n"
@@ -135,7 +134,7 @@ SLIPS = {
         "numpy.py, line 4: ValueError: matmul",
     ),
     "random numbers": (
-        "import numpy as np\nimport backends.numpy.fashion_mlp as house\n"
+        "import numpy as np\nfrom . import perceptron as house\n"
         "from backends.numpy.engine import Program\n"
         "def loss(params, buffers, batch, key):\n"
         "    noise = np.random.random(batch['images'].shape)\n"
@@ -146,7 +145,7 @@ SLIPS = {
         "numpy is not deterministic: the same state and batch gave another",
     ),
     "a gradient": (
-        "import backends.numpy.fashion_mlp as house\nfrom backends.numpy.engine import Program\n"
+        "from . import perceptron as house\nfrom backends.numpy.engine import Program\n"
         "def loss(*given):\n"
         "    value, buffers, back = house.loss(*given)\n"
         "    def backward(c):\n"
@@ -262,11 +261,11 @@ class TestItsRecords:
         assert done.returncode == 0, done.stdout
         assert "The environment is the same." in done.stdout
         file = ran / "a" / "port" / "numpy.py"
-        file.write_text(f"{NUMPY}# a word more\n")
+        file.write_text(f"{MODEL}# a word more\n")
         done = in_process(ran, "reproduce", str(path))
         assert "task_folder.sha256" in done.stdout
         assert not resume.still_holds(record, record.cell, reproduce.require_rerunnable(record))
-        file.write_text(NUMPY)
+        file.write_text(MODEL)
 
     def test_say_when_the_folder_is_gone(self, ran: Path) -> None:
         record = self.record(ran)
@@ -290,7 +289,7 @@ def test_a_verdict_is_kept_until_a_file_changes(tmp_path: Path) -> None:
         return len([*kept.iterdir()])
 
     assert [files_after_verifying(), files_after_verifying()] == [1, 1]
-    (folder / "numpy.py").write_text(f"{NUMPY}# a word more\n")
+    (folder / "numpy.py").write_text(f"{MODEL}# a word more\n")
     assert files_after_verifying() == 2
 
 
@@ -307,7 +306,7 @@ def test_a_baseline_is_that_of_a_folder_wherever_it_lies(tmp_path: Path) -> None
 def test_the_list_says_where_each_task_and_backend_comes_from(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(listing, "_described", lambda name: ("1.0", "cpu", None))
+    monkeypatch.setattr(listing, "_probed", lambda name: (["cpu"], None, None))
     monkeypatch.setattr(
         tasks, "origin", {**dict.fromkeys(tasks.names(), "here"), "lstm": "there"}.get
     )
@@ -321,6 +320,6 @@ def test_the_list_says_where_each_task_and_backend_comes_from(
 def test_one_task_is_shown_at_a_time(tmp_path: Path) -> None:
     written(tmp_path / "port")
     shown = in_process(tmp_path, "show", "port").stdout
-    assert "from backends.numpy.fashion_mlp import build" in shown
+    assert "from .perceptron import build" in shown
     assert "torch" not in shown
     assert_refused(in_process(tmp_path, "show", "all"), "all is 6 tasks; name one of: fashion_mlp")

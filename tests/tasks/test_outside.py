@@ -178,7 +178,7 @@ def _forget() -> None:
 
 class TestAnInstalledPackage:
     def test_announces_a_task(self, site: Path) -> None:
-        written(site / "myports" / "mine", numpy=MODEL.format("numpy"))
+        written(site / "myports" / "mine", numpy=MODEL)
         installed(site, "my_ports", tetragrad_tasks="mine = myports.mine")
         assert tasks.names() == (*tasks.NAMES, "mine")
         assert tasks.choices("mine") == (("mine", None),)
@@ -196,7 +196,9 @@ class TestAnInstalledPackage:
         (site / "mirror" / "__init__.py").write_text(
             "from backends.numpy import *\nTITLE = 'Mirror'"
         )
-        (site / "mirror" / "fashion_mlp.py").write_text(MODEL.format("numpy"))
+        (site / "mirror" / "fashion_mlp.py").write_text(
+            "from backends.numpy.fashion_mlp import build, forward, loss\n"
+        )
         installed(site, "tetragrad_mirror", tetragrad_backends="mirror = mirror")
         assert backends.names() == (*backends.NAMES, "mirror")
         assert backends.load("mirror").TITLE == "Mirror"
