@@ -61,7 +61,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
 
 
 @pytest.fixture
-def begun(tmp_path: Path, smoke: tuple[Path, Any], empty_store: Path) -> Path:
+def prepared(tmp_path: Path, smoke: tuple[Path, Any], empty_store: Path) -> Path:
     """Where sessions begin that neither verify nor make a store."""
     folder, results = smoke[0], tmp_path / "results"
     shutil.copytree(folder / "results" / "verified", results / "verified")
@@ -261,8 +261,8 @@ LONG = (
 
 
 class TestFaults:
-    def test_a_worker_that_is_killed_costs_only_its_cell(self, begun: Path) -> None:
-        process = start(begun, *LONG, "--backend", "numpy")
+    def test_a_worker_that_is_killed_costs_only_its_cell(self, prepared: Path) -> None:
+        process = start(prepared, *LONG, "--backend", "numpy")
         wait_for(process, r"epoch 1/5")
         for worker in workers(process):
             worker.kill()
@@ -272,14 +272,14 @@ class TestFaults:
         assert killed["outcome"] == "crashed"
         assert "SIGKILL" in killed["reason"]
         assert killed["mlflow_run"]
-        assert records.read(begun / killed["record"]).chunks  # what it had done is kept
+        assert records.read(prepared / killed["record"]).chunks  # what it had done is kept
         assert other["outcome"] == "ok"
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_ctrl_c_keeps_what_was_done_and_marks_the_rest(
-        self, begun: Path, number: signal.Signals
+        self, prepared: Path, number: signal.Signals
     ) -> None:
-        process = start(begun, *LONG, "--backend", "numpy")
+        process = start(prepared, *LONG, "--backend", "numpy")
         wait_for(process, r"epoch 2/5")
         running = workers(process)
         process.send_signal(number)
@@ -290,7 +290,7 @@ class TestFaults:
         assert (begun["outcome"], rest["outcome"]) == ("interrupted", "not begun")
         assert rest["reason"] == "the session ended before"
         assert "test_accuracy" in begun["metrics"]
-        assert len(list(records.all_paths(begun / "results"))) == 2
+        assert len(list(records.all_paths(prepared / "results"))) == 2
         assert running
         assert not psutil.wait_procs(running, timeout=5)[1]
 
