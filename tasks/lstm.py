@@ -191,11 +191,13 @@ class LSTM(Task):
         ``RESET`` begins anew where the carried state is not 0; in ``CLIPPED`` every target is one
         character, which surprises a model so much that its gradients are clipped.
         """
-        for number, chunk in enumerate(self._train_chunks()):
-            if number == 0:
-                chunk["reset"][RESET] = 1
-                chunk["targets"][CLIPPED] = tiny_shakespeare.encode("z")
+        first = 0
+        for chunk in self._train_chunks():
+            steps = np.arange(first, first + len(chunk["reset"]))
+            chunk["reset"][steps == RESET] = 1
+            chunk["targets"][steps == CLIPPED] = tiny_shakespeare.encode("z")
             yield chunk
+            first += len(steps)
 
     def excerpt(self, batch: Tree) -> Tree:
         """The whole batch: no part of an LSTM has a corner, and truncation is seen at its end."""
