@@ -32,8 +32,8 @@ in_every_backend = pytest.mark.parametrize("backend", backends.NAMES)
 def test_state_round_trips_bit_for_bit(call: Call, backend: str, choice: tasks.Choice) -> None:
     state = initial(choice, "float32")
     chunks = training_chunks(tiny(choice))
-    _, trained = call(backend, "float64", train, choice, state, chunks[:1], SEED)
-    back = call(backend, "float64", restored, choice, trained)
+    _, trained = call(backend, "float32", train, choice, state, chunks[:1], SEED)
+    back = call(backend, "float32", restored, choice, trained)
     assert_same(back, trained, 0)
     assert set(trained.buffers) == set(tiny(choice).buffers)
     for name, buffer in trained.buffers.items():
@@ -45,7 +45,7 @@ def test_gradients_and_predict_change_nothing(
     call: Call, backend: str, choice: tasks.Choice
 ) -> None:
     state = initial(choice, "float32")
-    before, after, same = call(backend, "float64", what_looking_changes, choice, state)
+    before, after, same = call(backend, "float32", what_looking_changes, choice, state)
     assert_same(before, state, 0)
     assert_same(after, before, 0)
     assert same
