@@ -46,12 +46,12 @@ def names() -> tuple[str, ...]:
 
 
 def is_known(name: str) -> bool:
-    """Whether it is the name of a task, or the path of one in a folder."""
+    """Tells if it is the name of a task, or the path of one in a folder."""
     return name in NAMES or outside.is_path(name) or name in outside.announced()
 
 
 def is_outside(name: str) -> bool:
-    """Whether a task is of a folder or an installed package."""
+    """Tells if a task is of a folder or an installed package."""
     return name not in NAMES
 
 

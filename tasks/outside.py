@@ -59,7 +59,7 @@ def is_path(task: str) -> bool:
 
 
 def is_folder(wanted: str) -> bool:
-    """Whether a folder is asked for: by a path, or as one here that holds ``task.py``."""
+    """Tells if a folder is asked for: by a path, or as one here that holds ``task.py``."""
     return is_path(wanted) or (Path(wanted) / FILE).is_file()
 
 

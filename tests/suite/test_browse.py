@@ -68,7 +68,7 @@ def test_it_ends_without_the_server_s_log(
 
 
 def alive(pid: int) -> bool:
-    """Whether a process has not ended, be it that nobody has asked how yet."""
+    """Tells if a process still runs; a zombie, whose end nobody has asked for, does not."""
     with suppress(psutil.NoSuchProcess):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     return False
