@@ -14,6 +14,11 @@ from tasks import outside
 from tasks.task import RequestError
 
 
+def example_of(words: str) -> str:
+    """The last line of a command's help: the command as it can be typed."""
+    return f"Example: tetragrad {words}"
+
+
 class Command(TyperCommand):
     """A command that, given a value without its option, says which option that may be."""
 

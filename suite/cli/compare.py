@@ -48,7 +48,7 @@ def compare(
     head: Annotated[
         str | None,
         typer.Argument(
-            help="Git revision that is new. Default: the source as it is.", show_default=False
+            help="Git revision that is new. Default: the working tree.", show_default=False
         ),
     ] = None,
     base_python: Annotated[
@@ -67,7 +67,7 @@ def compare(
     data: DataOption = Data.auto,
     threshold: Annotated[
         float,
-        typer.Option(min=0.001, max=0.9, help="By how much a speed may differ and be the same."),
+        typer.Option(min=0.001, max=0.9, help="Largest difference in speed that counts as the same."),
     ] = THRESHOLD,
     limit: Annotated[
         float, typer.Option(min=0, help="Seconds for each task and backend, at most.")
@@ -77,9 +77,9 @@ def compare(
     markdown: MarkdownOption = None,
     junit: JUnitOption = None,
 ) -> None:
-    """Time a revision, or another environment, against the source as it is, in turns.
+    """Compare the speed of the working tree with a revision or another environment.
 
-    Exit code 1 if anything is slower: if the whole interval lies beyond the threshold.
+    Both are timed in turns. Exit code 1 if one is slower: its whole interval is beyond the threshold.
     """
     options.require_possible(threads, timeout)
     choices = tasks.chosen(task or tasks.names())
@@ -96,7 +96,7 @@ def compare(
     with Terminal() as reporter, _sides(base, head, base_python) as (old, new):
         preparation = Preparation(plan, results, reporter, new)
         found = comparison.compare(plan, old, new, threshold, preparation, reporter.busy)
-    findings = Findings(f"{new.name} against {old.name}", tuple(found))
+    findings = Findings(f"{new.name} compared with {old.name}", tuple(found))
     print(findings.title)
     print_findings(findings.found, output())
     findings.write(markdown, junit)

@@ -80,7 +80,7 @@ BackendOption = Annotated[
     ),
 ]
 ModeOption = Annotated[
-    str | None, typer.Option(help="Mode of the backends that have it and are named without one.")
+    str | None, typer.Option(help="Mode of the backends that are named without one and have it.")
 ]
 MemoryOption = Annotated[
     str | None,
@@ -93,7 +93,7 @@ CheckpointOption = Annotated[
 ResumeOption = Annotated[
     str | None,
     typer.Option(
-        metavar="SESSION", help="Run only what this session has no good record of, as it was asked."
+        metavar="SESSION", help="Run only the cells that this session has no good record of."
     ),
 ]
 RESULTS = records.RESULTS
@@ -116,7 +116,7 @@ PatienceOption = Annotated[
     typer.Option(
         min=1,
         metavar="PATIENCE",
-        help="End after so many epochs without a lower validation metric; keep the best.",
+        help="Stop after so many epochs without a lower validation metric; keep the best.",
     ),
 ]
 
@@ -144,7 +144,7 @@ DeviceOption = Annotated[
     ),
 ]
 PrecisionOption = Annotated[
-    TrainingPrecision, typer.Option(help="Of the factors of products; all else is float32.")
+    TrainingPrecision, typer.Option(help="Precision of the factors of products; all else is float32.")
 ]
 ProfileOption = Annotated[
     str, typer.Option(help=f"How much to train: {', '.join(tasks.PROFILES)}.")

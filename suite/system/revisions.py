@@ -42,7 +42,7 @@ class Side:
         return (self.python, "-P", "-c", _WORKER, str(self.tree))
 
 
-HERE = Side("the source as it is")
+HERE = Side("working tree")
 
 
 @contextmanager
