@@ -45,15 +45,21 @@ def _sections(name: str, command: Any) -> Iterator[str]:
         return
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     options = [p for p in command.params if p.param_type_name == "option"]
+    context = typer.Context(command)
     usage = " ".join([name, "[OPTIONS]", *(_metavar(p) for p in arguments)])
-    parts = [f"### {name}", prose(command.help), f"```console\n$ {usage}\n```", command.epilog]
+    parts = [f"### {name}", prose(command.help), f"```console\n$ {usage}\n```", _example(command.epilog)]
     if arguments:
         rows = [[code(_metavar(p)), str(p.help)] for p in arguments]
         parts.append(table(("Argument", "Meaning"), rows))
-    rows = [[_names(p), _values(p), f"{p.help}{_default(p)}"] for p in options]
+    rows = [[_names(p), _values(p, context), f"{p.help}{_default(p)}"] for p in options]
     if rows:
         parts.append(table(("Option", "Value", "Meaning"), rows))
     yield "\n\n".join(parts)
+
+
+def _example(epilog: str) -> str:
+    word, colon, example = epilog.partition(": ")
+    return f"{word}{colon}`{example}`"
 
 
 def _names(option: Any) -> str:
@@ -65,16 +71,11 @@ def _metavar(argument: Any) -> str:
     return name if argument.required else f"[{name}]"
 
 
-def _values(option: Any) -> str:
+def _values(option: Any, context: Any) -> str:
     """The kind of value that an option takes; nothing for a flag."""
     if option.is_flag:
         return ""
-    if option.metavar:
-        return code(option.metavar)
-    choices = getattr(option.type, "choices", None)
-    if choices:
-        return ", ".join(code(getattr(c, "value", str(c))) for c in choices)
-    return str(option.type.name)
+    return code(option.metavar or option.display_type(context).strip("<>"))
 
 
 def _default(option: Any) -> str:

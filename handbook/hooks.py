@@ -29,6 +29,8 @@ def on_files(files: Files, config: Any) -> Files:
     }
     for path, text in pages.items():
         files.append(File.generated(config, path, content=text))
+    picture = str(ROOT / "results" / "pictures" / "report.png")
+    files.append(File.generated(config, "pictures/report.png", abs_src_path=picture))
     config.nav = navigation(config.nav, there | pages.keys())
     return files
 

@@ -13,8 +13,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def cell(text: str) -> str:
-    """The text on one line, with bars that do not end the cell."""
-    return " ".join(text.replace("|", r"\|").split())
+    """The text on one line, with bars that do not end the cell: in code, none does."""
+    plain_and_code = text.split("`")
+    plain_and_code[::2] = [part.replace("|", r"\|") for part in plain_and_code[::2]]
+    return " ".join("`".join(plain_and_code).split())
 
 
 def code(text: str) -> str:
