@@ -89,4 +89,4 @@ _add(DATA, "sync ../other-machine/results")(sync_cli.sync)
 def main() -> None:
     """Entry point."""
     plain.prepare()
-    app()
+    app(prog_name="tetragrad")

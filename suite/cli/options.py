@@ -62,6 +62,24 @@ class TrainingPrecision(StrEnum):
     bfloat16 = "bfloat16"
 
 
+def _tasks(incomplete: str) -> list[str]:
+    """The tasks that a word of the command line may become; behind a colon, their variants."""
+    name, colon, _ = incomplete.partition(":")
+    known = [tasks.ALL, *tasks.names()]
+    if colon and name in tasks.names():
+        known = [f"{name}:{variant}" for variant in (*tasks.variants(name), tasks.ALL) if variant]
+    return [word for word in known if word.startswith(incomplete)]
+
+
+def _backends(incomplete: str) -> list[str]:
+    """The backends that a word of the command line may become; behind a colon, their modes."""
+    name, colon, _ = incomplete.partition(":")
+    known = [backends.ALL, *backends.names()]
+    if colon and name in backends.names():
+        known = [f"{name}:{mode}" for mode in (*backends.load(name).MODES, backends.ALL)]
+    return [word for word in known if word.startswith(incomplete)]
+
+
 TaskOption = Annotated[
     list[str],
     typer.Option(
@@ -69,6 +87,7 @@ TaskOption = Annotated[
         help="task, task:variant, task:all, all, or the path of a folder with a task.py; "
         "repeatable.",
         show_default=False,
+        autocompletion=_tasks,
     ),
 ]
 BackendOption = Annotated[
@@ -77,6 +96,7 @@ BackendOption = Annotated[
         "--backend",
         help="backend, backend:mode, backend:all or all; repeatable. Default: every backend.",
         show_default=False,
+        autocompletion=_backends,
     ),
 ]
 ModeOption = Annotated[
