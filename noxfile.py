@@ -1,4 +1,5 @@
-"""Sessions: bench, tests, lint, docs, verify, mutants, browse, regress, asv, asv-compare, asv-publish.
+"""Sessions: bench, tests, lint, docs, verify, mutants, browse, regress, asv, asv-compare,
+asv-publish.
 
 ``pip install nox``, then ``nox -s bench``.
 
@@ -71,7 +72,10 @@ def lint(session: nox.Session) -> None:
     session.run(str(programs / "ruff"), "format", "--check", ".")
     session.run(str(programs / "mypy"))
     session.run(str(programs / "lint-imports"))
-    texts = ("tests/test_sentences.py", "tests/test_structure.py::test_docstrings_begin_with_a_verb_or_a_noun")
+    texts = (
+        "tests/test_sentences.py",
+        "tests/test_structure.py::test_docstrings_begin_with_a_verb_or_a_noun",
+    )
     session.run(str(programs / "pytest"), "--quiet", *texts)
 
 

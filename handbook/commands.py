@@ -30,7 +30,9 @@ def page() -> str:
     group: Any = typer.main.get_command(app)
     panels: dict[str, list[str]] = {}
     for name, command in group.commands.items():
-        panels.setdefault(command.rich_help_panel, []).extend(_sections(f"tetragrad {name}", command))
+        panels.setdefault(command.rich_help_panel, []).extend(
+            _sections(f"tetragrad {name}", command)
+        )
     parts = [HEAD]
     for panel, sections in panels.items():
         parts += [f"## {panel}", *sections]
@@ -47,7 +49,12 @@ def _sections(name: str, command: Any) -> Iterator[str]:
     options = [p for p in command.params if p.param_type_name == "option"]
     context = typer.Context(command)
     usage = " ".join([name, "[OPTIONS]", *(_metavar(p) for p in arguments)])
-    parts = [f"### {name}", prose(command.help), f"```console\n$ {usage}\n```", _example(command.epilog)]
+    parts = [
+        f"### {name}",
+        prose(command.help),
+        f"```console\n$ {usage}\n```",
+        _example(command.epilog),
+    ]
     if arguments:
         rows = [[code(_metavar(p)), str(p.help)] for p in arguments]
         parts.append(table(("Argument", "Meaning"), rows))

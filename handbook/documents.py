@@ -81,7 +81,9 @@ def _cells() -> str:
     (cell,) = summary.document(Session("", Path(), [record], {}))["cells"]
     identity = {field.name for field in dataclasses.fields(Cell)}
     told = dict(_told((Record,)))
-    rows = [[code(key), prose(told.get(key, MORE.get(key, "")))] for key in cell if key not in identity]
+    rows = [
+        [code(key), prose(told.get(key, MORE.get(key, "")))] for key in cell if key not in identity
+    ]
     return table(("Key", "Meaning"), rows)
 
 

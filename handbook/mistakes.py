@@ -15,7 +15,8 @@ When a model moves from one framework to another, these are the mistakes that pe
 Most come from a default that differs, or from a habit of one framework.
 The list is useful without this program: go through it when your port does not learn as it should.
 
-The tests plant each of these mistakes in the backends that are named, and `tetragrad verify` has to find it.
+The tests plant each of these mistakes in the backends that are named.
+`tetragrad verify` has to find it.
 The code is what stands in that backend's file: the right form and the wrong one.
 `nox -s mutants` plants all of them, and takes hours.
 """
@@ -27,7 +28,9 @@ def page(causes: bool) -> str:
     parts = [HEAD, lead] if lead else [HEAD]
     by_task: dict[str, dict[str, list[Mutant]]] = {}
     for mutant in TABLE:
-        by_task.setdefault(mutant.task.partition(":")[0], {}).setdefault(mutant.name, []).append(mutant)
+        by_task.setdefault(mutant.task.partition(":")[0], {}).setdefault(mutant.name, []).append(
+            mutant
+        )
     parts.append(_contents(by_task))
     for task, mistakes in by_task.items():
         parts.append(f"## {task}")

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
 
 from handbook import commands, documents, metrics, mistakes
-from suite.cli import app
 from tests.sentences import MOST_WORDS, paragraphs, sentences, words
 
 ROOT = Path(__file__).parent.parent
@@ -36,21 +32,6 @@ def test_sentences_of_what_the_program_tells_are_short(text: str) -> None:
 
 def test_readme_is_read_in_minutes() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
-
-
-def every_command(group: Any, name: str = "tetragrad") -> Iterator[tuple[str, Any]]:
-    for own, command in group.commands.items():
-        if hasattr(command, "commands"):
-            yield from every_command(command, f"{name} {own}")
-        else:
-            yield f"{name} {own}", command
-
-
-def test_each_command_has_a_purpose_and_an_example_that_begins_with_its_name() -> None:
-    group: Any = typer.main.get_command(app)
-    assert all(command.rich_help_panel for command in group.commands.values())
-    for name, command in every_command(group):
-        assert (command.epilog or "").startswith(f"Example: {name}"), name
 
 
 def test_a_sentence_ends_at_its_full_stop_and_code_is_one_word() -> None:

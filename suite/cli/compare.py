@@ -67,7 +67,9 @@ def compare(
     data: DataOption = Data.auto,
     threshold: Annotated[
         float,
-        typer.Option(min=0.001, max=0.9, help="Largest difference in speed that counts as the same."),
+        typer.Option(
+            min=0.001, max=0.9, help="Largest difference in speed that counts as the same."
+        ),
     ] = THRESHOLD,
     limit: Annotated[
         float, typer.Option(min=0, help="Seconds for each task and backend, at most.")
@@ -79,7 +81,7 @@ def compare(
 ) -> None:
     """Compare the speed of the working tree with a revision or another environment.
 
-    Both are timed in turns. Exit code 1 if one is slower: its whole interval is beyond the threshold.
+    Both are timed in turns. Exit code 1: one is slower, its whole interval beyond the threshold.
     """
     options.require_possible(threads, timeout)
     choices = tasks.chosen(task or tasks.names())

@@ -164,7 +164,8 @@ DeviceOption = Annotated[
     ),
 ]
 PrecisionOption = Annotated[
-    TrainingPrecision, typer.Option(help="Precision of the factors of products; all else is float32.")
+    TrainingPrecision,
+    typer.Option(help="Precision of the factors of products; all else is float32."),
 ]
 ProfileOption = Annotated[
     str, typer.Option(help=f"How much to train: {', '.join(tasks.PROFILES)}.")

@@ -77,7 +77,14 @@ def compare(
                 passed = False if failed(record, plan.named) else None
                 found.append(Finding(name, record.outcome, str(record.reason), passed))
             elif not record.verified:
-                found.append(Finding(name, "not verified", "speeds of unverified backends are not compared", False))
+                found.append(
+                    Finding(
+                        name,
+                        "not verified",
+                        "speeds of unverified backends are not compared",
+                        False,
+                    )
+                )
             else:
                 busy(f"comparing {name}")
                 once = partial(_compare, name, record, (base, head), limits, preparation)
@@ -169,9 +176,7 @@ def _finding(name: str, timing: Timing, limits: Limits) -> Finding:
         return Finding(name, "not waited for", reason, False)
     interval = timing.ratio(second, first, limits.confidence)
     verdict = judge(interval, limits.threshold)
-    reason = (
-        f"{told(interval)}, {limits.confidence:.2%} interval of {len(timing.samples)} rounds"
-    )
+    reason = f"{told(interval)}, {limits.confidence:.2%} interval of {len(timing.samples)} rounds"
     if verdict == "undecided":
         reason += "; more time may decide: --limit"
     reason = "; ".join((reason, *(f"noisy: {warning}" for warning in timing.warnings)))

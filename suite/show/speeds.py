@@ -72,8 +72,8 @@ def table(title: str, timing: Timing, differing: Sequence[Difference]) -> Table:
     ]
     if "matmul" in timing.machine:
         said.append(
-            f"of matmul peak: share of the {timing.machine['matmul'] / 1e9:.0f} GFLOP/s that matrix "
-            "products attain here"
+            f"of matmul peak: share of the {timing.machine['matmul'] / 1e9:.0f} GFLOP/s that "
+            "matrix products attain here"
         )
     found.caption = "; ".join(said)
     for one in timing.contestants:
