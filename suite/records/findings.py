@@ -51,7 +51,7 @@ class Findings:
         """How many checks passed: ``all 20 checks passed``, ``2 of 20 checks failed``."""
         count, failed = len(self.found), len(self.failed)
         nothing = sum(f.passed is None for f in self.found)
-        if failed or nothing == count:
+        if failed:
             said = f"{failed} of {count} checks failed"
         else:
             said = f"{f'{count - nothing} of {count}' if nothing else f'all {count}'} checks passed"

@@ -41,6 +41,19 @@ def test_a_reader_of_markdown_sees_failures_first() -> None:
     assert all(line.replace("\\|", "").count("|") == 5 for line in lines[6:])
 
 
+@pytest.mark.parametrize(
+    ("found", "summary"),
+    [
+        ((SAME, SAME), "all 2 checks passed"),
+        ((SAME, SKIPPED), "1 of 2 checks passed, 1 without a verdict"),
+        ((SAME, ABOVE), "1 of 2 checks failed"),
+        ((SKIPPED,), "0 of 1 checks passed, 1 without a verdict"),
+    ],
+)
+def test_a_summary_counts_what_passed_or_failed(found: tuple[Finding, ...], summary: str) -> None:
+    assert Findings("check", found).summary == summary
+
+
 def test_junit_has_every_finding_and_can_be_parsed() -> None:
     root = ElementTree.fromstring(Findings("check", (SAME, ABOVE, SKIPPED)).junit())
     (suite,) = root
