@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
+import backends
+import tasks
 from backends.numpy import fashion_mlp
 from suite.records import record as records
 from suite.records.events import Outcome
 from suite.records.verdict import Deviation, Verdict
 from suite.session.equivalence import compare
+from suite.session.verifier import Verifier
 from suite.tracking import tracker as tracking
 from suite.worker.trace import trace
 from tasks.task import Array, Envelope
@@ -123,6 +126,15 @@ def test_a_worker_that_failed_verifies_nothing() -> None:
     failed = replace(verdict(()), outcome=Outcome.CRASHED, reason="killed by SIGKILL")
     assert not failed.verified
     assert failed.explanation == "crashed: killed by SIGKILL"
+
+
+def test_what_a_worker_cannot_do_costs_nothing_else_that_it_is_asked() -> None:
+    task = tasks.load("fashion_mlp", "full", "generated")
+    numpy: backends.Choice = ("numpy", "eager")
+    skipped, proved = Verifier(task, "cpu", 1).verify([(numpy, "bfloat16"), (numpy, "float64")])
+    assert skipped.outcome is Outcome.SKIPPED
+    assert "not of bfloat16" in str(skipped.reason)
+    assert proved.verified, proved.explanation
 
 
 def test_an_envelope_longer_than_an_epoch_is_an_error_not_a_shorter_check(
