@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +31,33 @@ def test_sentences_of_a_page_are_short(page: Path) -> None:
 def test_sentences_of_what_the_program_tells_are_short(text: str) -> None:
     """Help texts of all commands are in the reference of commands."""
     assert too_long(text) == []
+
+
+def text_of_template(template: str) -> Iterator[str]:
+    """Texts of the paragraphs of a page's template, a value in them counted as a word."""
+    for found in re.finditer(r"<(p|li|caption)\b[^>]*>(.*?)</\1>", template, re.DOTALL):
+        values = re.sub(r"\{\{.*?\}\}", "x", re.sub(r"\{%.*?%\}", " ", found[2], flags=re.DOTALL))
+        yield values
+
+
+def messages(source: str) -> Iterator[str]:
+    """Texts on one line in a module, with values in them counted as a word: what it prints."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.JoinedStr(values=values):
+                yield "".join(str(v.value) if isinstance(v, ast.Constant) else "x" for v in values)
+            case ast.Constant(value=str(text)) if "\n" not in text:
+                yield text
+
+
+def test_sentences_of_messages_and_of_the_report_are_short() -> None:
+    texts = {
+        **{p: messages(p.read_text(encoding="utf-8")) for p in (ROOT / "suite").rglob("*.py")},
+        **{p: text_of_template(p.read_text()) for p in (ROOT / "suite").rglob("*.jinja")},
+    }
+    wrong = {p.name: found for p, said in texts.items() if (found := too_long("\n\n".join(said)))}
+    assert len(texts) > 100
+    assert wrong == {}
 
 
 def test_readme_is_read_in_minutes() -> None:
