@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from handbook import commands, documents, mistakes
@@ -9,6 +12,7 @@ from handbook.markdown import table
 from handbook.navigation import navigation
 from tests.mutants.table import TABLE
 
+ROOT = Path(__file__).parent.parent
 PLAN = [{"Start": "index.md"}, {"How to": ["how-to/ci.md"]}, {"Differences": ["a.md", "causes.md"]}]
 
 
@@ -43,6 +47,15 @@ def test_the_reference_of_records_has_fields_properties_and_keys() -> None:
     rows = [line for line in cells if line.startswith("| `")]
     assert rows
     assert all(line.split("|")[2].strip() for line in rows)
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_links_of_pages_outside_the_documentation_lead_somewhere(page: str) -> None:
+    """MkDocs checks those of ``docs/``."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https?://)([^)#]+)", text)
+    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert page != "README.md" or len(links) > 5
 
 
 @pytest.mark.parametrize("causes", [True, False])
