@@ -67,9 +67,7 @@ def compare(
     data: DataOption = Data.auto,
     threshold: Annotated[
         float,
-        typer.Option(
-            min=0.001, max=0.9, help="Largest difference in speed that counts as the same."
-        ),
+        typer.Option(min=0.001, max=0.9, help="Largest difference that counts as the same speed."),
     ] = THRESHOLD,
     limit: Annotated[
         float, typer.Option(min=0, help="Seconds for each task and backend, at most.")
