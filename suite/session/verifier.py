@@ -34,7 +34,7 @@ Wanted = tuple[backends.Choice, Precision]
 
 
 @dataclass(frozen=True)
-class _Job:
+class Job:
     """The work of a worker for a verdict: a ``trace`` to each of ``ends``, or a
     ``gradient_check`` or the statistics of ``dropout``."""
 
@@ -68,7 +68,7 @@ class Verifier:
         self._memory_limit = memory_limit
         self._side = side
         self._oracle_choice = oracle(task.name)
-        self._oracle: dict[_Job, tuple[Tree, Ending]] = {}
+        self._oracle: dict[Job, tuple[Tree, Ending]] = {}
         """Results of the oracle, which every further verdict needs, by its job."""
 
     def verify(self, wanted: Sequence[Wanted]) -> list[Verdict]:
@@ -102,21 +102,21 @@ class Verifier:
             for choice, precision in wanted
         ]
 
-    def _jobs(self, choice: backends.Choice, precision: Precision) -> list[_Job]:
+    def _jobs(self, choice: backends.Choice, precision: Precision) -> list[Job]:
         """The parts of a verdict, the oracle's trace first.
 
         The oracle needs no other trace of itself, but central differences; dropout its statistics.
         """
         oracle = self._oracle_job()
         steps = self.task.envelopes[precision].steps
-        own = _Job("trace", choice, precision, self._device, (steps,))
+        own = Job("trace", choice, precision, self._device, (steps,))
         jobs = [oracle]
         if replace(own, ends=oracle.ends) != oracle:
             jobs.append(own)
         if choice[0] == self._oracle_choice[0]:
-            jobs.append(_Job("gradient_check", choice, "float64", "cpu"))
+            jobs.append(Job("gradient_check", choice, "float64", "cpu"))
         if self._drops_out:
-            jobs.append(_Job("dropout", choice, precision, self._device))
+            jobs.append(Job("dropout", choice, precision, self._device))
         return jobs
 
     @cached_property
@@ -124,13 +124,13 @@ class Verifier:
         chunks = self.task.verification_chunks(self.task.verification_seed)
         return bool(self.task.dropouts(next(chunks)))
 
-    def _oracle_job(self) -> _Job:
+    def _oracle_job(self) -> Job:
         """The oracle's trace, long enough for every precision."""
         steps = (envelope.steps for envelope in self.task.envelopes.values())
         ends = {anchors.STEPS, *steps}
-        return _Job("trace", self._oracle_choice, "float64", "cpu", tuple(sorted(ends)))
+        return Job("trace", self._oracle_choice, "float64", "cpu", tuple(sorted(ends)))
 
-    def _run(self, jobs: Sequence[_Job]) -> dict[_Job, tuple[Tree, Ending]]:
+    def _run(self, jobs: Sequence[Job]) -> dict[Job, tuple[Tree, Ending]]:
         """Runs the jobs. Returns what each wrote, by name, and how it ended."""
         with tempfile.TemporaryDirectory() as folder:
             outputs = [Path(folder) / f"{number}.npz" for number in range(len(jobs))]
@@ -148,7 +148,7 @@ class Verifier:
             ]
             endings = launch_all(workers, at_once(self._threads))
             return {
-                job: _read(output, ending)
+                job: read(output, ending)
                 for job, output, ending in zip(jobs, outputs, endings, strict=True)
             }
 
@@ -156,7 +156,7 @@ class Verifier:
         self,
         choice: backends.Choice,
         precision: Precision,
-        done: Mapping[_Job, tuple[Tree, Ending]],
+        done: Mapping[Job, tuple[Tree, Ending]],
         doubt: str | None,
     ) -> Verdict:
         allowed = self.task.envelopes[precision]
@@ -186,7 +186,7 @@ class Verifier:
             oracle=self._oracle_choice[0],
         )
 
-    def _findings(self, job: _Job, tree: Tree, oracle: Tree) -> Sequence[Deviation]:
+    def _findings(self, job: Job, tree: Tree, oracle: Tree) -> Sequence[Deviation]:
         """The findings on what one worker has written."""
         match job.kind:
             case "trace":
@@ -198,7 +198,7 @@ class Verifier:
                 by_leaf = {leaf: float(error) for leaf, error in tree.items()}
                 return (worst_leaf("central differences", by_leaf, CENTRAL_DIFFERENCES),)
 
-    def _doubt(self, done: Mapping[_Job, tuple[Tree, Ending]]) -> str | None:
+    def _doubt(self, done: Mapping[Job, tuple[Tree, Ending]]) -> str | None:
         """Why the oracle itself is in doubt: all others agree with each other and not with it."""
         oracle, allowed = self._oracle_job(), self.task.envelopes[EXACT]
         others = {
@@ -253,7 +253,7 @@ class Verifier:
         facts = {
             "cell": asdict(self._cell(choice, precision, self._device)),
             "data": self.task.provenance.digest,
-            "sources": _sources_digest(self._side.tree, choice[0], self._oracle_choice[0]),
+            "sources": sources_digest(self._side.tree, choice[0], self._oracle_choice[0]),
             "task": dict(tasks.sources(self.task.name)),
             "packages": dict(package_versions()),
             "machine": dict(machine()),
@@ -274,7 +274,8 @@ def _agree(own: Tree, other: Tree, allowed: Envelope) -> bool:
     return all(deviation.passed for deviation in compare(own, other, allowed))
 
 
-def _read(output: Path, ending: Ending) -> tuple[Tree, Ending]:
+def read(output: Path, ending: Ending) -> tuple[Tree, Ending]:
+    """Returns what a worker wrote, nothing if it failed, and how it ended."""
     if ending.outcome is not Outcome.OK:
         return {}, ending
     if not output.exists():  # a worker of another revision, which knows another way
@@ -283,7 +284,7 @@ def _read(output: Path, ending: Ending) -> tuple[Tree, Ending]:
         return dict(arrays), ending
 
 
-def _sources_digest(root: Path, backend: str, oracle: str) -> str:
+def sources_digest(root: Path, backend: str, oracle: str) -> str:
     """SHA-256 over every source file below ``root`` that a verdict on ``backend`` rests on.
 
     Of the suite, these are the worker and what judges; a chart of the report is not among them.

@@ -59,7 +59,11 @@ def main() -> None:
     def send(event: Event) -> None:
         channel.write(events.line(event))
 
-    job = json.loads(sys.stdin.readline())
+    perform(json.loads(sys.stdin.readline()), send)
+
+
+def perform(job: Job, send: Send) -> None:
+    """Does a job and reports how it ended, whatever it was."""
     cell = Cell(**job["cell"])
     memory.limit(job.get("memory_limit"))
     try:
