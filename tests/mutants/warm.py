@@ -99,7 +99,8 @@ def main() -> None:
     for line in sys.stdin:
         job = json.loads(line)
         cell = Cell(**job["cell"])
-        task = load(cell.task, cell.variant, cell.profile, cell.data)
+        options = tuple(cell.options.items())
+        task = load(cell.task, cell.variant, cell.profile, cell.data, options)
         child = os.fork()
         if not child:
             _work(job, task, replies)
@@ -109,8 +110,14 @@ def main() -> None:
         replies.write(f"{used.ru_utime + used.ru_stime}\n")
 
 
-def _load(name: str, variant: str | None, profile: str, data: DataSource) -> Task:
-    return tasks.load(name, profile, data, variant)
+def _load(
+    name: str,
+    variant: str | None,
+    profile: str,
+    data: DataSource,
+    options: tuple[tuple[str, str], ...],
+) -> Task:
+    return tasks.load(name, profile, data, variant, dict(options))
 
 
 def _work(job: Mapping[str, Any], task: Task, replies: Any) -> None:
