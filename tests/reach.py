@@ -101,7 +101,8 @@ def _measured(settings: Path, report: Path) -> Mapping[str, Any]:
 
 def reached(file: Mapping[str, Any]) -> float:
     """Percent of the lines of a file."""
-    return 100.0 * file["summary"]["covered_lines"] / (file["summary"]["num_statements"] or 1)
+    summary = file["summary"]
+    return 100 * float(summary["covered_lines"]) / (summary["num_statements"] or 1)
 
 
 def line(path: str, file: Mapping[str, Any]) -> str:

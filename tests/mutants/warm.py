@@ -125,9 +125,10 @@ def _work(job: Mapping[str, Any], task: Task, replies: Any) -> None:
     code = 1
     try:
         signal.alarm(job["timeout"])
-        worker._load = lambda cell: task
+        replaced: dict[str, object] = {"_load": lambda cell: task}
         if job["place"]:
-            worker.trace = functools.partial(until_named, job)
+            replaced["trace"] = functools.partial(until_named, job)
+        vars(worker).update(replaced)
         worker.perform(job, lambda event: replies.write(events.line(event)))
         code = 0
     except BaseException:  # noqa: BLE001  (a fork must never go on with the parent's work)
