@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ Wanted = tuple[backends.Choice, Precision]
 
 
 @dataclass(frozen=True)
-class Job:
+class _Job:
     """The work of a worker for a verdict: a ``trace`` to each of ``ends``, or a
     ``gradient_check`` or the statistics of ``dropout``."""
 
@@ -47,6 +48,8 @@ class Job:
 
 class Verifier:
     """Verifies backends against the oracle, each in a worker of its own, as many as there are CPUs.
+
+    A worker does all that is asked of its backend: a framework is slow to start.
 
     The oracle's trace is made once, for all precisions; with ``cache_folder``, a backend that was
     verified before with the same sources, packages, data and machine is not run again. The sources
@@ -68,7 +71,7 @@ class Verifier:
         self._memory_limit = memory_limit
         self._side = side
         self._oracle_choice = oracle(task.name)
-        self._oracle: dict[Job, tuple[Tree, Ending]] = {}
+        self._oracle: dict[_Job, tuple[Tree, Ending]] = {}
         """Results of the oracle, which every further verdict needs, by its job."""
 
     def verify(self, wanted: Sequence[Wanted]) -> list[Verdict]:
@@ -102,21 +105,21 @@ class Verifier:
             for choice, precision in wanted
         ]
 
-    def _jobs(self, choice: backends.Choice, precision: Precision) -> list[Job]:
+    def _jobs(self, choice: backends.Choice, precision: Precision) -> list[_Job]:
         """The parts of a verdict, the oracle's trace first.
 
         The oracle needs no other trace of itself, but central differences; dropout its statistics.
         """
         oracle = self._oracle_job()
         steps = self.task.envelopes[precision].steps
-        own = Job("trace", choice, precision, self._device, (steps,))
+        own = _Job("trace", choice, precision, self._device, (steps,))
         jobs = [oracle]
         if replace(own, ends=oracle.ends) != oracle:
             jobs.append(own)
         if choice[0] == self._oracle_choice[0]:
-            jobs.append(Job("gradient_check", choice, "float64", "cpu"))
+            jobs.append(_Job("gradient_check", choice, "float64", "cpu"))
         if self._drops_out:
-            jobs.append(Job("dropout", choice, precision, self._device))
+            jobs.append(_Job("dropout", choice, precision, self._device))
         return jobs
 
     @cached_property
@@ -124,39 +127,58 @@ class Verifier:
         chunks = self.task.verification_chunks(self.task.verification_seed)
         return bool(self.task.dropouts(next(chunks)))
 
-    def _oracle_job(self) -> Job:
+    def _oracle_job(self) -> _Job:
         """The oracle's trace, long enough for every precision."""
         steps = (envelope.steps for envelope in self.task.envelopes.values())
         ends = {anchors.STEPS, *steps}
-        return Job("trace", self._oracle_choice, "float64", "cpu", tuple(sorted(ends)))
+        return _Job("trace", self._oracle_choice, "float64", "cpu", tuple(sorted(ends)))
 
-    def _run(self, jobs: Sequence[Job]) -> dict[Job, tuple[Tree, Ending]]:
+    def _run(self, jobs: Sequence[_Job]) -> dict[_Job, tuple[Tree, Ending]]:
         """Runs the jobs. Returns what each wrote, by name, and how it ended."""
         with tempfile.TemporaryDirectory() as folder:
-            outputs = [Path(folder) / f"{number}.npz" for number in range(len(jobs))]
-            workers = [
-                Worker(
-                    self._cell(job.choice, job.precision, job.device),
-                    job.kind,
-                    timeout=self._timeout,
-                    command=self._side.command,
-                    memory_limit=self._memory_limit,
-                    ends=job.ends,
-                    output=str(output),
-                )
-                for job, output in zip(jobs, outputs, strict=True)
-            ]
+            outputs = {job: Path(folder) / f"{number}.npz" for number, job in enumerate(jobs)}
+            groups: dict[object, list[_Job]] = {}
+            for job in jobs:  # a worker of another revision may know no several jobs
+                groups.setdefault((job.choice, job.device) if self._here else job, []).append(job)
+            workers = [self._worker(group, outputs) for group in groups.values()]
             endings = launch_all(workers, at_once(self._threads))
             return {
-                job: read(output, ending)
-                for job, output, ending in zip(jobs, outputs, endings, strict=True)
+                job: _read(outputs[job], ending)
+                for group, ending in zip(groups.values(), endings, strict=True)
+                for job in group
             }
+
+    @property
+    def _here(self) -> bool:
+        return self._side.tree == HERE.tree
+
+    def _worker(self, group: Sequence[_Job], outputs: Mapping[_Job, Path]) -> Worker:
+        """Does the jobs of one backend and device."""
+        asked = [
+            {
+                "kind": job.kind,
+                "cell": asdict(self._cell(job.choice, job.precision, job.device)),
+                "ends": job.ends,
+                "output": str(outputs[job]),
+                "memory_limit": self._memory_limit,
+            }
+            for job in group
+        ]
+        cell = self._cell(group[0].choice, group[0].precision, group[0].device)
+        how: dict[str, Any] = {
+            "timeout": self._timeout and self._timeout * len(group),
+            "command": self._side.command,
+        }
+        if self._here:
+            return Worker(cell, "several", jobs=asked, memory_limit=self._memory_limit, **how)
+        (job,) = asked
+        return Worker(**{**job, "cell": cell, **how})
 
     def _judge(
         self,
         choice: backends.Choice,
         precision: Precision,
-        done: Mapping[Job, tuple[Tree, Ending]],
+        done: Mapping[_Job, tuple[Tree, Ending]],
         doubt: str | None,
     ) -> Verdict:
         allowed = self.task.envelopes[precision]
@@ -186,7 +208,7 @@ class Verifier:
             oracle=self._oracle_choice[0],
         )
 
-    def _findings(self, job: Job, tree: Tree, oracle: Tree) -> Sequence[Deviation]:
+    def _findings(self, job: _Job, tree: Tree, oracle: Tree) -> Sequence[Deviation]:
         """The findings on what one worker has written."""
         match job.kind:
             case "trace":
@@ -198,7 +220,7 @@ class Verifier:
                 by_leaf = {leaf: float(error) for leaf, error in tree.items()}
                 return (worst_leaf("central differences", by_leaf, CENTRAL_DIFFERENCES),)
 
-    def _doubt(self, done: Mapping[Job, tuple[Tree, Ending]]) -> str | None:
+    def _doubt(self, done: Mapping[_Job, tuple[Tree, Ending]]) -> str | None:
         """Why the oracle itself is in doubt: all others agree with each other and not with it."""
         oracle, allowed = self._oracle_job(), self.task.envelopes[EXACT]
         others = {
@@ -253,7 +275,7 @@ class Verifier:
         facts = {
             "cell": asdict(self._cell(choice, precision, self._device)),
             "data": self.task.provenance.digest,
-            "sources": sources_digest(self._side.tree, choice[0], self._oracle_choice[0]),
+            "sources": _sources_digest(self._side.tree, choice[0], self._oracle_choice[0]),
             "task": dict(tasks.sources(self.task.name)),
             "packages": dict(package_versions()),
             "machine": dict(machine()),
@@ -274,8 +296,12 @@ def _agree(own: Tree, other: Tree, allowed: Envelope) -> bool:
     return all(deviation.passed for deviation in compare(own, other, allowed))
 
 
-def read(output: Path, ending: Ending) -> tuple[Tree, Ending]:
-    """Returns what a worker wrote, nothing if it failed, and how it ended."""
+def _read(output: Path, ending: Ending) -> tuple[Tree, Ending]:
+    """Returns what a job wrote, by name, and how it ended: as its worker, or as it said itself."""
+    own = output.with_suffix(".json")
+    if own.exists():
+        told = json.loads(own.read_text())
+        ending = Ending(Outcome(told["outcome"]), told["reason"], ending.stderr)
     if ending.outcome is not Outcome.OK:
         return {}, ending
     if not output.exists():  # a worker of another revision, which knows another way
@@ -284,7 +310,7 @@ def read(output: Path, ending: Ending) -> tuple[Tree, Ending]:
         return dict(arrays), ending
 
 
-def sources_digest(root: Path, backend: str, oracle: str) -> str:
+def _sources_digest(root: Path, backend: str, oracle: str) -> str:
     """SHA-256 over every source file below ``root`` that a verdict on ``backend`` rests on.
 
     Of the suite, these are the worker and what judges; a chart of the report is not among them.

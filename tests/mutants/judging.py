@@ -24,7 +24,7 @@ import tasks
 from suite.records.events import Outcome
 from suite.records.verdict import Verdict, verdict_from
 from suite.session.process import Ending
-from suite.session.verifier import EXACT, Job, Verifier, read
+from suite.session.verifier import EXACT, Verifier, _Job, _read
 from suite.system.git import ROOT
 from suite.system.revisions import Side
 from tasks.task import Precision, Task, Tree
@@ -49,8 +49,8 @@ class Proof(Verifier):
         self.place = ""
         """The place of the mistake: when it is named, the rest need not be computed."""
 
-    def _run(self, jobs: Sequence[Job]) -> dict[Job, tuple[Tree, Ending]]:
-        done: dict[Job, tuple[Tree, Ending]] = {}
+    def _run(self, jobs: Sequence[_Job]) -> dict[_Job, tuple[Tree, Ending]]:
+        done: dict[_Job, tuple[Tree, Ending]] = {}
         for job in sorted(jobs, key=lambda job: job.kind != "gradient_check"):
             if self._right and job == self._oracle_job() and self._named(done):
                 done[job] = self._right.oracle()
@@ -66,7 +66,7 @@ class Proof(Verifier):
             self._oracle[job] = self._ask(job)
         return self._oracle[job]
 
-    def _named(self, done: Mapping[Job, tuple[Tree, Ending]]) -> bool:
+    def _named(self, done: Mapping[_Job, tuple[Tree, Ending]]) -> bool:
         """Tells if central differences have named the place already."""
         found = [
             str(finding)
@@ -77,7 +77,7 @@ class Proof(Verifier):
         ]
         return any(re.search(self.place, message) for message in found)
 
-    def _ask(self, job: Job) -> tuple[Tree, Ending]:
+    def _ask(self, job: _Job) -> tuple[Tree, Ending]:
         with tempfile.TemporaryDirectory() as folder:
             output, oracle = Path(folder) / "output.npz", Path(folder) / "oracle.npz"
             stops = bool(self.place and job.kind == "trace" and job != self._oracle_job())
@@ -91,7 +91,7 @@ class Proof(Verifier):
                 "place": self.place if stops else "",
                 "oracle": str(oracle),
             }
-            return read(output, self._bench.warm(job.choice[0]).ask(asked))
+            return _read(output, self._bench.warm(job.choice[0]).ask(asked))
 
 
 class Bench:

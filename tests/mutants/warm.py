@@ -129,7 +129,7 @@ def _work(job: Mapping[str, Any], task: Task, replies: Any) -> None:
         if job["place"]:
             replaced["trace"] = functools.partial(until_named, job)
         vars(worker).update(replaced)
-        worker.perform(job, lambda event: replies.write(events.line(event)))
+        replies.write(events.line(worker._done(job, lambda event: None)))
         code = 0
     except BaseException:  # noqa: BLE001  (a fork must never go on with the parent's work)
         traceback.print_exc()
