@@ -222,7 +222,7 @@ def canonical(batch: Tree, name: str, x: Array) -> Array:
     """Rows (rows, ...) as sentences (n, T, ...), 0 at padding: of the source, or of the targets."""
     if not x.ndim:
         return x
-    of_source = name.startswith("encoder.") or ".cross.key" in name or ".cross.value" in name
+    of_source = name.startswith("encoder") or ".cross.key" in name or ".cross.value" in name
     return Layout(batch["source" if of_source else "targets"] != PAD).spread(x)
 
 
