@@ -16,7 +16,7 @@ Tap = tuple[Array, Array | None]
 """The value of an operation, and its cotangent: the loss's gradient with respect to the value.
 
 The cotangent is None where a backend computes none."""
-Phase = Literal["forwards", "backwards", "gradient", "update", "evaluation"]
+Phase = Literal["forwards", "backwards", "gradient", "update"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Located:
     """The first operation in which a backend differs from the oracle."""
 
     operation: str
-    """A tap; a leaf in ``gradient``, ``<slot>/<leaf>`` and the like in ``update``."""
+    """A tap; a leaf in ``gradient``; in ``update`` an entry of the state after the step."""
     phase: Phase
     inputs: float
     """The largest relative error of all that goes into it."""
@@ -47,7 +47,33 @@ class Located:
     own: Observation
     oracle: Observation
     others: tuple[str, ...] = ()
-    """What differs in the same phase besides and is not made of ``operation``: further leaves."""
+    """Further leaves that differ, where the operation is a leaf."""
+    unnamed: tuple[str, ...] = ()
+    """Operations of the oracle between the inputs and this one that the backend has no name for."""
+
+    def __str__(self) -> str:
+        step = f"step {self.own.step}, " if self.own.step > 1 else ""
+        inputs = "equal" if not self.inputs else f"equal to {self.inputs:.0e}"
+        off = "of another shape or not finite" if self.error is None else f"off by {self.error:.0e}"
+        told = {
+            "forwards": f"inputs {inputs}, output {off}",
+            "backwards": f"cotangents behind it {inputs}, its own {off}",
+            "gradient": f"values and cotangents {inputs}, the leaf's gradient {off}",
+            "update": f"gradients {inputs}, the state after the step {off}",
+        }[self.phase]
+        names = f"{step}{self.operation}, {PHASES[self.phase]}: {told}"
+        if self.unnamed:
+            names += f" (it has no {', '.join(self.unnamed)})"
+        return names + (f"; so {', '.join(self.others)}" if self.others else "")
+
+
+PHASES: Mapping[Phase, str] = {
+    "forwards": "forwards",
+    "backwards": "backwards",
+    "gradient": "its gradient",
+    "update": "its update",
+}
+"""Phases in the order in which a step goes through them, and how a text calls them."""
 
 
 def leaves(state: State) -> Tree:
