@@ -40,7 +40,9 @@ def first_difference(own: Observation, oracle: Observation, allowed: Envelope) -
     rows = errors(own, oracle)
     values = {row.operation: row.value for row in rows}
     cotangents = {r.operation: r.cotangent for r in reversed(rows) if r.cotangent is not None}
-    gradients = _errors_of(own.gradients, oracle.gradients)
+    # on the way back, the gradients of the last layers come first
+    leaves = [n for n in map(_leaf, reversed(oracle.before)) if n in oracle.gradients]
+    gradients = _errors_of(own.gradients, {n: oracle.gradients[n] for n in leaves})
     after = _errors_of(own.after, oracle.after)
     state = {name: after[name] for name in sorted(after, key=_place)}
     equal = max((*values.values(), *cotangents.values()), default=0.0)
@@ -82,6 +84,11 @@ def _of_cotangents(own: Array | None, oracle: Array | None) -> float | None:
 
 def _errors_of(own: Tree, oracle: Tree) -> dict[str, float]:
     return {n: relative(own[n], leaf) if n in own else np.inf for n, leaf in oracle.items()}
+
+
+def _leaf(name: str) -> str:
+    """The parameter of an entry of the state; of other entries, no name of a parameter."""
+    return name.removeprefix("params/")
 
 
 def _place(name: str) -> int:
