@@ -43,7 +43,7 @@ class Located:
     inputs: float
     """The largest relative error of all that goes into it."""
     error: float | None
-    """That of what comes out; None if it has another shape, or is not finite."""
+    """The error of its output; None if it has another shape, or is not finite."""
     own: Observation
     oracle: Observation
     others: tuple[str, ...] = ()

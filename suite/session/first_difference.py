@@ -113,7 +113,8 @@ def _unnamed(name: str, order: list[str], own: Mapping[str, object]) -> tuple[st
     """The operations right before ``name`` that the backend has no name for, if they are few."""
     before = reversed(order[: order.index(name)])
     missing: Iterator[str] = takewhile(lambda n: n not in own, before)
-    found = tuple(missing)[::-1]
+    # a module of modules is named by these
+    found = tuple(n for n in missing if not any(o.startswith(f"{n}.") for o in order))[::-1]
     return found if len(found) <= TOLD else ()
 
 
