@@ -170,7 +170,7 @@ def test_without_taps_leaves_are_named_and_what_to_do(tmp_path: Path) -> None:
         np.savez(file, allow_pickle=False, **flat(seen))
     search = locator.compare(tiny_task(), *files, [1])
     assert search.located
-    assert search.text.startswith("first, hidden.kernel, its gradient")
+    assert search.text.startswith("error begins at hidden.kernel, its gradient")
     assert "no operation has a name in both: name some by tap(name, x)" in search.text
 
 
