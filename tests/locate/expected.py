@@ -8,7 +8,9 @@ LOSS = r"begins at loss, forwards"
 EVALUATION = r"it is in evaluation"
 BETWEEN = r"it is between steps"
 UPDATE = r"begins at (step \d+, )?\S+, its update"
-STATE = r"begins at (step 2, carry\.(hidden|cell), forwards|buffers/carry\.(hidden|cell), its update)"
+STATE = (
+    r"begins at (step 2, carry\.(hidden|cell), forwards|buffers/carry\.(hidden|cell), its update)"
+)
 NORMS = r"(encoder|decoder)\.(\d\.(self|cross|feedforward)\.)?norm"
 EMBEDDING = r"begins at (encoder|decoder)\.embedding, forwards"
 ATTEND = r"begins at (encoder|decoder)\.\d\.(self|cross)\.attend, forwards"
