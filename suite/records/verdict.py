@@ -56,6 +56,8 @@ class Verdict:
     device: str = "cpu"
     oracle: str = "numpy"
     """The backend whose float64 it was held against."""
+    located: str = ""
+    """The first operation that adds error, if that was looked for."""
 
     @property
     def backend_label(self) -> str:
@@ -81,7 +83,7 @@ class Verdict:
         if not failed:
             return None
         phase = PHASES.get(failed[0].quantity)
-        said = "; ".join(map(str, failed))
+        said = "; ".join(map(str, failed)) + (f"; {self.located}" if self.located else "")
         return f"{phase}: {said}" if phase else said
 
 
