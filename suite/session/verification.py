@@ -41,7 +41,7 @@ def verify_all(
         found: dict[Wanted, Verdict] = {}
         for place in dict.fromkeys(places.values()):
             able = [w for w in wanted if there[w[0]] is None and places[w[0]] == place]
-            made = Verifier(task, place, threads=1).verify(able)
+            made = Verifier(task, place, threads=1, explains=True).verify(able)
             found |= dict(zip(able, made, strict=True))
         verdicts += [
             found.get((one, precision)) or _skipped(task, one, precision, there[one], places[one])

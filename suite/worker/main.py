@@ -47,6 +47,7 @@ from suite.worker.clock import Clock
 from suite.worker.dropout import dropout_statistics
 from suite.worker.trace import steps_between, trace
 from suite.worker.training import Diverged, Send, Training
+from suite.worker.watch import watch
 from tasks.task import RequestError, State, Task, dtype_of
 
 Job = Mapping[str, Any]
@@ -232,6 +233,24 @@ def trace_job(cell: Cell, send: Send, job: Job) -> None:
     np.savez(job["output"], allow_pickle=False, **found)
 
 
+def watch_job(cell: Cell, send: Send, job: Job) -> None:
+    """Writes what causes are looked for in to ``job["output"]``, see ``suite.worker.watch``.
+
+    ``job["windows"]`` are the steps; ``job["moved"]`` is the file of another state, or None.
+    """
+    module = _configure(cell, Clock())
+    task = _load(cell).verified()
+    initial = task.initial(cell.seed).astype(dtype_of(cell.precision))
+    program = module.build(task, initial, None)
+    moved = None
+    if job["moved"]:
+        with np.load(job["moved"], allow_pickle=False) as arrays:
+            moved = dict(arrays)
+    windows = [(first, last) for first, last in job["windows"]]
+    found = watch(task, program, initial, cell.seed, windows, moved)
+    np.savez(job["output"], allow_pickle=False, **found)
+
+
 def first_losses(cell: Cell, send: Send, job: Job) -> None:
     """Writes the losses of the first ``job["steps"]`` steps of a cell's own training.
 
@@ -294,6 +313,7 @@ JOBS = {
     "train": train,
     "time": time_alone,
     "trace": trace_job,
+    "watch": watch_job,
     "first_losses": first_losses,
     "dropout": dropout_job,
     "gradient_check": gradient_check,

@@ -1,0 +1,255 @@
+"""The cause of a failed proof: a port and the oracle are watched, and known causes are tried.
+
+All of it in float64, whatever the precision that failed: a mistake is in both, rounding in one.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import backends
+from suite.causes import buffers, gradients, outputs, updates
+from suite.causes.difference import Difference, Explanation
+from suite.causes.evidence import (
+    FIRST,
+    MOVED,
+    Buffers,
+    Window,
+    buffers as buffers_of,
+    points as points_of,
+    read_state,
+    thinned,
+    under,
+    watched,
+)
+from suite.causes.gradients import Facts
+from suite.causes.relations import relation
+from suite.records.events import Outcome
+from suite.records.verdict import Verdict
+from suite.session.process import Ending
+from tasks.task import Array, State, Task, Tree
+
+Watch = Callable[..., tuple[Tree, Ending]]
+"""``watch(choice, windows=, moved=)``: what a worker noted of a backend, and how it ended."""
+NOTHING = "nothing known explains it"
+WITHOUT = frozenset({"dropout", "determinism", "oracle", "central differences", "timed losses"})
+"""Quantities that say themselves where to look."""
+STARTS = "check how the port takes over its parameters: names, layouts, and what it draws itself"
+
+
+class Explainer:
+    """Finds causes for the verdicts on one task; ``watch`` runs the workers that it takes."""
+
+    def __init__(self, task: Task, oracle: backends.Choice, watch: Watch):
+        self._task, self._oracle, self._watch = task.verified(), oracle, watch
+        self._notes: dict[tuple[backends.Choice, tuple[Window, ...]], Tree | str] = {}
+
+    def cause(self, verdict: Verdict, own: Tree, oracle: Tree) -> str | None:
+        """Words on why a verdict failed, given the traces; None where they would say nothing new.
+
+        KeyboardInterrupt if the user interrupts.
+        """
+        failed = [f for f in verdict.findings if not f.passed]
+        if {f.quantity for f in failed} <= WITHOUT:
+            return None
+        choice = verdict.backend, verdict.mode
+        windows = (FIRST, *_later(verdict))
+        of_oracle = choice[0] == self._oracle[0]
+        reference = None if of_oracle else self._noted(self._oracle, (FIRST,))
+        mine = self._noted(choice, windows)
+        if isinstance(reference, str) or isinstance(mine, str):
+            reason = reference if isinstance(reference, str) else mine
+            return f"its cause was not looked for: {reason}"
+        found = Case(self._task, mine, reference)
+        allowed = self._task.envelopes[verdict.precision].gradient
+        return found.words(windows) or of_outputs(own, oracle, allowed) or _left(verdict)
+
+    def _noted(self, choice: backends.Choice, windows: tuple[Window, ...]) -> Tree | str:
+        """What was noted of a backend, or why nothing was."""
+        if (choice, windows) not in self._notes:
+            reference = self._notes.get((self._oracle, (FIRST,)))
+            moved = reference if choice != self._oracle and isinstance(reference, dict) else None
+            self._notes[choice, windows] = self._run(choice, windows, moved)
+        return self._notes[choice, windows]
+
+    def _run(
+        self, choice: backends.Choice, windows: tuple[Window, ...], moved: Tree | None
+    ) -> Tree | str:
+        with tempfile.TemporaryDirectory() as folder:
+            path = None
+            if moved is not None:
+                path = str(Path(folder) / "moved.npz")
+                state = {n: a for n, a in moved.items() if n.startswith(f"{MOVED}/")}
+                np.savez(path, allow_pickle=False, **state)
+            notes, ending = self._watch(choice, windows=windows, moved=path)
+        if ending.outcome is Outcome.INTERRUPTED:
+            raise KeyboardInterrupt
+        return notes if ending.outcome is Outcome.OK else str(ending.reason)
+
+
+def _later(verdict: Verdict) -> tuple[Window, ...]:
+    """The steps before the first whose loss is out of tolerance, or the last, behind ``FIRST``."""
+    first = [f.where for f in verdict.findings if f.quantity == "loss" and not f.passed]
+    step = verdict.steps
+    if first and first[0].startswith("step "):
+        step = int(first[0].removeprefix("step ")) - 1
+    return ((max(FIRST[1], step - 3), step),) if step > FIRST[1] else ()
+
+
+class Case:
+    """The evidence on one port; without a ``reference`` for what is the oracle's own."""
+
+    def __init__(self, task: Task, own: Tree, reference: Tree | None):
+        self._task, self._own, self._reference = task, own, reference
+        self._envelope = task.envelopes["float64"]
+        self._initial = task.initial(task.verification_seed)
+
+    def words(self, windows: Sequence[Window]) -> str | None:
+        """The causes found, in the order in which a model computes; None if nothing differs."""
+        said = self._starts() or [
+            *(self._gradients() if self._reference else []),
+            *(self._buffers() if self._reference else []),
+            *self._updates(windows),
+        ]
+        known = [text for text in dict.fromkeys(said) if text != NOTHING]
+        if not said:
+            return None
+        return "; ".join(known) or NOTHING
+
+    def _starts(self) -> list[str]:
+        """Other parameters from the beginning: then all else differs of itself."""
+        state = read_state(self._own, "0/before")
+        begin = _thin(self._initial)
+        own, wanted = _leaves(state), _leaves(begin)
+        off = Difference(own, {n: wanted[n] for n in own if n in wanted}, 1e-12).differing
+        if not off:
+            return []
+        return [f"cause: the port does not begin with the task's {', '.join(off[:3])}: {STARTS}"]
+
+    def _gradients(self) -> list[str]:
+        assert self._reference
+        points = points_of(self._own, self._reference, self._initial)
+        allowed = self._envelope.gradient
+        difference, found = gradients.explanations(points, self._facts(), allowed)
+        if not difference.differing:
+            alone = gradients.rounding_alone(points)
+            return [f"cause: {_rounding(alone)}"] if alone else []
+        return [_said(found) or _relation_of(difference) or NOTHING]
+
+    def _buffers(self) -> list[str]:
+        assert self._reference
+        seen: Sequence[Buffers] = buffers_of(self._own, self._reference)
+        rows = max(len(a) for a in self._batch().values() if a.ndim)
+        difference, found = buffers.explanations(seen, rows, self._envelope.state)
+        if not difference.differing:
+            return []
+        return [_said(found) or _relation_of(difference) or NOTHING]
+
+    def _updates(self, windows: Sequence[Window]) -> list[str]:
+        """The first window that differs: a memory that the state leaves out begins with it."""
+        for window in windows:
+            steps = watched(self._own, window)
+            difference, found = updates.explanations(
+                self._task.optimizer, steps, self._envelope.state
+            )
+            if difference.differing:
+                return [_said(found) or NOTHING]
+        return self._together()
+
+    def _together(self) -> list[str]:
+        last = read_state(self._own, f"{FIRST[1] - 1}/after")
+        chunk = read_state(self._own, "together")
+        if not Difference(_leaves(chunk), _leaves(last), self._envelope.state).differing:
+            return []
+        return [
+            f"relation: {FIRST[1]} steps in one chunk give another state than one by one: what is "
+            "done once a call, such as a scheduler's step, belongs in every step"
+        ]
+
+    def _batch(self) -> Tree:
+        chunk = next(iter(self._task.verification_chunks(self._task.verification_seed)))
+        return {name: a[0] for name, a in chunk.items()}
+
+    def _facts(self) -> Facts:
+        batch, config = self._batch(), self._task.config
+        constants: dict[str, Any] = {n: a.item() for n, a in batch.items() if a.ndim == 0}
+        if is_dataclass(config):
+            constants |= {f.name: getattr(config, f.name) for f in fields(config)}
+        floats = {n: c for n, c in constants.items() if isinstance(c, float) and c}
+        return Facts(floats, batch)
+
+
+def _thin(state: State) -> State:
+    def thin(tree: Tree) -> Tree:
+        return {name: thinned(name, a) for name, a in tree.items()}
+
+    slots = {slot: thin(tree) for slot, tree in state.slots.items()}
+    return State(thin(state.params), slots, thin(state.buffers), state.step)
+
+
+def _leaves(state: State) -> dict[str, Array]:
+    slots = {f"{s}/{leaf}": a for s, tree in state.slots.items() for leaf, a in tree.items()}
+    return {**state.params, **state.buffers, **slots}
+
+
+def _rounding(leaves: Sequence[str]) -> str:
+    return (
+        f"the gradient of {', '.join(leaves[:3])} is 0 and the port computes rounding, of which "
+        "the optimiser makes whole steps: leave it out of training, as the oracle does"
+    )
+
+
+def _said(found: Sequence[Explanation]) -> str | None:
+    """The cause; several where what was noted does not tell them apart."""
+    if not found:
+        return None
+    names = list(dict.fromkeys(e.cause for e in found))
+    if len(found) == 1:
+        return f"cause: {found[0].text}"
+    if len(names) == 1:
+        head, _, remedy = found[0].text.partition(": ")
+        others = " or ".join(e.text.partition(": ")[0] for e in found[1:3])
+        return f"cause: {head}, or {others}: {remedy}"
+    return "cause, one of these: " + "; or ".join(e.text for e in found[:3])
+
+
+def _relation_of(difference: Difference) -> str | None:
+    """The relation that all results have that differ, or else the first of them that has one."""
+    said = {
+        name: text
+        for name in difference.differing
+        if (text := relation(difference.own[name], difference.reference[name], difference.allowed))
+    }
+    if not said:
+        return None
+    name, text = next(iter(said.items()))
+    common = len(said) == len(difference.differing) > 1 and len(set(said.values())) == 1
+    return f"relation: {'all that differ' if common else name.partition('/')[2]}: {text}"
+
+
+def of_outputs(own: Tree, oracle: Tree, allowed: float) -> str | None:
+    """The cause in outputs of evaluation from the initial state, where nothing else differs."""
+    theirs = under(oracle, "prediction@0")
+    for name, reference in theirs.items():
+        mine = own.get(f"prediction@0/{name}")
+        if mine is None or reference.dtype.kind != "f":
+            continue
+        said = _said(outputs.explanations(name, mine, reference, allowed))
+        if said is None and (text := relation(mine, reference, allowed)):
+            said = f"relation: {name}: {text}"
+        if said:
+            return said
+    return None
+
+
+def _left(verdict: Verdict) -> str | None:
+    """Words where nothing that was watched differs."""
+    if verdict.precision == "float64":
+        return NOTHING if verdict.backend != verdict.oracle else None
+    return "in float64 nothing differs: a matter of the precision it computes in"

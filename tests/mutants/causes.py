@@ -1,0 +1,148 @@
+"""Causes of mutants, found in this process on tiny tasks: ``python -m tests.mutants.causes BACKEND``.
+
+Quick, where ``python -m tests.mutants`` takes hours; one framework to a process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+import backends
+import tasks
+from backends.program import Program
+from suite.causes.evidence import FIRST, Window
+from suite.session.why import Case, of_outputs
+from suite.system.git import ROOT
+from suite.worker.trace import trace
+from suite.worker.watch import watch
+from tasks.task import Array, Chunk, Task, Tree
+from tests.mutants.mutant import Mutant
+from tests.mutants.table import TABLE
+from tests.tasks.tiny import tiny
+
+STEPS = 6
+"""Steps of the tiny tasks that are watched and compared."""
+WINDOWS: tuple[Window, ...] = (FIRST, (FIRST[1], STEPS))
+
+
+class _Instead:
+    """Finds one module in another file than its own."""
+
+    def __init__(self, module: str, path: Path):
+        self._module, self._path = module, path
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name != self._module:
+            return None
+        return importlib.util.spec_from_file_location(name, self._path)
+
+
+@contextmanager
+def planted_here(mutant: Mutant) -> Iterator[None]:
+    """A backend's modules are imported anew, with the mistake, as long as the block lasts."""
+    package = f"backends.{mutant.backend}"
+    module = mutant.file.removesuffix(".py").replace("/", ".")
+    kept = {n: m for n, m in sys.modules.items() if n.startswith(f"{package}.")}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "changed.py"
+        path.write_text(mutant.changed((ROOT / mutant.file).read_text()))
+        finder = _Instead(module, path)
+        for name in kept:
+            del sys.modules[name]
+        sys.meta_path.insert(0, finder)
+        try:
+            yield
+        finally:
+            sys.meta_path.remove(finder)
+            for name in [n for n in sys.modules if n.startswith(f"{package}.")]:
+                del sys.modules[name]
+            sys.modules.update(kept)
+            for name, known in kept.items():  # which `from backends.numpy import ...` looks at
+                setattr(sys.modules[package], name.removeprefix(f"{package}."), known)
+
+
+def task_of(label: str) -> Task:
+    """The tiny task of a label, as the proof trains it, whose batches come again and again."""
+    (choice,) = tasks.choices(label)
+    task = tiny(choice).verified()
+    chunks = task.verification_chunks
+
+    def endless(seed: int) -> Iterator[Chunk]:
+        while True:
+            yield from chunks(seed)
+
+    task.verification_chunks = endless  # type: ignore[method-assign]
+    return task
+
+
+def noted(backend: str, label: str) -> tuple[Tree, Tree]:
+    """What watching a backend notes on a tiny task in float64, and its trace."""
+    task = task_of(label)
+    moved = None if backend == Task.oracle else oracle(label)[0]
+    module = importlib.import_module(f"backends.{backend}.{task.name}")
+    initial = task.initial(task.verification_seed).astype("float64")
+
+    def program() -> Program:
+        made: Program = module.build(task, initial, None)
+        return made
+
+    seed = task.verification_seed
+    notes = watch(task, program(), initial, seed, WINDOWS, moved)
+    return notes, trace(task, program(), seed, (STEPS,))
+
+
+@cache
+def oracle(label: str) -> tuple[Tree, Tree]:
+    """The same of the oracle."""
+    return noted(Task.oracle, label)
+
+
+def cause(mutant: Mutant) -> str | None:
+    """The words on a mutant's cause; None if nothing differs."""
+    reference, of_oracle = oracle(mutant.task)
+    with planted_here(mutant):
+        notes, traced = noted(mutant.backend, mutant.task)
+    return explained(mutant.task, notes, traced, reference, of_oracle)
+
+
+def explained(
+    label: str, notes: Tree, traced: dict[str, Array] | Tree, reference: Tree, of_oracle: Tree
+) -> str | None:
+    """The words on notes and a trace, held against the oracle's."""
+    task = task_of(label)
+    said = Case(task, notes, reference).words(WINDOWS)
+    return said or of_outputs(traced, of_oracle, task.envelopes["float64"].gradient)
+
+
+def main() -> int:
+    """Tells the cause of every chosen mutant."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants.causes", description=__doc__)
+    parser.add_argument("backend", choices=backends.NAMES)
+    parser.add_argument("--name", type=re.compile, default=re.compile(""))
+    asked = parser.parse_args()
+    backends.load(asked.backend).configure("cpu", 1, "float64")
+    for mutant in TABLE:
+        if mutant.backend == asked.backend and asked.name.search(mutant.label):
+            try:
+                said = cause(mutant)
+            except Exception as error:  # noqa: BLE001  (a mutant may crash)
+                said = f"crashed: {error!r}"
+            print(f"{mutant.label}\n    {said}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
