@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -28,11 +28,12 @@ NOT_RENEWED = (
 
 
 def explanations(
-    seen: Sequence[Buffers], rows: int, allowed: float
+    seen: Sequence[Buffers], rows: Collection[int], allowed: float
 ) -> tuple[Difference, list[Explanation]]:
     """How buffers differ after a step, and the causes that explain it.
 
-    ``rows`` are the samples of a batch, ``allowed`` the error that the proof allows of the state.
+    ``rows`` are the numbers that samples or places of a batch may have, ``allowed`` is the error
+    that the proof allows of the state.
     """
     own, reference = merged([b.own for b in seen]), merged([b.reference for b in seen])
     before = merged([b.before for b in seen])
@@ -43,12 +44,12 @@ def explanations(
     for (name, remedy), said, hypothesis in _hypotheses(difference, before, rows):
         rest = difference.rest(hypothesis)
         if difference.explains(rest):
-            found.append(Explanation(name, f"{said}: {remedy}", rest))
+            found.append(Explanation(name, said, remedy, rest))
     return difference, best(found)
 
 
 def _hypotheses(
-    difference: Difference, before: Tree, rows: int
+    difference: Difference, before: Tree, rows: Collection[int]
 ) -> Iterator[tuple[tuple[str, str], str, Tree]]:
     own, reference = difference.own, difference.reference
     off = difference.differing
@@ -70,11 +71,14 @@ def _hypotheses(
         # own = m' old + (1 - m') x, reference = m old + (1 - m) x: a = (1 - m') / (1 - m)
         said = f"{named}: the new value counts {a:.6g} times as much"
         yield MOMENTUM, said, {**reference, **made}
-    if rows > 1 and all(name.rpartition(".")[2].startswith("var") for name in off):
+    if a > 1 and all(name.rpartition(".")[2].startswith("var") for name in off):
         # own - m old = n / (n - 1) (reference - m old), with 0 <= m <= 1
-        n = rows / (rows - 1)
-        if all(abs(x - n) < CLOSE and -CLOSE <= -y <= n - 1 + CLOSE for x, y in [(a, b), *others]):
-            yield UNBIASED, f"{named} is unbiased, n = {rows}", {**reference, **made}
+        n = round(a / (a - 1))
+        if n in rows and all(
+            abs(x - n / (n - 1)) < CLOSE and -CLOSE <= -y <= 1 / (n - 1) + CLOSE
+            for x, y in [(a, b), *others]
+        ):
+            yield UNBIASED, f"{named} is unbiased, n = {n}", {**reference, **made}
 
 
 CLOSE = 1e-8

@@ -26,7 +26,7 @@ def error(a: Array, b: Array) -> float:
     if a.shape != b.shape:
         return np.inf
     a, b = a.astype(np.float64), b.astype(np.float64)
-    scale = float(np.abs(b).max(initial=0.0)) or float(np.abs(a).max(initial=0.0)) or 1.0
+    scale = float(np.abs(b).max(initial=0.0)) or 1.0  # as in the proof
     largest = float(np.abs(a - b).max(initial=0.0)) / scale
     return largest if np.isfinite(largest) else np.inf
 
@@ -73,17 +73,19 @@ class Explanation:
 
     cause: str
     """Its name in the catalogue."""
-    text: str
-    """The cause in this case, and which setting to change."""
+    said: str
+    """The cause in this case."""
+    remedy: str
+    """Which framework has it as its default, and which setting to change."""
     rest: float
     """The error that it leaves."""
 
 
 def best(found: Iterable[Explanation]) -> list[Explanation]:
-    """Those that explain equally well, the best first, one for each text."""
+    """Those that explain equally well, the best first, one for each wording."""
     ordered: Sequence[Explanation] = sorted(found, key=lambda e: e.rest)
     if not ordered:
         return []
     limit = max(AS_GOOD * ordered[0].rest, ROUNDING)
-    by_text = {e.text: e for e in reversed(ordered) if e.rest <= limit}
-    return sorted(by_text.values(), key=lambda e: e.rest)
+    by_words = {e.said: e for e in reversed(ordered) if e.rest <= limit}
+    return sorted(by_words.values(), key=lambda e: e.rest)

@@ -15,7 +15,7 @@ import numpy as np
 from suite.causes.difference import Difference, Explanation, best
 from suite.causes.evidence import Point, merged
 from suite.causes.relations import factor_of
-from tasks.task import Array, Chunk, Tree
+from tasks.task import MASK, Array, Tree
 
 NEAR = 1e-9
 """Factors and coefficients that differ by less, relative to them, are the same number."""
@@ -26,24 +26,35 @@ LOSS = "loss"
 
 @dataclass(frozen=True)
 class Facts:
-    """What a task says of itself: its constants by name, and the arrays of one batch."""
+    """Facts on a task: its constants by name, and the batch of every point."""
 
     constants: Mapping[str, float] = field(default_factory=dict)
-    batch: Chunk = field(default_factory=dict)
+    batches: tuple[Tree, ...] = ()
 
-    def factors(self) -> dict[str, float]:
-        """Factors that come of a sum for a mean, and the like, by their words."""
-        rows = max((len(a) for a in self.batch.values() if a.ndim), default=0)
-        found = {"a half is missing or doubled": 2.0, "the rows of a batch": float(rows)}
-        for name, a in self.batch.items():
-            if a.ndim > 1:
-                found[f"the entries of a row of {name}"] = a.size / len(a)
-                found[f"the entries of {name}"] = float(a.size)
-            if a.ndim > 1 and a.dtype.kind in "iu":
-                for said, part in ((name, a), (f"{name} without its first column", a[:, 1:])):
-                    if (real := np.count_nonzero(part)) not in (0, part.size):
-                        found[f"{PADDED} of {said}"] = part.size / real
-        return {said: k for said, k in found.items() if k > 1}
+    def factors(self) -> dict[str, list[float]]:
+        """Factors that come of a sum for a mean, and the like, by their words: one for a point."""
+        every = [_factors(batch) for batch in self.batches]
+        names = dict.fromkeys(name for found in every for name in found)
+        words: dict[tuple[float, ...], str] = {}
+        for name in names:
+            words.setdefault(tuple(found.get(name, 1.0) for found in every), name)
+        return {name: list(ks) for ks, name in words.items()}
+
+
+def _factors(batch: Tree) -> dict[str, float]:
+    found = {"a half is missing or doubled": 2.0}
+    lengths = {len(a): name for name, a in reversed(batch.items()) if a.ndim}
+    found |= {f"the rows of {name} in a batch": float(rows) for rows, name in lengths.items()}
+    for name, a in batch.items():
+        if name.startswith(MASK) or a.ndim < 2:
+            continue
+        found[f"the entries of a row of {name}"] = a.size / len(a)
+        found[f"the entries of {name}"] = float(a.size)
+        if a.dtype.kind in "iu":
+            for said, part in ((name, a), (f"{name} without its first column", a[:, 1:])):
+                if (real := np.count_nonzero(part)) not in (0, part.size):
+                    found[f"{PADDED} of {said}"] = part.size / real
+    return {said: k for said, k in found.items() if k > 1}
 
 
 PADDED = "the places by those that are not 0, the padding,"
@@ -78,9 +89,10 @@ class SumForMean(GradientCause):
     )
 
     def hypotheses(self, points: Sequence[Point], facts: Facts) -> Iterator[tuple[str, list[Tree]]]:
-        for said, k in facts.factors().items():
-            for factor, word in ((k, f"{k:.6g}"), (1 / k, f"1/{k:.6g}")):
-                all_ = [{n: factor * a for n, a in p.expected.items()} for p in points]
+        for said, factors in facts.factors().items():
+            for power, word in ((1, f"{factors[0]:.6g}"), (-1, f"1/{factors[0]:.6g}")):
+                pairs = list(zip(factors, points, strict=True))
+                all_ = [{n: k**power * a for n, a in p.expected.items()} for k, p in pairs]
                 yield f"the loss is {word} times as large: {said}", all_
                 grown = [{**t, LOSS: p.expected[LOSS]} for t, p in zip(all_, points, strict=True)]
                 yield f"the gradients, not the loss, are {word} times as large: {said}", grown
@@ -235,7 +247,7 @@ def explanations(
         for said, trees in cause.hypotheses(points, facts):
             rest = difference.rest(merged(trees))
             if difference.explains(rest):
-                found.append(Explanation(cause.name, f"{said}: {cause.remedy}", rest))
+                found.append(Explanation(cause.name, said, cause.remedy, rest))
     return difference, best(found)
 
 

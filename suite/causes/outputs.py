@@ -40,7 +40,8 @@ FUNCTIONS: dict[str, Function] = {
     "exponential": np.exp,
 }
 NAME = "a function of the outputs"
-REMEDY = (
+ACTIVATION = "an activation that only training or only evaluation has, or one too many"
+PROBABILITIES = (
     "torch.nn.CrossEntropyLoss and optax losses take logits, Keras' CrossEntropy losses "
     "probabilities unless from_logits=True: let the last layer have no activation"
 )
@@ -68,4 +69,5 @@ def _tried(
         with np.errstate(over="ignore"):
             rest = error(value, function(argument))
         if difference.explains(rest):
-            yield Explanation(NAME, f"{words.format(title)}: {REMEDY}", rest)
+            remedy = PROBABILITIES if title in ("softmax", "sigmoid") else ACTIVATION
+            yield Explanation(NAME, words.format(title), remedy, rest)

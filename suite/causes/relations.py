@@ -130,11 +130,13 @@ def a_part(own: Array, reference: Array, rounding: float) -> str | None:
         return None
     scale = float(np.abs(reference).max(initial=0.0)) or 1.0
     off = np.abs(own - reference) > rounding * scale
-    for axis, length in enumerate(own.shape):
-        rows = np.flatnonzero(off.any(axis=tuple(i for i in range(own.ndim) if i != axis)))
+    there = (own != 0) | (reference != 0)  # of an embedding, rows of words that were met
+    for axis in range(own.ndim):
+        others = tuple(i for i in range(own.ndim) if i != axis)
+        rows, length = np.flatnonzero(off.any(axis=others)), int(there.any(axis=others).sum())
         if 0 < len(rows) <= length / 2 and length > 3:
             named = ", ".join(map(str, rows[:4])) + (", ..." if len(rows) > 4 else "")
-            return f"it is equal but at {len(rows)} of {length} along axis {axis}: {named}"
+            return f"it is equal but at {len(rows)} of {length} entries along axis {axis}: {named}"
     return None
 
 

@@ -41,6 +41,8 @@ class AdamFormula:
     corrected: tuple[bool, bool] = (True, True)
     whole: bool = False
     """True if m adds whole gradients: ``m <- beta1 m + g``."""
+    correcting: tuple[float, float] | None = None
+    """The betas by which m and v are corrected, if they are others."""
     largest: bool = False
     """True for AMSGrad, which divides by the largest v until now."""
 
@@ -50,8 +52,11 @@ class AdamFormula:
         memory["m"], memory["v"] = m, v
         if self.largest:
             v = memory["largest"] = np.maximum(v, memory.get("largest", 0.0))
-        c1 = 1 - self.beta1**t if self.corrected[0] else 1.0
-        c2 = 1 - self.beta2**t if self.corrected[1] else 1.0
+        betas = self.correcting or (self.beta1, self.beta2)
+        c1, c2 = (
+            1 - beta**t if corrected else 1.0
+            for beta, corrected in zip(betas, self.corrected, strict=True)
+        )
         return rate * (m / c1) / self._divisor(v, c2)
 
     def _divisor(self, v: Array, c: float) -> Array:
@@ -218,7 +223,8 @@ def follow(rule: Rule, window: Sequence[Watched]) -> dict[str, Array]:
         rate = rule.rate(step.step)
         for leaf, p in step.before.params.items():
             g = clipped[leaf] + rule.coupled * p
-            moved = rule.formula(g, memories[leaf], rate, step.step + 1)
+            with np.errstate(invalid="ignore", divide="ignore"):  # without an epsilon, 0 / 0
+                moved = rule.formula(g, memories[leaf], rate, step.step + 1)
             moved = moved + rate * rule.decoupled * p
             followed[f"{step.step}/{leaf}"] = p - rule.moves(leaf) * moved
             for slot in step.before.slots:

@@ -135,10 +135,11 @@ class OtherBetas(UpdateCause):
                 own = getattr(optimizer, name)
                 for value in values:
                     if value != own:
-                        yield (
-                            f"{name} is {value:g}, not {own:g}",
-                            _formula(optimizer, **{name: value}),
-                        )
+                        said = f"{name} is {value:g}, not {own:g}"
+                        yield said, _formula(optimizer, **{name: value})
+                        betas = optimizer.beta1, optimizer.beta2
+                        apart = _formula(optimizer, **{name: value}, correcting=betas)
+                        yield f"{said}, and the bias correction has {own:g}", apart
 
 
 class AdamWhole(UpdateCause):
@@ -386,7 +387,7 @@ def explanations(
         for said, rule in cause.rules(optimizer):
             rest = difference.rest(kept(follow(rule, window)))
             if difference.explains(rest):
-                found.append(Explanation(cause.name, f"{said}: {cause.remedy}", rest))
+                found.append(Explanation(cause.name, said, cause.remedy, rest))
     return difference, best(found)
 
 

@@ -5,6 +5,7 @@ All of it in float64, whatever the precision that failed: a mistake is in both, 
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
@@ -33,6 +34,7 @@ from suite.causes.relations import relation
 from suite.records.events import Outcome
 from suite.records.verdict import Verdict
 from suite.session.process import Ending
+from suite.worker.trace import steps_between
 from tasks.task import Array, State, Task, Tree
 
 Watch = Callable[..., tuple[Tree, Ending]]
@@ -145,7 +147,8 @@ class Case:
     def _buffers(self) -> list[str]:
         assert self._reference
         seen: Sequence[Buffers] = buffers_of(self._own, self._reference)
-        rows = max(len(a) for a in self._batch().values() if a.ndim)
+        shapes = [a.shape for a in self._batch(0).values() if a.ndim]
+        rows = {n for shape in shapes for n in (shape[0], math.prod(shape[:2]), math.prod(shape))}
         difference, found = buffers.explanations(seen, rows, self._envelope.state)
         if not difference.differing:
             return []
@@ -165,24 +168,28 @@ class Case:
     def _together(self) -> list[str]:
         last = read_state(self._own, f"{FIRST[1] - 1}/after")
         chunk = read_state(self._own, "together")
+        restored = _leaves(read_state(self._own, "restored"))
+        if off := Difference(restored, _leaves(_thin(self._initial)), 1e-12).differing:
+            return [f"cause: restore() does not take back {', '.join(off[:3])}"]
         if not Difference(_leaves(chunk), _leaves(last), self._envelope.state).differing:
             return []
         return [
-            f"relation: {FIRST[1]} steps in one chunk give another state than one by one: what is "
-            "done once a call, such as a scheduler's step, belongs in every step"
+            f"relation: {FIRST[1]} steps in one chunk, from the initial state that was restored, "
+            "give another state than one by one: look for what is done once a call and not in "
+            "every step, such as a scheduler's step, and for what restore() leaves"
         ]
 
-    def _batch(self) -> Tree:
-        chunk = next(iter(self._task.verification_chunks(self._task.verification_seed)))
+    def _batch(self, step: int) -> Tree:
+        (chunk,) = steps_between(self._task, self._task.verification_seed, step, step + 1)
         return {name: a[0] for name, a in chunk.items()}
 
     def _facts(self) -> Facts:
-        batch, config = self._batch(), self._task.config
+        batch, config = self._batch(0), self._task.config
         constants: dict[str, Any] = {n: a.item() for n, a in batch.items() if a.ndim == 0}
         if is_dataclass(config):
             constants |= {f.name: getattr(config, f.name) for f in fields(config)}
         floats = {n: c for n, c in constants.items() if isinstance(c, float) and c}
-        return Facts(floats, batch)
+        return Facts(floats, (batch, self._batch(FIRST[1] - 1)))
 
 
 def _thin(state: State) -> State:
@@ -209,14 +216,13 @@ def _said(found: Sequence[Explanation]) -> str | None:
     """The cause; several where what was noted does not tell them apart."""
     if not found:
         return None
-    names = list(dict.fromkeys(e.cause for e in found))
-    if len(found) == 1:
-        return f"cause: {found[0].text}"
-    if len(names) == 1:
-        head, _, remedy = found[0].text.partition(": ")
-        others = " or ".join(e.text.partition(": ")[0] for e in found[1:3])
-        return f"cause: {head}, or {others}: {remedy}"
-    return "cause, one of these: " + "; or ".join(e.text for e in found[:3])
+    said = ", or ".join(e.said for e in found[:MOST_NAMED])
+    remedies = ". ".join(dict.fromkeys(e.remedy for e in found[:MOST_NAMED]))
+    return f"cause: {said}: {remedies}"
+
+
+MOST_NAMED = 3
+"""Causes that are named at most, where what was noted does not tell them apart."""
 
 
 def _relation_of(difference: Difference) -> str | None:

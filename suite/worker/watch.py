@@ -36,7 +36,8 @@ def watch(
     - the same as ``moved/...`` at another state: that of the note ``moved``, or, where there is
       none, the program's own after ``FIRST``, which is then noted itself, whole;
     - ``met/buffers/<buffer>`` there, and ``renewed/buffers/<buffer>`` after a step;
-    - ``together/...``, the state after the steps of ``FIRST`` as one chunk.
+    - ``restored/...``, the initial state once it was restored, and ``together/...``, that after
+      the steps of ``FIRST`` as one chunk from there.
     """
     noted: dict[str, Array] = {}
     done = 0
@@ -51,6 +52,7 @@ def watch(
     if moved is None:
         noted |= note_state(own, MOVED, whole=True)
     program.restore(initial)
+    noted |= note_state(program.state(), "restored")
     noted |= _point(task, program, seed, COLD, 0)
     for chunk in steps_between(task, seed, *FIRST):
         program.train(program.place(chunk))

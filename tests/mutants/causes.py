@@ -12,7 +12,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -60,18 +60,23 @@ def planted_here(mutant: Mutant) -> Iterator[None]:
         path = Path(folder) / "changed.py"
         path.write_text(mutant.changed((ROOT / mutant.file).read_text()))
         finder = _Instead(module, path)
-        for name in kept:
-            del sys.modules[name]
+        _forget(package)
         sys.meta_path.insert(0, finder)
         try:
             yield
         finally:
             sys.meta_path.remove(finder)
-            for name in [n for n in sys.modules if n.startswith(f"{package}.")]:
-                del sys.modules[name]
+            _forget(package)
             sys.modules.update(kept)
-            for name, known in kept.items():  # which `from backends.numpy import ...` looks at
+            for name, known in kept.items():
                 setattr(sys.modules[package], name.removeprefix(f"{package}."), known)
+
+
+def _forget(package: str) -> None:
+    for name in [n for n in sys.modules if n.startswith(f"{package}.")]:
+        del sys.modules[name]
+        with suppress(AttributeError):  # which `from backends.numpy import ...` looks at
+            delattr(sys.modules[package], name.removeprefix(f"{package}."))
 
 
 def task_of(label: str) -> Task:
@@ -88,10 +93,9 @@ def task_of(label: str) -> Task:
     return task
 
 
-def noted(backend: str, label: str) -> tuple[Tree, Tree]:
+def noted(backend: str, label: str, moved: Tree | None) -> tuple[Tree, Tree]:
     """What watching a backend notes on a tiny task in float64, and its trace."""
     task = task_of(label)
-    moved = None if backend == Task.oracle else oracle(label)[0]
     module = importlib.import_module(f"backends.{backend}.{task.name}")
     initial = task.initial(task.verification_seed).astype("float64")
 
@@ -107,14 +111,14 @@ def noted(backend: str, label: str) -> tuple[Tree, Tree]:
 @cache
 def oracle(label: str) -> tuple[Tree, Tree]:
     """The same of the oracle."""
-    return noted(Task.oracle, label)
+    return noted(Task.oracle, label, None)
 
 
 def cause(mutant: Mutant) -> str | None:
     """The words on a mutant's cause; None if nothing differs."""
     reference, of_oracle = oracle(mutant.task)
     with planted_here(mutant):
-        notes, traced = noted(mutant.backend, mutant.task)
+        notes, traced = noted(mutant.backend, mutant.task, reference)
     return explained(mutant.task, notes, traced, reference, of_oracle)
 
 
