@@ -56,6 +56,8 @@ class Verdict:
     device: str = "cpu"
     oracle: str = "numpy"
     """The backend whose float64 it was held against."""
+    located: str = ""
+    """The first operation that adds error, if that was looked for."""
     cause: str | None = None
     """What explains the difference, if it was looked for, or that nothing known does."""
 
@@ -85,7 +87,7 @@ class Verdict:
         phase = PHASES.get(failed[0].quantity)
         said = "; ".join(map(str, failed))
         said = f"{phase}: {said}" if phase else said
-        return f"{said}; {self.cause}" if self.cause else said
+        return "; ".join(filter(None, (said, self.located, self.cause)))
 
 
 PHASES = {

@@ -245,20 +245,7 @@ class Verifier:
         return f"{names} agree with each other and not with {other}: look there first"
 
     def _cell(self, choice: backends.Choice, precision: Precision, device: str) -> Cell:
-        source: DataSource = self.task.provenance.source
-        return Cell(
-            task=self.task.name,
-            variant=self.task.variant,
-            backend=choice[0],
-            mode=choice[1],
-            device=device,
-            precision=precision,
-            seed=self.task.verification_seed,
-            profile=self.task.profile,
-            data=source,
-            threads=self._threads,
-            options=dict(self.task.options),
-        )
+        return cell_of(self.task, choice, precision, device, self._threads)
 
     def _kept(self, choice: backends.Choice, precision: Precision) -> Verdict | None:
         """From the cache; None if nothing is there, or nothing that can be read."""
@@ -286,6 +273,26 @@ class Verifier:
         }
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
         return self._cache_folder / f"{key}.json"
+
+
+def cell_of(
+    task: Task, choice: backends.Choice, precision: Precision, device: str, threads: int = 1
+) -> Cell:
+    """The cell of a worker that proves something."""
+    source: DataSource = task.provenance.source
+    return Cell(
+        task=task.name,
+        variant=task.variant,
+        backend=choice[0],
+        mode=choice[1],
+        device=device,
+        precision=precision,
+        seed=task.verification_seed,
+        profile=task.profile,
+        data=source,
+        threads=threads,
+        options=dict(task.options),
+    )
 
 
 def oracle(task: str) -> backends.Choice:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import backends
-from suite.causes import buffers, gradients, outputs, updates
+from suite.causes import buffers, gradients, operations, outputs, updates
 from suite.causes.difference import Difference, Explanation
 from suite.causes.evidence import (
     FIRST,
@@ -29,9 +29,12 @@ from suite.causes.evidence import (
     under,
     watched,
 )
+from suite.causes.families import FAMILIES
 from suite.causes.gradients import Facts
+from suite.causes.operations import Operation
 from suite.causes.relations import relation
 from suite.records.events import Outcome
+from suite.records.taps import Located
 from suite.records.verdict import Verdict
 from suite.session.process import Ending
 from suite.worker.trace import steps_between
@@ -40,6 +43,7 @@ from tasks.task import Array, State, Task, Tree
 Watch = Callable[..., tuple[Tree, Ending]]
 """``watch(choice, windows=, moved=)``: what a worker noted of a backend, and how it ended."""
 NOTHING = "nothing known explains it"
+CAUSE = "cause: "
 WITHOUT = frozenset({"dropout", "determinism", "oracle", "central differences", "timed losses"})
 """Quantities that say themselves where to look."""
 STARTS = "check how the port takes over its parameters: names, layouts, and what it draws itself"
@@ -104,6 +108,46 @@ def _later(verdict: Verdict) -> tuple[Window, ...]:
     return ((max(FIRST[1], step - 3), step),) if step > FIRST[1] else ()
 
 
+def with_operation(task: Task, verdict: Verdict, located: Located | None) -> Verdict:
+    """The verdict with the cause in the operation in which it first differs, if that is known.
+
+    What is known of gradients and the update goes before it, a relation between values before one
+    between gradients.
+    """
+    if verdict.cause is None or located is None or located.phase not in ("forwards", "backwards"):
+        return verdict
+    said = cause_in_operation(task, located)
+    if said is None or verdict.cause.startswith(CAUSE):
+        return verdict
+    return replace(verdict, cause=said)
+
+
+def cause_in_operation(task: Task, located: Located) -> str | None:
+    """The cause in an operation that adds error forwards, or the relation of its two values."""
+    name, oracle = located.operation, located.oracle
+    before: dict[str, Array] = {}
+    for tap, (value, _) in oracle.taps.items():
+        if tap == name:
+            break
+        before[tap] = value
+    place = 0 if located.phase == "forwards" else 1
+    own, reference = located.own.taps[name][place], oracle.taps[name][place]
+    if own is None or reference is None:
+        return None
+    own, reference = own.astype(np.float64), reference.astype(np.float64)
+    if located.phase == "forwards":
+        narrow = task.narrow().verified()
+        step = oracle.step - 1
+        (chunk,) = steps_between(narrow, narrow.verification_seed, step, step + 1)
+        batch = {n: a[0] for n, a in chunk.items()}
+        op = Operation(name, own, reference, before, under(oracle.before, "params"), batch)
+        if said := _said(operations.explanations(op, FAMILIES)):
+            return said
+    text = relation(own, reference, task.envelopes["float64"].gradient)
+    what = name if place == 0 else f"the cotangent of {name}"
+    return f"relation: {what}: {text}" if text else None
+
+
 class Case:
     """The evidence on one port; without a ``reference`` for what is the oracle's own."""
 
@@ -132,7 +176,7 @@ class Case:
         off = Difference(own, {n: wanted[n] for n in own if n in wanted}, 1e-12).differing
         if not off:
             return []
-        return [f"cause: the port does not begin with the task's {', '.join(off[:3])}: {STARTS}"]
+        return [f"{CAUSE}the port does not begin with the task's {', '.join(off[:3])}: {STARTS}"]
 
     def _gradients(self) -> list[str]:
         assert self._reference
@@ -141,7 +185,7 @@ class Case:
         difference, found = gradients.explanations(points, self._facts(), allowed)
         if not difference.differing:
             alone = gradients.rounding_alone(points)
-            return [f"cause: {_rounding(alone)}"] if alone else []
+            return [f"{CAUSE}{_rounding(alone)}"] if alone else []
         return [_said(found) or _relation_of(difference) or NOTHING]
 
     def _buffers(self) -> list[str]:
@@ -170,7 +214,7 @@ class Case:
         chunk = read_state(self._own, "together")
         restored = _leaves(read_state(self._own, "restored"))
         if off := Difference(restored, _leaves(_thin(self._initial)), 1e-12).differing:
-            return [f"cause: restore() does not take back {', '.join(off[:3])}"]
+            return [f"{CAUSE}restore() does not take back {', '.join(off[:3])}"]
         if not Difference(_leaves(chunk), _leaves(last), self._envelope.state).differing:
             return []
         return [
@@ -218,7 +262,7 @@ def _said(found: Sequence[Explanation]) -> str | None:
         return None
     said = ", or ".join(e.said for e in found[:MOST_NAMED])
     remedies = ". ".join(dict.fromkeys(e.remedy for e in found[:MOST_NAMED]))
-    return f"cause: {said}: {remedies}"
+    return f"{CAUSE}{said}: {remedies}"
 
 
 MOST_NAMED = 3

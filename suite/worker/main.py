@@ -40,15 +40,18 @@ from suite.records.events import (
     Waiting,
 )
 from suite.records.specification import about
+from suite.records.taps import flat
 from suite.system import devices, memory
 from suite.system.readings import text
 from suite.worker import cards, probes, rates
 from suite.worker.clock import Clock
 from suite.worker.dropout import dropout_statistics
+from suite.worker.observing import observed
 from suite.worker.trace import steps_between, trace
 from suite.worker.training import Diverged, Send, Training
 from suite.worker.watch import watch
 from tasks.task import RequestError, State, Task, dtype_of
+from tasks.task import Array, RequestError, State, Task, dtype_of
 
 Job = Mapping[str, Any]
 
@@ -251,6 +254,18 @@ def watch_job(cell: Cell, send: Send, job: Job) -> None:
     np.savez(job["output"], allow_pickle=False, **found)
 
 
+def observe(cell: Cell, send: Send, job: Job) -> None:
+    """Writes the observations of ``job["steps"]``, see ``suite.records.taps``."""
+    module = _configure(cell, Clock())
+    task = _load(cell).narrow().verified()
+    initial = task.initial(cell.seed).astype(dtype_of(cell.precision))
+    program = module.build(task, initial, None)
+    arrays: dict[str, Array] = {}
+    for seen in observed(task, program, cell.seed, job["steps"]):
+        arrays |= flat(seen)
+    np.savez(job["output"], allow_pickle=False, **arrays)
+
+
 def first_losses(cell: Cell, send: Send, job: Job) -> None:
     """Writes the losses of the first ``job["steps"]`` steps of a cell's own training.
 
@@ -315,6 +330,7 @@ JOBS = {
     "trace": trace_job,
     "watch": watch_job,
     "first_losses": first_losses,
+    "observe": observe,
     "dropout": dropout_job,
     "gradient_check": gradient_check,
     "describe": describe,

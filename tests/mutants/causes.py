@@ -1,4 +1,4 @@
-"""Causes of mutants, found in this process on tiny tasks: ``python -m tests.mutants.causes BACKEND``.
+"""Causes of mutants, in this process on tiny tasks: ``python -m tests.mutants.causes BACKEND``.
 
 Quick, where ``python -m tests.mutants`` takes hours; one framework to a process.
 """
