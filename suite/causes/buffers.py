@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
-from suite.causes.difference import Difference, Explanation, best
+from suite.causes.difference import Difference, Explanation, best, error
 from suite.causes.evidence import Buffers, merged
 from tasks.task import Array, Tree
 
@@ -19,6 +19,10 @@ MOMENTUM = (
     "running statistics: momentum",
     "momentum is the part of the new value in torch.nn.BatchNorm (0.1) and the part that is kept "
     "in Keras and Flax (0.99)",
+)
+TOUCHED = (
+    "gradients change buffers",
+    "gradients() changes nothing: put back what a forward pass in training mode renews",
 )
 NOT_RENEWED = (
     "buffers are not renewed",
@@ -35,6 +39,12 @@ def explanations(
     ``rows`` are the numbers that samples or places of a batch may have, ``allowed`` is the error
     that the proof allows of the state.
     """
+    if touched := [
+        n for b in seen for n, old in b.before.items() if error(b.met[n], old) > allowed
+    ]:
+        said = f"{', '.join(dict.fromkeys(touched))} changes when gradients are asked for"
+        name, remedy = TOUCHED
+        return Difference({}, {}, allowed), [Explanation(name, said, remedy, 0.0)]
     own, reference = merged([b.own for b in seen]), merged([b.reference for b in seen])
     before = merged([b.before for b in seen])
     difference = Difference(own, reference, allowed)

@@ -139,6 +139,8 @@ class Buffers:
     """Buffers before a step, and after it in a port and in the reference, which begin equal."""
 
     before: Tree
+    met: Tree
+    """What the port had before the step, once it had been asked for gradients."""
     own: Tree
     reference: Tree
 
@@ -147,7 +149,10 @@ def buffers(own: Tree, reference: Tree) -> tuple[Buffers, ...]:
     """The buffers of both points; nothing of a model without any."""
     places = ("0/before/buffers", "0/after/buffers"), ("met/buffers", "renewed/buffers")
     found = (
-        Buffers(under(reference, before), under(own, after), under(reference, after))
+        Buffers(
+            *(under(*of) for of in ((reference, before), (own, before), (own, after))),
+            under(reference, after),
+        )
         for before, after in places
     )
     return tuple(b for b in found if b.before)

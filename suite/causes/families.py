@@ -248,9 +248,13 @@ class Attention(Family):
             scores = queries @ keys.swapaxes(-1, -2)
             for scale, factor in scales.items():
                 for mask, seen in _masks(scores.shape[-2:]):
-                    kept = seen & ~padding[:, None, None, :]
-                    y = _softmax_where(factor * scores, kept) @ values
+                    y = _softmax_where(factor * scores, seen & ~padding[:, None, None, :]) @ values
                     yield f"{scale}{mask}{word}", _joined(y, split)
+                    # keys at the padding are not tapped: rows that see them cannot be known
+                    blind = (seen & padding[:, None, None, :]).any(axis=-1, keepdims=True)
+                    if blind.any() and mask:
+                        without = np.where(blind, np.nan, y)
+                        yield f"{scale}{mask}{word}, padding seen", _joined(without, split)
 
 
 def _neighbours(x: Array, heads: int) -> Array:
@@ -308,8 +312,9 @@ class Gates(Family):
             state = (begin if h0 is None else h0, begin if c0 is None else c0)
             if state[0].shape != begin.shape:
                 continue
-            for said, order, more, inner, outer in _cells():
-                yield said, _lstm(x @ w + b, u, state, order, more, inner, outer)
+            yield "a bias that counts twice", _lstm(x @ w + 2 * b, u, state, *STANDARD)
+            for said, *form in _cells():
+                yield said, _lstm(x @ w + b, u, state, *form)
 
     def _inputs(self, op: Operation, w: Array) -> Iterator[Array]:
         """Inputs (T, n, in): values before, or embedded ids of the batch."""
@@ -322,6 +327,10 @@ class Gates(Family):
                 for ids in op.batch.values():
                     if ids.dtype.kind in "iu" and ids.shape == (n, length):
                         yield table[ids.T]
+
+
+STANDARD = ("ifgo", 0.0, "tanh", "tanh")
+"""The order of the gates, what is added to the forget gate, and the activations of g and c."""
 
 
 def _cells() -> Iterator[tuple[str, str, float, str, str]]:
@@ -367,10 +376,22 @@ class Smoothing(Family):
     def variants(self, op: Operation) -> Iterator[Variant]:
         if op.name != "loss":
             return
-        for _, x in op.inputs:
+        for x in self._logits(op):
             for labels in op.batch.values():
                 if labels.dtype.kind in "iu" and labels.shape == x.shape[:-1] and x.ndim > 1:
                     yield from self._of(x, labels)
+                elif labels.dtype.kind in "iu" and labels.T.shape == x.shape[:-1] and x.ndim > 2:
+                    yield from self._of(x, labels.T)
+
+    def _logits(self, op: Operation) -> Iterator[Array]:
+        """The values before, and the last of them by a table that is tied to an output's bias."""
+        for _, x in op.inputs:
+            yield x
+        _, last = next(op.inputs)
+        for table in op.params.values():
+            for bias in op.params.values():
+                if bias.ndim == 1 and table.shape == (len(bias), *last.shape[-1:]):
+                    yield last @ table.T + bias
 
     def _of(self, x: Array, labels: Array) -> Iterator[Variant]:
         classes = x.shape[-1]
@@ -385,10 +406,12 @@ class Smoothing(Family):
                     f"smoothing {s:g} over all classes": (1 - s) * target + s / classes * whole,
                     f"smoothing {s:g} over the other classes": (1 - s) * target
                     + s / (classes - 1) * (whole - target),
+                    f"smoothing {s:g} over all classes but the padding's": (1 - s) * target
+                    + s / (classes - 1) * (whole - log[..., 0]),
                 }
-                for said, terms in spread.items():
+                for said, terms in spread.items() if s else [("no smoothing", target)]:
                     for mean, value in _means(-terms, real):
-                        yield f"{said if s else 'no smoothing'}{given}{mean}", np.asarray(value)
+                        yield f"{said}{given}{mean}", np.asarray(value)
 
 
 def _means(terms: Array, real: Array) -> Iterator[tuple[str, float]]:

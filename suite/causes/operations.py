@@ -13,11 +13,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from suite.causes.difference import REST, Explanation, error
+from suite.causes.difference import REST, Explanation, best, error
 from tasks.task import Array, Tree
 
 Variant = tuple[str, Array]
-"""A way to compute an operation, in words, and the value that it gives."""
+"""A way to compute an operation, in words, and the value that it gives; nan where that cannot be
+known from what is tapped."""
+KNOWN = 0.25
+"""A variant must say at least this part of a value."""
 ROUNDING = 1e-9
 """A variant gives a value if it differs by less, relative to the largest entry, and by less than a
 thousandth of what port and reference differ by."""
@@ -48,8 +51,9 @@ class Operation:
                 yield name, a
 
     def like(self) -> Iterator[tuple[str, Array]]:
-        """The inputs of its own shape."""
-        return ((n, a) for n, a in self.inputs if a.shape == self.reference.shape)
+        """The inputs of its own shape; none of a number."""
+        shape = self.reference.shape
+        return ((n, a) for n, a in self.inputs if a.ndim and a.shape == shape)
 
     def leaf(self, last: str) -> Array | None:
         """Its parameter ``<name>.<last>``, if it has one."""
@@ -76,11 +80,7 @@ def explanations(op: Operation, families: tuple[Family, ...]) -> list[Explanatio
     size = error(op.own, op.reference)
     if op.own.shape != op.reference.shape or not np.isfinite(size):
         return []
-    limit = min(ROUNDING, REST * size)
-    # canonical layouts hold 0 at padding
-    real = (op.own != 0) | (op.reference != 0)
-    if op.own.ndim > 1:
-        real = np.broadcast_to(real.any(axis=-1, keepdims=True), real.shape)
+    real = _real(op)
     found = []
     for family in families:
         theirs: dict[str, float] = {}
@@ -88,11 +88,25 @@ def explanations(op: Operation, families: tuple[Family, ...]) -> list[Explanatio
         for said, value in family.variants(op):
             if value.shape != op.own.shape:
                 continue
-            value = np.where(real, value, 0.0)
+            known = real & ~np.isnan(value)
+            size = error(op.own[known], op.reference[known])
+            if known.sum() < KNOWN * real.sum() or not size:
+                continue
             for values, target in ((theirs, op.reference), (mine, op.own)):
-                if (rest := error(target, value)) <= limit:
+                rest = error(target[known], value[known])
+                if rest <= min(ROUNDING, REST * size):
                     values.setdefault(said, rest)
         if theirs and mine:
-            said = f"{' or '.join(list(mine)[:2])}, not {' or '.join(list(theirs)[:2])}"
+            said = f"{' or '.join(list(mine)[:MOST_NAMED])} instead of {next(iter(theirs))}"
             found.append(Explanation(family.name, said, family.remedy, min(mine.values())))
-    return found
+    return best(found)
+
+
+MOST_NAMED = 2
+"""Variants of a family that are named at most, where they give the same value."""
+
+
+def _real(op: Operation) -> Array:
+    """The entries that are not padding: canonical layouts hold 0 there, in a port as well."""
+    real = (op.own != 0) | (op.reference != 0)
+    return np.broadcast_to(real.any(axis=-1, keepdims=True), real.shape) if real.ndim > 1 else real

@@ -20,7 +20,6 @@ from suite.causes.difference import Difference, Explanation
 from suite.causes.evidence import (
     FIRST,
     MOVED,
-    Buffers,
     Window,
     buffers as buffers_of,
     points as points_of,
@@ -32,7 +31,7 @@ from suite.causes.evidence import (
 from suite.causes.families import FAMILIES
 from suite.causes.gradients import Facts
 from suite.causes.operations import Operation
-from suite.causes.relations import relation
+from suite.causes.relations import padding, relation
 from suite.records.events import Outcome
 from suite.records.taps import Located
 from suite.records.verdict import Verdict
@@ -135,15 +134,13 @@ def cause_in_operation(task: Task, located: Located) -> str | None:
     if own is None or reference is None:
         return None
     own, reference = own.astype(np.float64), reference.astype(np.float64)
+    batch = _batch(task.narrow().verified(), oracle.step - 1)
     if located.phase == "forwards":
-        narrow = task.narrow().verified()
-        step = oracle.step - 1
-        (chunk,) = steps_between(narrow, narrow.verification_seed, step, step + 1)
-        batch = {n: a[0] for n, a in chunk.items()}
         op = Operation(name, own, reference, before, under(oracle.before, "params"), batch)
         if said := _said(operations.explanations(op, FAMILIES)):
             return said
-    text = relation(own, reference, task.envelopes["float64"].gradient)
+    rounding = task.envelopes["float64"].gradient
+    text = _at_padding(own, reference, batch, rounding) or relation(own, reference, rounding)
     what = name if place == 0 else f"the cotangent of {name}"
     return f"relation: {what}: {text}" if text else None
 
@@ -163,6 +160,7 @@ class Case:
             *(self._buffers() if self._reference else []),
             *self._updates(windows),
         ]
+        said = said or self._together()
         known = [text for text in dict.fromkeys(said) if text != NOTHING]
         if not said:
             return None
@@ -190,11 +188,11 @@ class Case:
 
     def _buffers(self) -> list[str]:
         assert self._reference
-        seen: Sequence[Buffers] = buffers_of(self._own, self._reference)
-        shapes = [a.shape for a in self._batch(0).values() if a.ndim]
+        seen = buffers_of(self._own, self._reference)
+        shapes = [a.shape for a in _batch(self._task, 0).values() if a.ndim]
         rows = {n for shape in shapes for n in (shape[0], math.prod(shape[:2]), math.prod(shape))}
         difference, found = buffers.explanations(seen, rows, self._envelope.state)
-        if not difference.differing:
+        if not found and not difference.differing:
             return []
         return [_said(found) or _relation_of(difference) or NOTHING]
 
@@ -207,7 +205,7 @@ class Case:
             )
             if difference.differing:
                 return [_said(found) or NOTHING]
-        return self._together()
+        return []
 
     def _together(self) -> list[str]:
         last = read_state(self._own, f"{FIRST[1] - 1}/after")
@@ -223,17 +221,30 @@ class Case:
             "every step, such as a scheduler's step, and for what restore() leaves"
         ]
 
-    def _batch(self, step: int) -> Tree:
-        (chunk,) = steps_between(self._task, self._task.verification_seed, step, step + 1)
-        return {name: a[0] for name, a in chunk.items()}
-
     def _facts(self) -> Facts:
-        batch, config = self._batch(0), self._task.config
+        batch, config = _batch(self._task, 0), self._task.config
         constants: dict[str, Any] = {n: a.item() for n, a in batch.items() if a.ndim == 0}
         if is_dataclass(config):
             constants |= {f.name: getattr(config, f.name) for f in fields(config)}
         floats = {n: c for n, c in constants.items() if isinstance(c, float) and c}
-        return Facts(floats, (batch, self._batch(FIRST[1] - 1)))
+        return Facts(floats, (batch, _batch(self._task, FIRST[1] - 1)))
+
+
+def _batch(task: Task, step: int) -> Tree:
+    (chunk,) = steps_between(task, task.verification_seed, step, step + 1)
+    return {name: a[0] for name, a in chunk.items()}
+
+
+def _at_padding(own: Array, reference: Array, batch: Tree, rounding: float) -> str | None:
+    """The relation of values that are equal but at, or in sentences with, the padding of a batch,
+    which is 0."""
+    for name, ids in batch.items():
+        if ids.ndim == 2 and ids.dtype.kind in "iu":
+            if padding(own, reference, ids != 0, rounding):
+                return f"it is equal but at the padding of {name}"
+            if padding(own, reference, (ids != 0).all(axis=1), rounding):
+                return f"it is equal but where {name} has padding: look at the mask"
+    return None
 
 
 def _thin(state: State) -> State:

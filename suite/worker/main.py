@@ -50,7 +50,6 @@ from suite.worker.observing import observed
 from suite.worker.trace import steps_between, trace
 from suite.worker.training import Diverged, Send, Training
 from suite.worker.watch import watch
-from tasks.task import RequestError, State, Task, dtype_of
 from tasks.task import Array, RequestError, State, Task, dtype_of
 
 Job = Mapping[str, Any]

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -22,11 +23,15 @@ import backends
 import tasks
 from backends.program import Program
 from suite.causes.evidence import FIRST, Window
-from suite.session.why import Case, of_outputs
+from suite.records.taps import Observation
+from suite.records.verdict import Verdict
+from suite.session.first_difference import first_difference
+from suite.session.why import Case, of_outputs, with_operation
 from suite.system.git import ROOT
+from suite.worker.observing import observed
 from suite.worker.trace import trace
 from suite.worker.watch import watch
-from tasks.task import Array, Chunk, Task, Tree
+from tasks.task import Chunk, Task, Tree
 from tests.mutants.mutant import Mutant
 from tests.mutants.table import TABLE
 from tests.tasks.tiny import tiny
@@ -93,8 +98,17 @@ def task_of(label: str) -> Task:
     return task
 
 
-def noted(backend: str, label: str, moved: Tree | None) -> tuple[Tree, Tree]:
-    """What watching a backend notes on a tiny task in float64, and its trace."""
+@dataclass(frozen=True)
+class Noted:
+    """What is known of a backend on a tiny task in float64."""
+
+    notes: Tree
+    trace: Tree
+    steps: tuple[Observation, ...]
+
+
+def noted(backend: str, label: str, moved: Tree | None) -> Noted:
+    """Watches, traces and observes a backend."""
     task = task_of(label)
     module = importlib.import_module(f"backends.{backend}.{task.name}")
     initial = task.initial(task.verification_seed).astype("float64")
@@ -105,30 +119,35 @@ def noted(backend: str, label: str, moved: Tree | None) -> tuple[Tree, Tree]:
 
     seed = task.verification_seed
     notes = watch(task, program(), initial, seed, WINDOWS, moved)
-    return notes, trace(task, program(), seed, (STEPS,))
+    traced = trace(task, program(), seed, (STEPS,))
+    return Noted(notes, traced, tuple(observed(task, program(), seed, (1, 2))))
 
 
 @cache
-def oracle(label: str) -> tuple[Tree, Tree]:
+def oracle(label: str) -> Noted:
     """The same of the oracle."""
     return noted(Task.oracle, label, None)
 
 
 def cause(mutant: Mutant) -> str | None:
     """The words on a mutant's cause; None if nothing differs."""
-    reference, of_oracle = oracle(mutant.task)
+    reference = oracle(mutant.task)
     with planted_here(mutant):
-        notes, traced = noted(mutant.backend, mutant.task, reference)
-    return explained(mutant.task, notes, traced, reference, of_oracle)
+        own = noted(mutant.backend, mutant.task, reference.notes)
+    return explained(mutant.task, own, reference)
 
 
-def explained(
-    label: str, notes: Tree, traced: dict[str, Array] | Tree, reference: Tree, of_oracle: Tree
-) -> str | None:
-    """The words on notes and a trace, held against the oracle's."""
+def explained(label: str, own: Noted, reference: Noted) -> str | None:
+    """The words on a backend that is held against the oracle."""
     task = task_of(label)
-    said = Case(task, notes, reference).words(WINDOWS)
-    return said or of_outputs(traced, of_oracle, task.envelopes["float64"].gradient)
+    said = Case(task, own.notes, reference.notes).words(WINDOWS)
+    said = said or of_outputs(own.trace, reference.trace, task.envelopes["float64"].gradient)
+    pairs = zip(own.steps, reference.steps, strict=True)
+    found = (first_difference(*pair, task.envelopes["float64"]) for pair in pairs)
+    located = next((place for place in found if place), None)
+    verdict = Verdict(task.label, "", "float64", STEPS, (), cause=said)
+    where = f"[{located.operation}, {located.phase}] " if located else ""
+    return f"{where}{with_operation(task, verdict, located).cause}"
 
 
 def main() -> int:
