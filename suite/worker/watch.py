@@ -65,8 +65,8 @@ def watch(
 def _step(task: Task, program: Program, seed: int, step: int) -> dict[str, Array]:
     (chunk,) = steps_between(task, seed, step, step + 1)
     placed = program.place(chunk)
-    _, gradients = program.gradients(placed)
     noted = note_state(program.state(), f"{step}/before")
+    _, gradients = program.gradients(placed)
     for leaf, g in gradients.items():
         noted[f"{step}/gradient/{leaf}"] = thinned(leaf, g)
         noted[f"{step}/norm/{leaf}"] = np.array(np.linalg.norm(np.asarray(g, np.float64)))
