@@ -68,11 +68,11 @@ def loss(
     return losses.mean(), {"carry.hidden": states[-1], "carry.cell": c}
 
 
-def canonical(batch: Arrays, name: str, x: jax.Array) -> jax.Array:
+def _canonical(batch: Arrays, name: str, x: jax.Array) -> jax.Array:
     """The logits (T n, characters) as (T, n, characters)."""
     return x.reshape(*batch["inputs"].T.shape, -1) if name == "output" else x
 
 
 def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
-    return Program(task, state, seed, forward, loss, SMALL_PRODUCTS, canonical)
+    return Program(task, state, seed, forward, loss, SMALL_PRODUCTS, _canonical)

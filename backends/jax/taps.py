@@ -64,20 +64,28 @@ def recorded(record: Record) -> Iterator[None]:
         _record = None
 
 
-def taps_of(loss: Callable[[], jax.Array], view: View | None) -> Mapping[str, Tap]:
+Loss = Callable[[], jax.Array]
+
+
+def taps_of(loss: Loss, view: View | None) -> Mapping[str, Tap]:
     """Values and cotangents of all that ``loss`` taps, by name, in the order of computation."""
-    shapes = Record(view, None)
-
-    def run(record: Record) -> jax.Array:
-        with recorded(record):
-            return tap("loss", loss())
-
-    jax.eval_shape(lambda: run(shapes))
-    zeros = {name: jnp.zeros(s.shape, s.dtype) for name, s in shapes.values.items()}
+    zeros = {name: jnp.zeros(s.shape, s.dtype) for name, s in shapes_of(loss, view).items()}
 
     def moved(zeros: Arrays) -> Any:
         record = Record(view, zeros)
-        return run(record), record.values
+        return _run(loss, record), record.values
 
     cotangents, values = jax.jit(jax.grad(moved, has_aux=True))(zeros)
     return {name: (np.asarray(values[name]), np.asarray(cotangents[name])) for name in zeros}
+
+
+def shapes_of(loss: Loss, view: View | None) -> Mapping[str, Any]:
+    """Shape and type of each, from a trace alone."""
+    record = Record(view, None)
+    jax.eval_shape(lambda: _run(loss, record))
+    return record.values
+
+
+def _run(loss: Loss, record: Record) -> jax.Array:
+    with recorded(record):
+        return tap("loss", loss())

@@ -310,7 +310,7 @@ def _dropout(rate: float, key: jax.Array | None, given: Arrays) -> _Drop:
     return lambda layer, x: dropout(rate, x, key, next(numbers), layer, given)
 
 
-def canonical(batch: Arrays, name: str, x: jax.Array) -> jax.Array:
+def _canonical(batch: Arrays, name: str, x: jax.Array) -> jax.Array:
     """A tap (n, T, ...) with 0 at padding: of the source, or of the targets."""
     if not x.ndim:
         return x
@@ -321,4 +321,4 @@ def canonical(batch: Arrays, name: str, x: jax.Array) -> jax.Array:
 def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
     given = partial(forward, task.config), partial(loss, task.config)
-    return Program(task, state, seed, *given, canonical=canonical)
+    return Program(task, state, seed, *given, canonical=_canonical)

@@ -79,11 +79,11 @@ def loss(params: Tree, buffers: Tree, batch: Tree, key: Key | None) -> tuple[Arr
     return value, {"carry.hidden": states[-1], "carry.cell": c}, backward
 
 
-def canonical(batch: Tree, name: str, x: Array) -> Array:
+def _canonical(batch: Tree, name: str, x: Array) -> Array:
     """The logits (T n, characters) as (T, n, characters)."""
     return x.reshape(*batch["inputs"].T.shape, -1) if name == "output" else x
 
 
 def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
-    return Program(task, state, seed, forward, loss, canonical)
+    return Program(task, state, seed, forward, loss, _canonical)

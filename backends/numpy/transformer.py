@@ -218,7 +218,7 @@ def _greedy(model: Sublayers, source: Array) -> Array:
     return tokens
 
 
-def canonical(batch: Tree, name: str, x: Array) -> Array:
+def _canonical(batch: Tree, name: str, x: Array) -> Array:
     """Rows (rows, ...) as sentences (n, T, ...), 0 at padding: of the source, or of the targets."""
     if not x.ndim:
         return x
@@ -229,4 +229,4 @@ def canonical(batch: Tree, name: str, x: Array) -> Array:
 def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
     given = partial(forward, task.config), partial(loss, task.config)
-    return Program(task, state, seed, *given, canonical)
+    return Program(task, state, seed, *given, _canonical)

@@ -70,7 +70,7 @@ def loss(model: keras.Model, batch: Batch) -> tf.Tensor:
     return tf.reduce_mean(losses)
 
 
-def canonical(batch: Batch, name: str, x: tf.Tensor) -> tf.Tensor:
+def _canonical(batch: Batch, name: str, x: tf.Tensor) -> tf.Tensor:
     """States and logits (T n, any) as (T, n, any)."""
     shape = (*batch["inputs"].shape[::-1], -1)
     return tf.reshape(x, shape) if name in ("lstm", "output") else x
@@ -80,4 +80,4 @@ def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
     characters, channels = state.params["embedding.kernel"].shape
     model = _Characters(characters, channels, state.buffers["carry.hidden"].shape)
-    return Program(task, state, seed, model, forward, loss, canonical)
+    return Program(task, state, seed, model, forward, loss, _canonical)

@@ -331,7 +331,7 @@ def loss(config: Any, model: keras.Model, batch: Batch) -> tf.Tensor:
     )
 
 
-def canonical(batch: Batch, name: str, x: tf.Tensor) -> tf.Tensor:
+def _canonical(batch: Batch, name: str, x: tf.Tensor) -> tf.Tensor:
     """A tap as sentences (n, T, ...), 0 at padding: of the source, or of the targets."""
     if not x.shape.rank:
         return x
@@ -349,4 +349,4 @@ def build(task: Task, state: State, seed: int | None) -> Program:
     german, english = (len(state.params[f"{s}.embedding.kernel"]) for s in ("encoder", "decoder"))
     model = _Transformer(task.config, german, english)
     bound = (partial(f, task.config) for f in (forward, loss))
-    return Program(task, state, seed, model, *bound, canonical)
+    return Program(task, state, seed, model, *bound, _canonical)

@@ -264,7 +264,7 @@ def _greedy(config: Any, model: _Transformer, source: torch.Tensor) -> torch.Ten
     return tokens
 
 
-def canonical(batch: Batch, name: str, x: torch.Tensor) -> torch.Tensor:
+def _canonical(batch: Batch, name: str, x: torch.Tensor) -> torch.Tensor:
     """A tap as sentences (n, T, ...), 0 at padding: of the source, or of the targets."""
     if not x.ndim:
         return x
@@ -280,4 +280,4 @@ def build(task: Task, state: State, seed: int | None) -> Program:
     words = (len(state.params[f"{stack}.embedding.kernel"]) for stack in ("encoder", "decoder"))
     model = _Transformer(task.config, *words)
     given = partial(forward, task.config), partial(loss, task.config)
-    return Program(task, state, seed, model, *given, canonical)
+    return Program(task, state, seed, model, *given, _canonical)

@@ -43,7 +43,7 @@ class Located:
     inputs: float
     """The largest relative error of all that goes into it."""
     error: float | None
-    """That of what comes out; None if it has another shape, or is not finite."""
+    """The error of its output; None if it has another shape, or is not finite."""
     own: Observation
     oracle: Observation
     others: tuple[str, ...] = ()
@@ -64,9 +64,14 @@ class Located:
         names = f"{step}{self.operation}, {PHASES[self.phase]}: {told}"
         if self.unnamed:
             names += f" (it has no {', '.join(self.unnamed)})"
-        return names + (f"; so {', '.join(self.others)}" if self.others else "")
+        if not self.others:
+            return names
+        told, more = self.others[:TOLD], len(self.others[TOLD:])
+        return f"{names}; so {', '.join(told)}{f' and {more} more' if more else ''}"
 
 
+TOLD = 3
+"""Leaves that are named beside the first."""
 PHASES: Mapping[Phase, str] = {
     "forwards": "forwards",
     "backwards": "backwards",

@@ -40,7 +40,9 @@ def first_difference(own: Observation, oracle: Observation, allowed: Envelope) -
     rows = errors(own, oracle)
     values = {row.operation: row.value for row in rows}
     cotangents = {r.operation: r.cotangent for r in reversed(rows) if r.cotangent is not None}
-    gradients = _errors_of(own.gradients, oracle.gradients)
+    # on the way back, the gradients of the last layers come first
+    leaves = [n for n in map(_leaf, reversed(oracle.before)) if n in oracle.gradients]
+    gradients = _errors_of(own.gradients, {n: oracle.gradients[n] for n in leaves})
     after = _errors_of(own.after, oracle.after)
     state = {name: after[name] for name in sorted(after, key=_place)}
     equal = max((*values.values(), *cotangents.values()), default=0.0)
@@ -84,6 +86,11 @@ def _errors_of(own: Tree, oracle: Tree) -> dict[str, float]:
     return {n: relative(own[n], leaf) if n in own else np.inf for n, leaf in oracle.items()}
 
 
+def _leaf(name: str) -> str:
+    """The parameter of an entry of the state; of other entries, no name of a parameter."""
+    return name.removeprefix("params/")
+
+
 def _place(name: str) -> int:
     """Buffers come from the way forwards, slots from gradients, and parameters from slots."""
     return {"buffers": 0, "params": 2}.get(name.partition("/")[0], 1)
@@ -106,7 +113,8 @@ def _unnamed(name: str, order: list[str], own: Mapping[str, object]) -> tuple[st
     """The operations right before ``name`` that the backend has no name for, if they are few."""
     before = reversed(order[: order.index(name)])
     missing: Iterator[str] = takewhile(lambda n: n not in own, before)
-    found = tuple(missing)[::-1]
+    # a module of modules is named by these
+    found = tuple(n for n in missing if not any(o.startswith(f"{n}.") for o in order))[::-1]
     return found if len(found) <= TOLD else ()
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import backends
+from suite.records.cell import Cell
 from suite.records.events import Outcome
 from suite.records.taps import Located, Observation, read
 from suite.records.verdict import Verdict
@@ -37,10 +38,21 @@ class Search:
 
     text: str
     """The operation, or that there is none."""
-    rows: tuple[Errors, ...] = ()
-    """The errors of every operation, of the first step that differs or else of the last."""
     located: Located | None = None
     """The operation, if there is one, with what was observed."""
+    rows: tuple[Errors, ...] = ()
+    """The errors of every operation, of the first step that differs or else of the last."""
+
+    def of(self, verdict: Verdict, exact: Verdict | None) -> str:
+        """The text for a failed verdict, given that of the same backend in float64."""
+        if self.located or not self.rows:
+            return self.text
+        failed = next(finding for finding in verdict.findings if not finding.passed)
+        if exact is not None and exact.verified:
+            return f"{self.text}: it is in {verdict.precision} alone"
+        if "prediction" in f"{failed.quantity} {failed.where}":
+            return f"{self.text}: it is in evaluation, {failed.where}"
+        return f"{self.text}: it is between steps, in training several at once"
 
 
 def wanted(verdicts: Iterable[Verdict]) -> Mapping[backends.Choice, tuple[int, ...]]:
@@ -65,65 +77,56 @@ def search(
     device: str,
     asked: Mapping[backends.Choice, Sequence[int]],
     against: backends.Choice,
-    timeout: float | None = None,
-    side: Side = HERE,
 ) -> Mapping[backends.Choice, Search]:
     """Searches each backend for its first difference ``against`` another, in steps from 1.
 
-    The sources are those of ``side``. KeyboardInterrupt if the user interrupts.
+    KeyboardInterrupt if the user interrupts.
     """
-    every = {against: tuple(sorted({step for steps in asked.values() for step in steps})), **asked}
+    steps = tuple(sorted({step for own in asked.values() for step in own}))
+    cells = {c: cell_of(task, c, EXACT, device) for c in asked}
+    cells[against] = cell_of(task, against, EXACT, "cpu")
     with tempfile.TemporaryDirectory() as folder:
-        outputs = {choice: Path(folder) / f"{n}.npz" for n, choice in enumerate(every)}
-        workers = [
-            Worker(
-                cell_of(task, choice, EXACT, "cpu" if choice == against else device),
-                "observe",
-                timeout=timeout,
-                command=side.command,
-                steps=steps,
-                output=str(outputs[choice]),
-            )
-            for choice, steps in every.items()
-        ]
-        endings = dict(zip(every, launch_all(workers, at_once(1)), strict=True))
-        return {
-            choice: _failed(choice, endings, against)
-            or _compared(task, outputs[choice], outputs[against], steps, against)
-            for choice, steps in asked.items()
-        }
+        made = observe({c: (cell, asked.get(c, steps)) for c, cell in cells.items()}, Path(folder))
+        return {c: compare(task, made[c], made[against], own) for c, own in asked.items()}
 
 
-def _failed(
-    choice: backends.Choice, endings: Mapping[backends.Choice, Ending], against: backends.Choice
-) -> Search | None:
-    for one in (choice, against):
-        if endings[one].outcome is not Outcome.OK:
-            why = f"{endings[one].outcome}: {endings[one].reason}"
-            return Search(f"not located: the steps of {one[0]} could not be observed ({why})")
-    return None
+def observe(
+    asked: Mapping[backends.Choice, tuple[Cell, Sequence[int]]], folder: Path, side: Side = HERE
+) -> Mapping[backends.Choice, Path | Ending]:
+    """Runs a worker of ``side`` for each: the file of its observations, or how it failed."""
+    outputs = [folder / f"{name}-{mode}.npz" for name, mode in asked]
+    workers = [
+        Worker(cell, "observe", command=side.command, steps=tuple(steps), output=str(output))
+        for (cell, steps), output in zip(asked.values(), outputs, strict=True)
+    ]
+    endings = launch_all(workers, at_once(1))
+    return {
+        choice: output if ending.outcome is Outcome.OK else ending
+        for choice, output, ending in zip(asked, outputs, endings, strict=True)
+    }
 
 
-def _compared(
-    task: Task, own: Path, oracle: Path, steps: Sequence[int], against: backends.Choice
-) -> Search:
+def compare(task: Task, own: Path | Ending, oracle: Path | Ending, steps: Sequence[int]) -> Search:
+    """The search in files of observations."""
+    for one in (oracle, own):
+        if isinstance(one, Ending):
+            return Search(f"not located, its steps cannot be observed: {one.outcome}: {one.reason}")
+    assert isinstance(own, Path)
+    assert isinstance(oracle, Path)
     rows: tuple[Errors, ...] = ()
     with np.load(own, allow_pickle=False) as mine, np.load(oracle, allow_pickle=False) as theirs:
         for step in steps:
             pair = read(mine, step), read(theirs, step)
             rows = tuple(errors(*pair))
             if located := first_difference(*pair, task.envelopes[EXACT]):
-                return Search(f"first, {located}{_hint(*pair)}", rows, located)
-    numbers = " and ".join(map(str, steps))
-    return Search(
-        f"not in single steps: steps {numbers}, each by itself and in float64, agree with "
-        f"{against[0]} in every operation, gradient and state",
-        rows,
-    )
+                return Search(f"first, {located}{_hint(*pair)}", located, rows)
+    numbers = ", ".join(map(str, steps))
+    every = "every operation, gradient and state agrees"
+    return Search(f"in steps {numbers}, each by itself and in float64, {every}", rows=rows)
 
 
 def _hint(own: Observation, oracle: Observation) -> str:
     """Names what to do where the two have no operation in common but the loss."""
     if own.taps.keys() & oracle.taps.keys() != {"loss"}:
         return ""
-    return "; no operation has the same name in both: name some by tap(name, x), backends/*/taps.py"
+    return "; no operation has a name in both: name some by tap(name, x) of backends.*.taps"

@@ -12,7 +12,7 @@ from suite.records.verdict import Verdict
 from suite.session import locator, probe, why
 from suite.session.locator import Search
 from suite.session.reporter import Reporter
-from suite.session.verifier import Verifier, Wanted
+from suite.session.verifier import EXACT, Verifier, Wanted
 from tasks.task import Precision, Task
 
 Watch = Callable[[Task, backends.Choice, Search], None]
@@ -76,10 +76,13 @@ def _located(
     for choice, search in searches.items() if watch else ():
         watch(task, choice, search)
     return {
-        one: why.with_operation(task, replace(verdict, located=searches[one[0]].text), located)
+        one: why.with_operation(
+            task,
+            replace(verdict, located=searches[one[0]].of(verdict, found.get((one[0], EXACT)))),
+            searches[one[0]].located,
+        )
         for one, verdict in found.items()
         if one[0] in searches and not verdict.verified
-        for located in (searches[one[0]].located,)
     }
 
 
