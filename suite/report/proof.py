@@ -110,6 +110,5 @@ def verdict_word(verdict: Verdict) -> str:
 
 def first(search: Search) -> Errors | None:
     """The row of the operation in which a backend first differs; None if it does in none."""
-    located = search.located
-    named = located.operation if located else None
+    named = search.first.operation if search.first else None
     return next((row for row in search.rows if row.operation == named), None)

@@ -38,10 +38,11 @@ class Search:
 
     text: str
     """The operation, or that there is none."""
-    located: Located | None = None
-    """The operation, if there is one, with what was observed."""
+    located: bool = False
     rows: tuple[Errors, ...] = ()
     """The errors of every operation, of the first step that differs or else of the last."""
+    first: Located | None = None
+    """The operation, if there is one, with what was observed."""
 
     def of(self, verdict: Verdict, exact: Verdict | None) -> str:
         """The text for a failed verdict, given that of the same backend in float64."""
@@ -119,7 +120,7 @@ def compare(task: Task, own: Path | Ending, oracle: Path | Ending, steps: Sequen
             pair = read(mine, step), read(theirs, step)
             rows = tuple(errors(*pair))
             if located := first_difference(*pair, task.envelopes[EXACT]):
-                return Search(f"first, {located}{_hint(*pair)}", located, rows)
+                return Search(f"first, {located}{_hint(*pair)}", True, rows, located)
     numbers = ", ".join(map(str, steps))
     every = "every operation, gradient and state agrees"
     return Search(f"in steps {numbers}, each by itself and in float64, {every}", rows=rows)

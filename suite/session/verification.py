@@ -79,7 +79,7 @@ def _located(
         one: why.with_operation(
             task,
             replace(verdict, located=searches[one[0]].of(verdict, found.get((one[0], EXACT)))),
-            searches[one[0]].located,
+            searches[one[0]].first,
         )
         for one, verdict in found.items()
         if one[0] in searches and not verdict.verified

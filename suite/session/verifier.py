@@ -50,6 +50,8 @@ class _Job:
 class Verifier:
     """Verifies backends against the oracle, each in a worker of its own, as many as there are CPUs.
 
+    A worker does all that is asked of its backend: a framework is slow to start.
+
     The oracle's trace is made once, for all precisions; with ``cache_folder``, a backend that was
     verified before with the same sources, packages, data and machine is not run again. The sources
     are those of ``side``, the tolerances those of ``task``. If it ``explains``, a further worker
@@ -138,34 +140,58 @@ class Verifier:
     def _run(self, jobs: Sequence[_Job]) -> dict[_Job, tuple[Tree, Ending]]:
         """Runs the jobs. Returns what each wrote, by name, and how it ended."""
         with tempfile.TemporaryDirectory() as folder:
-            outputs = [Path(folder) / f"{number}.npz" for number in range(len(jobs))]
-            workers = [
-                self._worker(job, output, ends=job.ends)
-                for job, output in zip(jobs, outputs, strict=True)
-            ]
+            outputs = {job: Path(folder) / f"{number}.npz" for number, job in enumerate(jobs)}
+            groups: dict[object, list[_Job]] = {}
+            for job in jobs:  # a worker of another revision may know no several jobs
+                groups.setdefault((job.choice, job.device) if self._here else job, []).append(job)
+            workers = [self._worker(group, outputs) for group in groups.values()]
             endings = launch_all(workers, at_once(self._threads))
             return {
-                job: _read(output, ending)
-                for job, output, ending in zip(jobs, outputs, endings, strict=True)
+                job: _read(outputs[job], ending)
+                for group, ending in zip(groups.values(), endings, strict=True)
+                for job in group
             }
 
-    def _worker(self, job: _Job, output: Path, **details: Any) -> Worker:
-        return Worker(
-            self._cell(job.choice, job.precision, job.device),
-            job.kind,
-            timeout=self._timeout,
-            command=self._side.command,
-            memory_limit=self._memory_limit,
-            output=str(output),
-            **details,
-        )
+    @property
+    def _here(self) -> bool:
+        return self._side.tree == HERE.tree
+
+    def _worker(self, group: Sequence[_Job], outputs: Mapping[_Job, Path]) -> Worker:
+        """Does the jobs of one backend and device."""
+        asked = [
+            {
+                "kind": job.kind,
+                "cell": asdict(self._cell(job.choice, job.precision, job.device)),
+                "ends": job.ends,
+                "output": str(outputs[job]),
+                "memory_limit": self._memory_limit,
+            }
+            for job in group
+        ]
+        cell = self._cell(group[0].choice, group[0].precision, group[0].device)
+        how: dict[str, Any] = {
+            "timeout": self._timeout and self._timeout * len(group),
+            "command": self._side.command,
+        }
+        if self._here:
+            return Worker(cell, "several", jobs=asked, memory_limit=self._memory_limit, **how)
+        (job,) = asked
+        return Worker(**{**job, "cell": cell, **how})
 
     def _watch(self, choice: backends.Choice, **details: Any) -> tuple[Tree, Ending]:
         """What a worker noted that watched a backend, for its causes."""
         device = "cpu" if choice == self._oracle_choice else self._device
         with tempfile.TemporaryDirectory() as folder:
             output = Path(folder) / "notes.npz"
-            worker = self._worker(_Job("watch", choice, EXACT, device), output, **details)
+            worker = Worker(
+                self._cell(choice, EXACT, device),
+                "watch",
+                timeout=self._timeout,
+                command=self._side.command,
+                memory_limit=self._memory_limit,
+                output=str(output),
+                **details,
+            )
             (ending,) = launch_all([worker], 1)
             return _read(output, ending)
 
@@ -308,6 +334,11 @@ def _agree(own: Tree, other: Tree, allowed: Envelope) -> bool:
 
 
 def _read(output: Path, ending: Ending) -> tuple[Tree, Ending]:
+    """Returns what a job wrote, by name, and how it ended: as its worker, or as it said itself."""
+    own = output.with_suffix(".json")
+    if own.exists():
+        told = json.loads(own.read_text())
+        ending = Ending(Outcome(told["outcome"]), told["reason"], ending.stderr)
     if ending.outcome is not Outcome.OK:
         return {}, ending
     if not output.exists():  # a worker of another revision, which knows another way
