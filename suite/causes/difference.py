@@ -56,8 +56,9 @@ class Difference:
         return tuple(name for name, size in self.errors.items() if size > self.allowed)
 
     def rest(self, hypothesis: Tree) -> float:
-        """The largest error that is left if the reference is replaced by the hypothesis."""
-        return max((error(self.own[n], hypothesis[n]) for n in self.reference), default=0.0)
+        """The largest error that is left if the reference is replaced by the hypothesis, which may
+        leave some results out."""
+        return max((error(self.own[n], a) for n, a in hypothesis.items()), default=0.0)
 
     def explains(self, rest: float) -> bool:
         """Tells if a hypothesis that leaves ``rest`` explains the difference to rounding.

@@ -116,7 +116,9 @@ def shifted(own: Array, reference: Array, rounding: float) -> str | None:
 
 def padding(own: Array, reference: Array, mask: Array, rounding: float) -> str | None:
     """Equal but at the padding: ``mask`` (leading axes of the array) is False there."""
-    if own.shape != reference.shape or mask.shape != own.shape[: mask.ndim] or mask.all():
+    if mask.shape != own.shape[: mask.ndim] or mask.all() or _equal(own, reference, rounding):
+        return None
+    if own.shape != reference.shape:
         return None
     there = mask.reshape(*mask.shape, *(1,) * (own.ndim - mask.ndim))
     if not mask.any() or not _same(own, np.where(there, reference, own), reference, rounding):

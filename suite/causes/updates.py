@@ -176,7 +176,7 @@ class RMSpropEpsilonPlace(UpdateCause):
 
     def rules(self, optimizer: Optimizer) -> Iterator[Said]:
         if isinstance(optimizer, RMSprop):
-            for epsilon in (optimizer.epsilon, *EPSILONS):
+            for epsilon in (optimizer.epsilon, *filter(None, EPSILONS)):
                 value = "" if epsilon == optimizer.epsilon else f", and it is {epsilon:g}"
                 said = f"RMSprop's epsilon is outside the root, sqrt(v) + epsilon{value}"
                 yield said, _formula(optimizer, inside=False, epsilon=epsilon)
@@ -385,6 +385,9 @@ def explanations(
     found = []
     for cause in (*CAUSES, *_movements(optimizer, difference, window)):
         for said, rule in cause.rules(optimizer):
+            # most are refuted by the first step already
+            if not difference.explains(difference.rest(kept(follow(rule, window[:1])))):
+                continue
             rest = difference.rest(kept(follow(rule, window)))
             if difference.explains(rest):
                 found.append(Explanation(cause.name, said, cause.remedy, rest))

@@ -129,15 +129,15 @@ def oracle(label: str) -> Noted:
     return noted(Task.oracle, label, None)
 
 
-def cause(mutant: Mutant) -> str | None:
-    """The words on a mutant's cause; None if nothing differs."""
+def cause(mutant: Mutant) -> str:
+    """The place and the cause of a mutant, in words."""
     reference = oracle(mutant.task)
     with planted_here(mutant):
         own = noted(mutant.backend, mutant.task, reference.notes)
     return explained(mutant.task, own, reference)
 
 
-def explained(label: str, own: Noted, reference: Noted) -> str | None:
+def explained(label: str, own: Noted, reference: Noted) -> str:
     """The words on a backend that is held against the oracle."""
     task = task_of(label)
     said = Case(task, own.notes, reference.notes).words(WINDOWS)
