@@ -77,7 +77,7 @@ def _hypotheses(
         return
     made = {n: f[2] for n, f in fits.items() if f}
     (a, b), *others = ((f[0], f[1]) for f in fits.values() if f)
-    if abs(a + b - 1) < CLOSE and a > 0 and all(_near(o, (a, b)) for o in others):
+    if abs(a + b - 1) < CLOSE and a > CLOSE and all(_near(o, (a, b)) for o in others):
         # own = m' old + (1 - m') x, reference = m old + (1 - m) x: a = (1 - m') / (1 - m)
         said = f"{named}: the new value counts {a:.6g} times as much"
         yield MOMENTUM, said, {**reference, **made}
@@ -115,3 +115,7 @@ def _combination(own: Array, reference: Array, old: Array) -> tuple[float, float
         return a, 1 - a, a * reference
     (a, b), *_ = np.linalg.lstsq(columns, own.ravel(), rcond=None)
     return float(a), float(b), a * reference + b * old
+
+
+CAUSES = (UNBIASED, MOMENTUM, NOT_RENEWED, TOUCHED)
+"""All that are known: their names, and what to do."""
