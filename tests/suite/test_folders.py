@@ -118,6 +118,7 @@ class TestTheProofWithoutNumPy:
         assert "; first, hidden.bias, its gradient: values and cotangents equal" in str(
             raised.value
         )
+        assert "; cause: no gradient reaches hidden.bias: look for detach()" in str(raised.value)
 
 
 SLIPS = {
