@@ -50,7 +50,8 @@ class Record:
         if self._zeros is None:
             return x
         (moved,) = jax.linear_transpose(canonical, x)(self._zeros[name])
-        return x + moved
+        y: jax.Array = x + moved
+        return y
 
 
 @contextmanager

@@ -349,4 +349,4 @@ def build(task: Task, state: State, seed: int | None) -> Program:
     german, english = (len(state.params[f"{s}.embedding.kernel"]) for s in ("encoder", "decoder"))
     model = _Transformer(task.config, german, english)
     bound = (partial(f, task.config) for f in (forward, loss))
-    return Program(task, state, seed, model, *bound, _canonical)
+    return Program(task, state, seed, model, *bound, canonical=_canonical)

@@ -66,8 +66,9 @@ class Located:
             names += f" (it has no {', '.join(self.unnamed)})"
         if not self.others:
             return names
-        told, more = self.others[:TOLD], len(self.others[TOLD:])
-        return f"{names}; so {', '.join(told)}{f' and {more} more' if more else ''}"
+        further = ", ".join(self.others[:TOLD])
+        more = len(self.others[TOLD:])
+        return f"{names}; so {further}{f' and {more} more' if more else ''}"
 
 
 TOLD = 3

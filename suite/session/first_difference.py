@@ -41,7 +41,7 @@ def first_difference(own: Observation, oracle: Observation, allowed: Envelope) -
     values = {row.operation: row.value for row in rows}
     cotangents = {r.operation: r.cotangent for r in reversed(rows) if r.cotangent is not None}
     # on the way back, the gradients of the last layers come first
-    leaves = [n for n in map(_leaf, reversed(oracle.before)) if n in oracle.gradients]
+    leaves = [n for n in map(_leaf, reversed([*oracle.before])) if n in oracle.gradients]
     gradients = _errors_of(own.gradients, {n: oracle.gradients[n] for n in leaves})
     after = _errors_of(own.after, oracle.after)
     state = {name: after[name] for name in sorted(after, key=_place)}
@@ -52,7 +52,7 @@ def first_difference(own: Observation, oracle: Observation, allowed: Envelope) -
         error, inputs = _told(values[name]), _before(name, values)
         return Located(name, "forwards", inputs, error, own, oracle, unnamed=unnamed)
     if name := _first(cotangents, allowed.gradient):
-        unnamed = _unnamed(name, [*reversed(oracle.taps)], own.taps)
+        unnamed = _unnamed(name, [*oracle.taps][::-1], own.taps)
         error, inputs = _told(cotangents[name]), _before(name, cotangents)
         return Located(name, "backwards", inputs, error, own, oracle, unnamed=unnamed)
     if name := _first(gradients, allowed.gradient):

@@ -67,8 +67,8 @@ def wanted(verdicts: Iterable[Verdict]) -> Mapping[backends.Choice, tuple[int, .
         if verdict.outcome is Outcome.OK and failed:
             at = steps.setdefault((verdict.backend, verdict.mode), {*STEPS})
             for finding in failed:
-                number = re.fullmatch(r"step (\d+)", finding.where)
-                if number and finding.quantity == "loss":
+                number = re.search(r"\bstep (\d+)", finding.where)
+                if number and finding.quantity in ("loss", "anchor"):
                     at |= {max(int(number[1]) - 1, 1), int(number[1])}
     return {choice: tuple(sorted(at)) for choice, at in steps.items()}
 
@@ -120,7 +120,7 @@ def compare(task: Task, own: Path | Ending, oracle: Path | Ending, steps: Sequen
             pair = read(mine, step), read(theirs, step)
             rows = tuple(errors(*pair))
             if located := first_difference(*pair, task.envelopes[EXACT]):
-                return Search(f"first, {located}{_hint(*pair)}", True, rows, located)
+                return Search(f"error begins at {located}{_hint(*pair)}", True, rows, located)
     numbers = ", ".join(map(str, steps))
     every = "every operation, gradient and state agrees"
     return Search(f"in steps {numbers}, each by itself and in float64, {every}", rows=rows)

@@ -73,8 +73,9 @@ def _located(
         searches |= locator.search(task, device, {oracle: asked[oracle]}, rival)
     others = {choice: steps for choice, steps in asked.items() if choice != oracle}
     searches |= locator.search(task, device, others, oracle) if others else {}
-    for choice, search in searches.items() if watch else ():
-        watch(task, choice, search)
+    if watch:
+        for choice, search in searches.items():
+            watch(task, choice, search)
     return {
         one: why.with_operation(
             task,

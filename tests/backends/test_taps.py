@@ -100,7 +100,7 @@ def test_every_cotangent_of_numpy_is_there_and_the_loss_comes_last(choice: tasks
 
 
 def jaxpr_with_and_without(backend: str) -> tuple[str, str]:
-    """What is traced of a loss as it stands, and of one without taps."""
+    """The trace of a loss as it stands, and of one without taps."""
     import jax
 
     from backends.jax import fashion_mlp, hidden

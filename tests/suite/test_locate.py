@@ -123,14 +123,14 @@ def test_leaves_come_last_those_of_the_last_layer_first() -> None:
 
 
 def test_a_planted_activation_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(ACTIVATIONS, "relu", ACTIVATIONS["elu"])  # type: ignore[index]
+    monkeypatch.setitem(ACTIVATIONS, "relu", ACTIVATIONS["elu"])
     assert located(observations()[0]).startswith("hidden_activation, forwards: inputs equal, out")
 
 
 def test_a_planted_derivative_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     activate, backward = ACTIVATIONS["relu"]
     wrong = (activate, lambda dy, saved: 1.01 * backward(dy, saved))
-    monkeypatch.setitem(ACTIVATIONS, "relu", wrong)  # type: ignore[index]
+    monkeypatch.setitem(ACTIVATIONS, "relu", wrong)
     assert located(observations()[0]).startswith("hidden, backwards: cotangents behind it equal, ")
 
 
@@ -168,9 +168,9 @@ def test_without_taps_leaves_are_named_and_what_to_do(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("own.npz", "oracle.npz")]
     for file, seen in zip(files, (own, ORACLE[0]), strict=True):
         np.savez(file, allow_pickle=False, **flat(seen))
-    search = locator.compare(tiny_task(), *files, [1])
+    search = locator.compare(tiny_task(), files[0], files[1], [1])
     assert search.located
-    assert search.text.startswith("first, hidden.kernel, its gradient")
+    assert search.text.startswith("error begins at hidden.kernel, its gradient")
     assert "no operation has a name in both: name some by tap(name, x)" in search.text
 
 
