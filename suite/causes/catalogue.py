@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from suite.causes import buffers, gradients, outputs, updates
+from suite.causes import buffers, gradients, movements, outputs, updates
 from suite.causes.families import FAMILIES
 
 
@@ -16,7 +16,7 @@ def entries() -> Iterator[tuple[str, str, str]]:
         yield "loss and gradients", gradient.name, gradient.remedy
     for name, remedy in buffers.CAUSES:
         yield "buffers", name, remedy
-    for update in (*updates.CAUSES, updates.NotTrained(), updates.OtherRate()):
+    for update in (*updates.CAUSES, movements.NotTrained(), movements.OtherRate()):
         yield "update", update.name, update.remedy
     for remedy in (outputs.PROBABILITIES, outputs.ACTIVATION):
         yield "evaluation", outputs.NAME, remedy

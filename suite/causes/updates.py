@@ -6,27 +6,21 @@ What frameworks have as their defaults was read in torch 2.13, Keras 3.15 and op
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, ClassVar, get_args
 
-from suite.causes.difference import Difference, Explanation, best
-from suite.causes.evidence import Watched
-from suite.causes.relations import factor_of
 from suite.causes.rules import (
     ClipAll,
     ClipEach,
     ClipEntries,
     Place,
     Rule,
-    follow,
     formula_of,
-    results,
     rule_of,
     unclipped,
 )
 from tasks.optimizers import SGD, Adagrad, Adam, Momentum, Optimizer, RMSprop
-from tasks.task import Tree
 
 EPSILONS = (1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-3, 0.0)
 BETAS1 = (0.9, 0.0, 0.5, 0.8, 0.95, 0.99)
@@ -323,7 +317,8 @@ class Decay(UpdateCause):
             yield f"coupled weight decay of {decay:g}", replace(rule, coupled=decay)
 
 
-def _is_bias(leaf: str) -> bool:
+def is_bias(leaf: str) -> bool:
+    """Tells if a leaf is a bias, by its name."""
     return leaf.rpartition(".")[2].startswith("bias")
 
 
@@ -337,10 +332,10 @@ class TwoBiases(UpdateCause):
     )
 
     def rules(self, optimizer: Optimizer) -> Iterator[Said]:
-        """Biases may have it in one layer alone: ``explanations`` finds the leaves."""
+        """In all layers; ``movements`` finds single ones."""
         rule = rule_of(optimizer)
         said = "biases move twice as far, as if there were two of each"
-        yield said, replace(rule, moves=lambda leaf: 2.0 if _is_bias(leaf) else 1.0)
+        yield said, replace(rule, moves=lambda leaf: 2.0 if is_bias(leaf) else 1.0)
 
 
 CAUSES: tuple[UpdateCause, ...] = (
@@ -362,108 +357,3 @@ CAUSES: tuple[UpdateCause, ...] = (
     TwoBiases(),
 )
 """All that are known."""
-
-
-def explanations(
-    optimizer: Optimizer, window: Sequence[Watched], allowed: float
-) -> tuple[Difference, list[Explanation]]:
-    """How far the watched steps differ from the proof's rule, and the causes that explain it.
-
-    ``allowed`` is the error that the proof allows of the state. Leaves whose gradient is nothing
-    but rounding are left out.
-    """
-    noise = frozenset().union(*(step.noise() for step in window))
-
-    def kept(tree: Tree) -> Tree:
-        return {name: a for name, a in tree.items() if name.rpartition("/")[2] not in noise}
-
-    difference = Difference(
-        kept(results(window)), kept(follow(rule_of(optimizer), window)), allowed
-    )
-    if not difference.differing:
-        return difference, []
-    found = []
-    for cause in (*CAUSES, *_movements(optimizer, difference, window)):
-        for said, rule in cause.rules(optimizer):
-            # most are refuted by the first step already
-            if not difference.explains(difference.rest(kept(follow(rule, window[:1])))):
-                continue
-            rest = difference.rest(kept(follow(rule, window)))
-            if difference.explains(rest):
-                found.append(Explanation(cause.name, said, cause.remedy, rest))
-    return difference, best(found)
-
-
-class NotTrained(UpdateCause):
-    """A leaf that stays where it is."""
-
-    name = "a parameter is not trained"
-    remedy = (
-        "look for requires_grad=False, trainable=False, optax.masked, or a parameter that the "
-        "optimiser was not given"
-    )
-
-    def __init__(self, leaves: Sequence[str] = ()) -> None:
-        self._leaves = tuple(leaves)
-
-    def rules(self, optimizer: Optimizer) -> Iterator[Said]:
-        still = frozenset(self._leaves)
-        if still:
-            rule = replace(rule_of(optimizer), moves=lambda leaf: 0.0 if leaf in still else 1.0)
-            yield f"{', '.join(self._leaves)} does not move", rule
-
-
-class OtherRate(UpdateCause):
-    """All steps longer or shorter by a factor."""
-
-    name = "another learning rate"
-    remedy = (
-        "defaults: 1e-3 in torch.optim.Adam and SGD and in Keras' Adam, 1e-2 in torch.optim.RMSprop"
-        " and Adagrad and in Keras' SGD"
-    )
-
-    def __init__(self, factor: float = 1.0) -> None:
-        self._factor = factor
-
-    def rules(self, optimizer: Optimizer) -> Iterator[Said]:
-        if self._factor != 1.0:
-            rate = self._factor * optimizer.learning_rate
-            said = f"the learning rate is {rate:.6g}, not {optimizer.learning_rate:g}"
-            yield said, replace(rule_of(optimizer), moves=lambda leaf: self._factor)
-
-
-class SomeTwoBiases(TwoBiases):
-    """Two biases for one in some layers."""
-
-    def __init__(self, leaves: Sequence[str]) -> None:
-        self._leaves = tuple(leaves)
-
-    def rules(self, optimizer: Optimizer) -> Iterator[Said]:
-        double = frozenset(self._leaves)
-        rule = replace(rule_of(optimizer), moves=lambda leaf: 2.0 if leaf in double else 1.0)
-        yield f"{', '.join(self._leaves)} moves twice as far, as if there were two of it", rule
-
-
-def _movements(
-    optimizer: Optimizer, difference: Difference, window: Sequence[Watched]
-) -> list[UpdateCause]:
-    """Causes that the lengths of the first step suggest, leaf by leaf."""
-    first = window[0]
-    factors = {}
-    for leaf, p in first.before.params.items():
-        name = f"{first.step}/{leaf}"
-        if name in difference.reference and difference.errors[name] > 0:
-            factors[leaf] = factor_of(difference.own[name] - p, difference.reference[name] - p)
-    still = [leaf for leaf, k in factors.items() if abs(k) < CLOSE]
-    twice = [leaf for leaf, k in factors.items() if abs(k - 2) < CLOSE and _is_bias(leaf)]
-    found: list[UpdateCause] = [NotTrained(still)] if still else []
-    if twice and any(_is_bias(leaf) and leaf not in twice for leaf in first.before.params):
-        found.append(SomeTwoBiases(twice))
-    lengths = sorted(factors.values())
-    if lengths and not still and lengths[-1] - lengths[0] < CLOSE * abs(lengths[-1]):
-        found.append(OtherRate(lengths[len(lengths) // 2]))
-    return found
-
-
-CLOSE = 1e-6
-"""Factors of a step that differ by less are the same."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import backends
-from suite.causes import buffers, gradients, operations, outputs, updates
+from suite.causes import buffers, gradients, movements, operations, outputs
 from suite.causes.difference import Difference, Explanation
 from suite.causes.evidence import (
     FIRST,
@@ -200,7 +200,7 @@ class Case:
         """The first window that differs: a memory that the state leaves out begins with it."""
         for window in windows:
             steps = watched(self._own, window)
-            difference, found = updates.explanations(
+            difference, found = movements.explanations(
                 self._task.optimizer, steps, self._envelope.state
             )
             if difference.differing:

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from suite.causes.movements import explanations
 from suite.causes.rules import rule_of
-from suite.causes.updates import CAUSES, explanations
+from suite.causes.updates import CAUSES
 from tasks.optimizers import SGD, Adagrad, Adam, Linear, Momentum, Optimizer, RMSprop
 from tests.mutants import causes as mutants
 from tests.mutants.table import TABLE
