@@ -23,6 +23,7 @@ from suite.records.record import write_json
 from suite.records.verdict import Deviation, Verdict, joined, verdict_from
 from suite.session.equivalence import CENTRAL_DIFFERENCES, compare, unsteady, worst_leaf
 from suite.session.process import Ending, Worker, launch_all
+from suite.session.why import Explainer
 from suite.system.environment import at_once, machine, package_versions
 from suite.system.revisions import HERE, Side
 from suite.worker.dropout import dropout_finding
@@ -53,7 +54,8 @@ class Verifier:
 
     The oracle's trace is made once, for all precisions; with ``cache_folder``, a backend that was
     verified before with the same sources, packages, data and machine is not run again. The sources
-    are those of ``side``, the tolerances those of ``task``.
+    are those of ``side``, the tolerances those of ``task``. If it ``explains``, a further worker
+    looks for the cause of every failure.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Verifier:
         cache_folder: Path | None = None,
         memory_limit: int | None = None,
         side: Side = HERE,
+        explains: bool = False,
     ):
         self.task, self._device, self._threads, self._timeout = task, device, threads, timeout
         self._cache_folder = cache_folder
@@ -73,6 +76,7 @@ class Verifier:
         self._oracle_choice = oracle(task.name)
         self._oracle: dict[_Job, tuple[Tree, Ending]] = {}
         """Results of the oracle, which every further verdict needs, by its job."""
+        self._explainer = Explainer(task, self._oracle_choice, self._watch) if explains else None
 
     def verify(self, wanted: Sequence[Wanted]) -> list[Verdict]:
         """The verdict on each, in that order. KeyboardInterrupt if the user interrupts.
@@ -87,7 +91,7 @@ class Verifier:
         self._oracle = {job: found for job, found in done.items() if job == self._oracle_job()}
         doubt = self._doubt(done)
         for one in rest:
-            kept[one] = self._judge(*one, done, doubt)
+            kept[one] = self._explained(self._judge(*one, done, doubt), done)
             self._keep(*one, kept[one])
         return [kept[one] for one in wanted]
 
@@ -173,6 +177,32 @@ class Verifier:
             return Worker(cell, "several", jobs=asked, memory_limit=self._memory_limit, **how)
         (job,) = asked
         return Worker(**{**job, "cell": cell, **how})
+
+    def _watch(self, choice: backends.Choice, **details: Any) -> tuple[Tree, Ending]:
+        """What a worker noted that watched a backend, for its causes."""
+        device = "cpu" if choice == self._oracle_choice else self._device
+        with tempfile.TemporaryDirectory() as folder:
+            output = Path(folder) / "notes.npz"
+            worker = Worker(
+                self._cell(choice, EXACT, device),
+                "watch",
+                timeout=self._timeout,
+                command=self._side.command,
+                memory_limit=self._memory_limit,
+                output=str(output),
+                **details,
+            )
+            (ending,) = launch_all([worker], 1)
+            return _read(output, ending)
+
+    def _explained(self, verdict: Verdict, done: Mapping[_Job, tuple[Tree, Ending]]) -> Verdict:
+        """The verdict with the cause, if it failed and causes are looked for."""
+        if not self._explainer or verdict.verified or verdict.outcome is not Outcome.OK:
+            return verdict
+        choice = verdict.backend, verdict.mode
+        jobs = [job for job in self._jobs(choice, verdict.precision) if job.kind == "trace"]
+        oracle, own = done[jobs[0]][0], done[jobs[-1]][0]
+        return replace(verdict, cause=self._explainer.cause(verdict, own, oracle))
 
     def _judge(
         self,
