@@ -12,7 +12,8 @@ from suite.records import moving, record as records
 from suite.report import notes
 from suite.show.console import errors
 from suite.tracking import tracker as tracking
-from suite.tracking.tracker import Tracker, TrackingError
+from suite.tracking.errors import TrackingError
+from suite.tracking.tracker import Tracker
 from tasks.task import RequestError
 
 

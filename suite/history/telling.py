@@ -28,11 +28,10 @@ def shown(history: History, series: Series, session: PastSession) -> str:
     """Text for a session in a table: the median, and the number of seeds if there are several."""
     if session.id in history.unverified.get(series.name, ()):
         return "NOT verified"
-    for point in series.points:
-        if point.session == session:
-            seeds = f" ({point.seeds} seeds)" if point.seeds > 1 else ""
-            return figure(history.metric, point.value) + seeds
-    return words.NOTHING
+    if not (point := series.by_session.get(session.id)):
+        return words.NOTHING
+    seeds = f" ({point.seeds} seeds)" if point.seeds > 1 else ""
+    return figure(history.metric, point.value) + seeds
 
 
 def step_sentences(history: History) -> list[str]:

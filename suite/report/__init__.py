@@ -11,7 +11,8 @@ from suite.records import record as records, timing as timings
 from suite.records.record import Record
 from suite.records.timing import Timing
 from suite.report import content, exports, page
-from suite.tracking.tracker import Tracker, TrackingError
+from suite.tracking.errors import TrackingError
+from suite.tracking.tracker import Tracker
 from tasks.paths import because
 from tasks.task import RequestError
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 RECORD_TAG, SESSION_TAG, COMPLETE_TAG = (
     f"tetragrad.{name}" for name in ("record", "session", "complete")
 )
+PARENT_TAG = "mlflow.parentRunId"
+NOTED_TAG = "tetragrad.noted"
+"""The tag of a session's run for the basis of its note."""
 TRAINING = "training_"
 """Beginning of the names of metrics that training alone showed, beside those of rounds in turns.
 

@@ -18,10 +18,11 @@ import pytest
 from mlflow import MlflowClient
 
 from suite.records import record as records
-from suite.tracking import tracker as tracking
-from suite.tracking.entries import RECORD_TAG
+from suite.tracking import sender, tracker as tracking
+from suite.tracking.entries import PARENT_TAG, RECORD_TAG
+from suite.tracking.errors import TrackingError
 from suite.tracking.remedies import remedy
-from suite.tracking.tracker import PARENT_TAG, Tracker, TrackingError
+from suite.tracking.tracker import Tracker
 from tests.suite.command import in_process
 from tests.suite.examples import CELL, example_record
 
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, not ours
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are slow."""
-    monkeypatch.setattr(tracking, "draw_curves", lambda record, path: path.touch())
+    monkeypatch.setattr(sender, "draw_curves", lambda record, path: path.touch())
 
 
 @pytest.fixture
@@ -90,8 +91,8 @@ def test_four_processes_make_a_new_store_at_once(tmp_path: Path) -> None:
 def test_an_experiment_that_another_process_made_meanwhile_is_used(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tracker, store = Tracker(tracking.default_uri(results), results), client(results)
-    asked = tracker._client.get_experiment_by_name
+    store = client(results)
+    asked = store.get_experiment_by_name
     made: list[str] = []
 
     def unaware(name: str) -> Any:
@@ -100,8 +101,9 @@ def test_an_experiment_that_another_process_made_meanwhile_is_used(
         made.append(store.create_experiment(name))
         return None
 
-    monkeypatch.setattr(tracker._client, "get_experiment_by_name", unaware)
-    assert [tracker._experiment("fashion_mlp")] == made
+    monkeypatch.setattr(store, "get_experiment_by_name", unaware)
+    own = sender.Sender(store, tracking.default_uri(results), results)
+    assert [own.experiment("fashion_mlp").experiment_id] == made
 
 
 class TestChangedByHand:
