@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 import tasks
+from suite.records import machines
 from suite.records.cell import Conditions
 from suite.report import words
 from suite.tracking import reading
@@ -29,7 +30,7 @@ _OF_TIME = (*RATES, "_seconds")
 _CONDITIONS = tuple(f.name for f in fields(Conditions))
 PARAMS = (*_CONDITIONS, "seed")
 TAGS = (SESSION_TAG, COMPLETE_TAG, "outcome", "verified", "cpu", "data.digest", "git.commit")
-TAGS += ("git.dirty", "version.*")
+TAGS += ("git.dirty", "machine", "version.*")
 
 
 @dataclass(frozen=True)
@@ -83,8 +84,8 @@ def read(tracker: Tracker, choice: tasks.Choice) -> pd.DataFrame:
     """The cells of a task and variant that went well, oldest first.
 
     Columns: ``session``, ``created`` [UTC], ``commit``, ``dirty``, ``backend``, ``mode``, ``seed``,
-    ``verified`` (with all seeds of the session), ``conditions``, ``versions`` (a dict by package)
-    and ``metrics.<name>``.
+    ``verified`` (with all seeds of the session), ``conditions``, ``machine``, ``versions`` (a dict
+    by package) and ``metrics.<name>``.
     RequestError if there are none, or the store cannot be read.
     """
     task, variant = choice
@@ -129,6 +130,7 @@ def _tidied(found: pd.DataFrame) -> pd.DataFrame:
             "seed": found["params.seed"].astype(int),
             "verified": found["tags.verified"] == "true",
             "conditions": _comparables(found),
+            "machine": _machines(found),
             "versions": [
                 {name.removeprefix("tags.version."): value for name, value in row.items()}
                 for row in found[versions].to_dict("records")
@@ -153,6 +155,16 @@ def _of_turns(metrics: pd.DataFrame) -> pd.DataFrame:
             found[own] = said.where(~before, found[name])
             found[name] = found[name].mask(before)
     return found
+
+
+def _machines(found: pd.DataFrame) -> list[str]:
+    """The names of the machines; runs of before they were sent know the processor's alone."""
+    said = found.get("tags.machine", pd.Series(index=found.index, dtype=object))
+    facts = [
+        machines.facts_in(text) if isinstance(text, str) and text else {"cpu": cpu}
+        for text, cpu in zip(said, found["tags.cpu"], strict=True)
+    ]
+    return machines.names_of(facts)
 
 
 def _comparables(found: pd.DataFrame) -> list[Comparable]:

@@ -15,6 +15,7 @@ import tasks
 from suite.history import cells
 from suite.history.cells import METRIC, PER_SECOND, Comparable
 from suite.history.steps import Level, find_levels
+from suite.records.machines import Block, Machines, compare
 from suite.report import words
 from suite.tracking.entries import TRAINING
 from suite.tracking.tracker import Tracker
@@ -106,6 +107,10 @@ class History:
     unverified: dict[str, tuple[str, ...]]
     """By ``backend:mode`` the sessions that do not count, as a cell was not verified."""
     asked_for_steps: bool = False
+    machines: Machines | None = None
+    """The same contestants under these conditions on several machines, if the metric is a rate."""
+    shown_on: tuple[str, ...] = ()
+    """The machines of the sessions that are shown, whose processors have one name."""
 
 
 def build(
@@ -144,6 +149,8 @@ def build(
         others={other: int(n) for other, n in sessions.items() if other != conditions},
         unverified=unverified,
         asked_for_steps=find_steps,
+        machines=_on_machines(table, conditions, metric),
+        shown_on=tuple(sorted(own["machine"].unique())),
     )
 
 
@@ -170,6 +177,24 @@ def _of_backends(table: pd.DataFrame, wanted: Sequence[backends.Choice]) -> pd.D
             raise RequestError(f"MLflow has nothing of {':'.join(choice)}; it has: {known}")
     chosen = [pair in wanted for pair in zip(table["backend"], table["mode"], strict=True)]
     return table[chosen] if wanted else table
+
+
+def _on_machines(table: pd.DataFrame, own: Comparable, metric: str) -> Machines | None:
+    """The contestants' rates, session by session, on all machines with the conditions ``own``."""
+    if not metric.endswith(PER_SECOND):
+        return None
+    same = {
+        c: (c.conditions, c.digest) == (own.conditions, own.digest) for c in {*table["conditions"]}
+    }
+    counted, _ = _counted(table[table["conditions"].map(same)], metric)
+    if counted["machine"].nunique() < 2:
+        return None
+    keys = ["machine", "session", "backend", "mode"]
+    blocks: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for key, value in counted.groupby(keys, sort=False)[METRIC + metric].median().items():
+        machine, session, backend, mode = key
+        blocks.setdefault((machine, session), {})[f"{backend}:{mode}"] = [float(value)]
+    return compare([Block(m, rates) for (m, _), rates in blocks.items()], "numpy:eager")
 
 
 def _latest_conditions(table: pd.DataFrame, profile: str | None) -> Comparable:
