@@ -38,8 +38,28 @@ def try_write(tracker: Tracker, results: Path, session: str, say: Callable[[str]
         say(f"no notes in MLflow: {error}; `{tracker.command('sync')}` writes them later")
 
 
-def write(tracker: Tracker, results: Path, session: str = "*") -> None:
+class Bases:
+    """The bases of notes, of records as they pass: by session and task, how many, and the last."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, dict[str, tuple[int, str]]] = {}
+
+    def add(self, record: Record) -> None:
+        """Counts a record in."""
+        own = self._found.setdefault(record.session, {})
+        count, last = own.get(record.cell.task, (0, ""))
+        own[record.cell.task] = count + 1, max(last, record.created)
+
+    def of(self, session: str) -> dict[str, str]:
+        """By task, as the tag has it; nothing of a session none of whose records has passed."""
+        own = self._found.get(session, {})
+        return {task: f"{count} {last}" for task, (count, last) in own.items()}
+
+
+def write(tracker: Tracker, results: Path, session: str = "*", known: Bases | None = None) -> None:
     """Writes the notes on a session, or on all, whose records are not those it was made from.
+
+    Sessions whose notes rest on what is ``known`` are not read again.
 
     TrackingError if the store cannot be written, RequestError for a damaged record or timing.
     """
@@ -47,6 +67,9 @@ def write(tracker: Tracker, results: Path, session: str = "*") -> None:
     runs = tracker.session_runs(None if session == "*" else session)
     # the latest first: its answer is the one that its task keeps
     for name, own in groupby(paths, key=lambda path: path.parent.name):
+        bases = known.of(name) if known else {}
+        if bases and all(_noted(runs.find(task, name), basis) for task, basis in bases.items()):
+            continue
         by_task: dict[str, list[Record]] = {}
         for path in own:
             record = records.read(path)
@@ -55,12 +78,19 @@ def write(tracker: Tracker, results: Path, session: str = "*") -> None:
             _write(tracker, results, runs.find(task, name), found)
 
 
+def _noted(run: SessionRun | None, basis: str) -> bool:
+    """Tells if there is nothing to write: no run, or a note that rests on ``basis``."""
+    return run is None or run.head.tags.get(NOTED_TAG) == basis
+
+
 def _write(tracker: Tracker, results: Path, run: SessionRun | None, found: list[Record]) -> None:
     """The notes on one task in a session, if it has a run in MLflow."""
-    basis = f"{len(found)} {max(record.created for record in found)}"
-    if run is None or run.head.tags.get(NOTED_TAG) == basis:
+    session, passed = found[0].session, Bases()
+    for record in found:
+        passed.add(record)
+    ((_, basis),) = passed.of(session).items()
+    if run is None or _noted(run, basis):
         return
-    session = found[0].session
     sections = content.build(found, [*timings.of_session(results, session).values()]).sections
     summary = "\n\n".join("\n".join(exports.in_markdown(section)) for section in sections)
     answers = "\n\n".join(answer(section, session) for section in sections)

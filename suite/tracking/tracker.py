@@ -178,9 +178,15 @@ class Tracker:
         return open_store(self._uri)
 
 
-def sync(results: Path, tracker: Tracker, say: Callable[[str], None]) -> tuple[int, int]:
+def sync(
+    results: Path,
+    tracker: Tracker,
+    say: Callable[[str], None],
+    passed: Callable[[Record], None] = lambda record: None,
+) -> tuple[int, int]:
     """Sends every record under ``results`` that is not tracked yet: (sent, already there).
 
+    ``passed`` is given each of them, once it is there.
     TrackingError ends it; what was sent until then stays sent. It comes last where experiments
     were deleted: the records of the others are sent all the same.
     """
@@ -192,11 +198,13 @@ def sync(results: Path, tracker: Tracker, say: Callable[[str], None]) -> tuple[i
             begin = time.monotonic()
             left = False
             for path in paths:
+                record = _read(results, path)
                 try:
-                    _, new = log(_read(results, path), path)
+                    _, new = log(record, path)
                 except ExperimentDeleted as error:
                     refused[str(error)] = None
                     continue
+                passed(record)
                 sent, there = sent + new, there + (not new)
                 if new:
                     say(f"sent {path}")

@@ -130,8 +130,8 @@ def test_what_a_database_gives_at_once_is_what_a_search_finds(
         created = f"2026-01-0{number + 1}T00:00:00.000+00:00"
         for seed in (0, 1):
             log(results, session, cell=replace(CELL, seed=seed), created=created)
-    client = MlflowClient(tracking.default_uri(results))
-    experiment = client.get_experiment_by_name("fashion_mlp")
+    with Tracker(tracking.default_uri(results), results).connection() as client:
+        experiment = client.get_experiment_by_name("fashion_mlp")
     assert experiment
     gone = log(results, "s3")
     client.delete_run(gone)
