@@ -187,6 +187,7 @@ class Race:
                 batch=tasks.config(
                     record.cell.task, record.cell.profile, record.cell.variant, record.cell.options
                 ).batch,
+                host=record.machine,
             )
         )
 

@@ -105,9 +105,10 @@ def at_once(threads: int) -> int:
 
 @functools.cache
 def machine() -> Mapping[str, Any]:
-    """The processor's model, cores, memory [bytes], operating system and Python.
+    """The processor's model, cores, memory [bytes], limits, operating system and Python.
 
-    What cannot be read is said to be so; of a number it is None.
+    What cannot be read is said to be so; of a number it is None. Limits are those of control groups
+    (containers): CPUs and bytes, None where there is none.
     """
     import psutil  # a worker does without it
 
@@ -116,7 +117,10 @@ def machine() -> Mapping[str, Any]:
         "cores": readable(lambda: psutil.cpu_count(logical=False)),
         "logical_cores": readable(psutil.cpu_count),
         "memory_bytes": readable(lambda: psutil.virtual_memory().total),
+        "cpu_limit": limit if (limit := cgroups.quota() or math.inf) < math.inf else None,
+        "memory_limit_bytes": readable(cgroups.memory_limit),
         "system": readable(platform.platform) or NOT_READABLE,
+        "kernel": readable(platform.release) or NOT_READABLE,
         "python": platform.python_version(),
     }
 
@@ -141,6 +145,7 @@ def _processor(system: Path = Path("/")) -> dict[str, str]:
     return {
         "cpu": called or NOT_READABLE,
         "cpu_model": " ".join(fields.get(name) or "-" for name in names),
+        "microcode": fields.get("microcode") or NOT_READABLE,
     }
 
 
