@@ -40,6 +40,8 @@ class Findings:
 
     title: str
     found: tuple[Finding, ...]
+    about: tuple[str, ...] = ()
+    """Lines that say what was held against what."""
 
     @property
     def failed(self) -> tuple[Finding, ...]:
@@ -53,7 +55,9 @@ class Findings:
 
     def markdown(self) -> str:
         """The failed findings, each with its reason, then a table of all, as Markdown."""
-        lines = [f"# {self.title}", "", self._summary(), ""]
+        lines = [f"# {_plain(self.title)}", ""]
+        lines += [line for text in self.about for line in (_plain(text), "")]
+        lines += [self._summary(), ""]
         lines += [f"- **{_plain(f.name)}**: {_plain(f.reason)}" for f in self.failed]
         lines += [""] if self.failed else []
         lines += ["| | checked | verdict | reason |", "|---|---|---|---|"]

@@ -22,7 +22,7 @@ from suite.records.record import write_json
 from suite.records.verdict import Deviation, Verdict, joined, verdict_from
 from suite.session.equivalence import CENTRAL_DIFFERENCES, compare, unsteady, worst_leaf
 from suite.session.process import Ending, Worker, launch_all
-from suite.system.environment import at_once, machine, package_versions
+from suite.system.environment import at_once, machine
 from suite.system.revisions import HERE, Side
 from suite.worker.dropout import dropout_finding
 from tasks import outside
@@ -148,7 +148,7 @@ class Verifier:
             ]
             endings = launch_all(workers, at_once(self._threads))
             return {
-                job: _read(output, ending)
+                job: read_trace(output, ending)
                 for job, output, ending in zip(jobs, outputs, endings, strict=True)
             }
 
@@ -253,9 +253,9 @@ class Verifier:
         facts = {
             "cell": asdict(self._cell(choice, precision, self._device)),
             "data": self.task.provenance.digest,
-            "sources": _sources_digest(self._side.tree, choice[0], self._oracle_choice[0]),
+            "sources": sources_digest(self._side.tree, choice[0], self._oracle_choice[0]),
             "task": dict(tasks.sources(self.task.name)),
-            "packages": dict(package_versions()),
+            "packages": dict(self._side.packages),
             "machine": dict(machine()),
         }
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
@@ -274,7 +274,8 @@ def _agree(own: Tree, other: Tree, allowed: Envelope) -> bool:
     return all(deviation.passed for deviation in compare(own, other, allowed))
 
 
-def _read(output: Path, ending: Ending) -> tuple[Tree, Ending]:
+def read_trace(output: Path, ending: Ending) -> tuple[Tree, Ending]:
+    """The arrays that a worker wrote, by name, and how it ended."""
     if ending.outcome is not Outcome.OK:
         return {}, ending
     if not output.exists():  # a worker of another revision, which knows another way
@@ -283,7 +284,7 @@ def _read(output: Path, ending: Ending) -> tuple[Tree, Ending]:
         return dict(arrays), ending
 
 
-def _sources_digest(root: Path, backend: str, oracle: str) -> str:
+def sources_digest(root: Path, backend: str, oracle: str) -> str:
     """SHA-256 over every source file below ``root`` that a verdict on ``backend`` rests on.
 
     Of the suite, these are the worker and what judges; a chart of the report is not among them.

@@ -7,12 +7,12 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from suite.system import git
+from suite.system import environment, git
 from tasks.task import RequestError
 
 PACKAGES = ("suite", "backends", "tasks")
@@ -40,6 +40,11 @@ class Side:
     def command(self) -> tuple[str, ...]:
         """Starts a worker."""
         return (self.python, "-P", "-c", _WORKER, str(self.tree))
+
+    @property
+    def packages(self) -> Mapping[str, str]:
+        """The version of every distribution that a worker may import, by name."""
+        return environment.versions_in(self.python)
 
 
 HERE = Side("the source as it is")
