@@ -108,7 +108,8 @@ class _Two:
     def about(self) -> tuple[str, ...]:
         """What else the resolver changed, and what it broke."""
         others = self._said(self.new.changed(self.old).keys() - self.named)
-        conflicts = self.environments.conflicts(self.new) if self.new.wheels else []
+        before = self.old.conflicts()
+        conflicts = [line for line in self.new.conflicts() if line not in before]
         return (
             f"Also changed, for it has to be: {others or 'nothing'}.",
             *(f"In conflict: {line}" for line in conflicts),
@@ -196,7 +197,6 @@ def _symptom(bisect: bool, wanted: dict[str, bool]) -> Symptom | None:
 def _index(url: str | None, extra: Sequence[str], links: Sequence[str], alone: bool) -> Index:
     pairs = [("--index-url", url)] if url else []
     pairs += [("--extra-index-url", one) for one in extra]
-    # pip is asked from wherever the user stands
     pairs += [("--find-links", one) for one in links]
     words = [word for pair in pairs for word in pair]
     return Index((*words, *(["--no-index"] if alone else [])))
@@ -210,8 +210,6 @@ def _two(
     named: set[str] = set()
     new = overlay.asked(requirements, index, named)
     old = overlay.asked(base, index, named) if base else Overlay()
-    # what the base changes and nobody asks otherwise stays as it is there
-    new = old.with_wheels(new.wheels)
     environments = Environments(results / "environments", index)
     for side in (old, new):
         environments.python(side)

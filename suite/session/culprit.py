@@ -11,14 +11,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion
 
 from suite.records.record import write_json
 from suite.session.bisect import Answer, first_showing, smallest
 from suite.system.index import Index, Wheel, between
-from suite.system.overlay import ABSENT, Overlay
+from suite.system.overlay import ABSENT, Overlay, meets
 from tasks.task import RequestError
 
 
@@ -141,11 +139,13 @@ class Search:
         groups = self.packages()
         turns = [str(self.turn(groups, group)) for group in groups]
         together = f"{' and '.join(turns)} {'together' if len(turns) > 1 else 'alone'}"
+        return f"{together}: {self._as_in_the_new(groups).words}"
+
+    def _as_in_the_new(self, groups: Collection[Group]) -> Probe:
+        """The probe of the old environment with some packages of the new one."""
         names = {name for group in groups for name in group.all}
-        shown = self._probes(
-            self._old.taking(names, self._new), f"{_some(names)} as in the new one"
-        )
-        return f"{together}: {shown.words}"
+        overlay = self._old.taking(names, self._new)
+        return self._probes(overlay, f"{', '.join(sorted(names))} as in the new one")
 
     def packages(self) -> list[Group]:
         """The smallest set of packages that brings the symptom. LimitReached."""
@@ -214,33 +214,14 @@ class Search:
 
 def _conflict(one: Overlay, name: str, other: Overlay, required: str) -> bool:
     """Tells if a package as in one environment cannot stand beside another as in the other."""
-    version = other.version(required)
     if one.version(name) == ABSENT:
         return False
-    return any(
-        version == ABSENT or not _meets(need, version)
-        for need in _requirements(one, name)
-        if canonicalize_name(need.name) == required
-    )
-
-
-def _meets(need: Requirement, version: str) -> bool:
-    try:
-        return need.specifier.contains(version, prereleases=True)
-    except InvalidVersion:
-        return True
+    needs = (need for need in one.needs(name) if canonicalize_name(need.name) == required)
+    return any(not meets(need, other.version(required)) for need in needs)
 
 
 def _needed(overlay: Overlay, name: str) -> set[str]:
-    return {canonicalize_name(need.name) for need in _requirements(overlay, name)}
-
-
-def _requirements(overlay: Overlay, name: str) -> Iterator[Requirement]:
-    """What it requires here, without what its extras do."""
-    for text in overlay.requires(name):
-        need = Requirement(text)
-        if need.marker is None or need.marker.evaluate({"extra": ""}):
-            yield need
+    return {canonicalize_name(need.name) for need in overlay.needs(name)}
 
 
 def _plain(version: str) -> bool:

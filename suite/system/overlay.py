@@ -10,7 +10,6 @@ import hashlib
 import importlib.metadata
 import json
 import os
-import re
 import site
 import subprocess
 import sys
@@ -22,7 +21,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion
 
 from suite.system import environment, packages
 from suite.system.index import Index, Wheel, requirement
@@ -48,8 +49,14 @@ class Overlay:
         """The version of a package; ABSENT if it has none."""
         return self.versions.get(name, ABSENT)
 
-    def requires(self, name: str) -> Sequence[str]:
-        """What a package requires in its version here."""
+    def needs(self, name: str) -> Iterator[Requirement]:
+        """The requirements of a package in its version here, without those of its extras."""
+        for text in self._requires(name):
+            need = Requirement(text)
+            if need.marker is None or need.marker.evaluate({"extra": ""}):
+                yield need
+
+    def _requires(self, name: str) -> Sequence[str]:
         for wheel in self.wheels:
             if wheel.name == name:
                 return wheel.requires
@@ -57,6 +64,18 @@ class Overlay:
             return importlib.metadata.requires(name) or ()
         except importlib.metadata.PackageNotFoundError:
             return ()
+
+    def conflicts(self) -> list[str]:
+        """The requirements that are not met since these wheels are there, in words."""
+        own = {wheel.name for wheel in self.wheels}
+        found = []
+        for name, version in self.versions.items():
+            for need in self.needs(name):
+                required = canonicalize_name(need.name)
+                has = self.version(required)
+                if own & {name, required} and not meets(need, has):
+                    found.append(f"{name} {version} requires {need}, and {required} is {has}")
+        return found
 
     def with_wheels(self, wheels: Iterable[Wheel]) -> Overlay:
         """The same with others, each in the place of the one that it is a version of."""
@@ -82,6 +101,14 @@ class Overlay:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
+def meets(need: Requirement, version: str) -> bool:
+    """Tells if a version is what a requirement asks for; one that cannot be read is."""
+    try:
+        return version != ABSENT and need.specifier.contains(version, prereleases=True)
+    except InvalidVersion:
+        return True
+
+
 def installed() -> dict[str, str]:
     """The version of every package here, by canonical name."""
     return {canonicalize_name(n): v for n, v in environment.package_versions().items()}
@@ -100,13 +127,13 @@ def asked(wanted: Sequence[str], index: Index, named: set[str] | None = None) ->
     Of a file and of a Python, the versions that differ from those here count. Every package that
     was named is added to ``named``. RequestError for what is none of them, or cannot be met.
     """
-    lines = [line for one in wanted for line in _requirements(one)]
+    lines = [line for one in wanted for line in requirements(one)]
     if named is not None:
         named |= {canonicalize_name(requirement(line).name) for line in lines}
     return Overlay().with_wheels(index.resolved(lines)) if lines else Overlay()
 
 
-def _requirements(wanted: str) -> list[str]:
+def requirements(wanted: str) -> list[str]:
     """The requirements that one word stands for."""
     path = Path(wanted).expanduser()
     if not path.is_file():
@@ -120,7 +147,7 @@ def _requirements(wanted: str) -> list[str]:
         if text:
             read = requirement(text)
             version = installed().get(canonicalize_name(read.name))
-            if version and not read.specifier.contains(version, prereleases=True):
+            if version and not meets(read, version):
                 found.append(str(read))
     return found
 
@@ -162,15 +189,6 @@ class Environments:
                 raise RequestError(f"{place} cannot be made {because(error)}") from None
         return str(place / "bin" / "python")
 
-    def conflicts(self, overlay: Overlay) -> list[str]:
-        """What the packages that the overlay changes break, in pip's words: ``a 1 has ...``."""
-        done = subprocess.run(
-            [self.python(overlay), "-P", "-m", "pip", "check"], capture_output=True, text=True
-        )
-        names = {wheel.name for wheel in overlay.wheels}
-        lines = done.stdout.splitlines()
-        return [line for line in lines if names & {canonicalize_name(w) for w in _words(line)}]
-
     def _installed(self, wheel: Wheel) -> Path:
         """The folder of a wheel's files."""
         place = self._folder / "packages" / _folder_name(wheel)
@@ -202,8 +220,3 @@ def _make(place: Path, folders: Sequence[str]) -> None:
 
 def _folder_name(wheel: Wheel) -> str:
     return f"{wheel.name}-{wheel.version}-{wheel.digest[:12]}"
-
-
-def _words(line: str) -> list[str]:
-    """The words of a line, without what a requirement has behind its name."""
-    return [word.strip(".") for word in re.split(r"[^\w.-]+", line)]
