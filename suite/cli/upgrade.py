@@ -89,6 +89,10 @@ Most = Annotated[
 ]
 
 
+EXPECTED = 20
+"""Environments that a search times, about: a wrong verdict on any of them has the chance RISK."""
+
+
 @dataclass(frozen=True)
 class _Two:
     """The old and the new environment, and who makes them."""
@@ -235,7 +239,7 @@ def _culprits(
 ) -> list[Finding]:
     """A finding on every cell until one shows the symptom, whose culprit is searched for."""
     found = []
-    limits = Limits(threshold, plan.timing_limit, 1 - RISK / most)
+    limits = Limits(threshold, plan.timing_limit, 1 - RISK / EXPECTED)
     for choice in plan.choices:
         source, notice = tasks.resolve(choice[0], plan.data)
         if notice:

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from suite.records import builder, timing as timings
+from suite.records.cell import Conditions
 from suite.records.events import Outcome
 from suite.records.findings import Finding
 from suite.records.record import Record
@@ -72,7 +73,7 @@ def compare(
         records = [builder.begin("compared", cell) for cell in own]
         ready = preparation.ready(records)
         for record in records:
-            name = f"{record.cell.task_label} in {record.cell.backend_label}"
+            name = _name(record.cell)
             if record not in ready:
                 passed = False if failed(record, plan.named) else None
                 found.append(Finding(name, record.outcome, str(record.reason), passed))
@@ -83,6 +84,21 @@ def compare(
                 once = partial(speed, name, record, (base, head), limits, preparation)
                 found.append(confirmed(once))
     return found
+
+
+def alone(plan: Plan, name: str) -> Plan:
+    """The plan with nothing but the task and backend that a finding of ``compare`` is named by."""
+    (found,) = (
+        replace(plan, choices=((task, variant),), backends=((backend, mode),))
+        for task, variant in plan.choices
+        for backend, mode in plan.backends
+        if name == _name(Conditions(task=task, variant=variant, backend=backend, mode=mode))
+    )
+    return found
+
+
+def _name(cell: Conditions) -> str:
+    return f"{cell.task_label} in {cell.backend_label}"
 
 
 def confirmed(once: Callable[[], Finding]) -> Finding:

@@ -45,8 +45,13 @@ class Traces:
         self.task: Task = tasks.load(cell.task, "full", cell.data, cell.variant, options)
         self._envelope = self.task.envelopes[cell.precision]
         self._timeout = timeout
-        own = {"seed": self.task.verification_seed, "profile": self.task.profile}
-        self._cell = replace(cell, **own, options=dict(self.task.options), early_stopping=None)
+        self._cell = replace(
+            cell,
+            seed=self.task.verification_seed,
+            profile=self.task.profile,
+            options=dict(self.task.options),
+            early_stopping=None,
+        )
 
     def of(self, side: Side) -> tuple[Tree, Ending]:
         """The trace of one environment, empty if its worker did not end well."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
 
+from suite.records.findings import Finding
 from suite.session.bisect import first_showing, smallest
 from suite.session.culprit import LimitReached, Probe, Probes, Search
+from suite.session.first_slower import first_slower
+from suite.system import revisions
 from suite.system.index import Index, Wheel
 from suite.system.overlay import Overlay
+from suite.system.revisions import Side
 from tasks.task import RequestError
 
 NAMES = tuple(f"planted-{letter}" for letter in "abcdefgh")
@@ -68,7 +73,8 @@ class Shelf(Index):
     def wheel(self, name: str, version: str) -> Wheel:
         return Wheel(name, version, "", version, self.requires.get((name, version), ()))
 
-    def resolved(self, requirements: Sequence[str], fixed: Collection[str] = ()) -> list[Wheel]:
+    def resolved(self, requirements: Sequence[str], fixed: Iterable[str] = ()) -> list[Wheel]:
+        fixed = set(fixed)
         (name, _, version) = requirements[0].partition("==")
         others = [need.partition("==") for need in self.requires.get((name, version), ())]
         if clash := [o for o, _, v in others if f"{o}=={v}" not in fixed and _has(fixed, o)]:
@@ -165,3 +171,34 @@ def test_a_search_that_was_stopped_goes_on(tmp_path: Path) -> None:
             assert fake.calls == 2
         calls.append(fake.calls)
     assert sum(calls) == whole.calls, "no probe is made twice"
+
+
+class TestRevisions:
+    def commits(self, begins: int) -> tuple[list[str], list[str]]:
+        """What is said and shown of seven commits, of which the one that ``begins`` is slower."""
+        asked: list[str] = []
+
+        def compared(side: Side, name: str) -> Finding:
+            asked.append(side.name)
+            slow = int(side.name) >= begins
+            return Finding(name, "slower" if slow else "same", "", not slow)
+
+        last = [Finding("b in c", "same", ""), Finding("t in numpy:eager", "slower", "0.8", False)]
+        said = first_slower([str(n) for n in range(7)], last, compared, asked.append)
+        return [finding.reason for finding in said], asked
+
+    @pytest.fixture(autouse=True)
+    def history(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(revisions, "checked_out", lambda commit: nullcontext(Path(commit)))
+        monkeypatch.setattr(revisions, "titled", lambda commit: f"{commit} its message")
+        monkeypatch.setattr(revisions, "short", str)
+
+    def test_the_commit_that_made_it_slower(self) -> None:
+        reasons, asked = self.commits(begins=3)
+        assert reasons == ["", "since 3 its message, 3 commits timed: 0.8"]
+        assert asked[::2] == ["3", "1", "2"]
+        assert self.commits(begins=7)[0][1].startswith("since the last revision, ")
+
+    def test_nothing_is_searched_for_where_nothing_is_slower(self) -> None:
+        same = [Finding("b in c", "same", "")]
+        assert first_slower(["1"], same, pytest.fail, pytest.fail) == same
