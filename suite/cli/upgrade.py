@@ -35,6 +35,7 @@ from suite.session.culprit import LimitReached, Probes, Search, Symptom
 from suite.session.plan import Plan, cells
 from suite.session.reporter import Reporter
 from suite.session.symptom import Looking
+from suite.session.upgraded import Upgraded
 from suite.show.console import output
 from suite.show.findings import print_checked, print_findings
 from suite.show.progress import Terminal
@@ -171,16 +172,18 @@ def upgrade(
     index = _index(index_url, extra_index_url, find_links, no_index)
     with Terminal() as reporter, interruptible():
         two = _two(requirements, base, index, results, reporter)
+        if symptom and not two.new.changed(two.old):
+            raise RequestError("the two environments have the same versions: nothing to search in")
         if symptom:
             found = _culprits(symptom, plan, two, threshold, probes, results, reporter)
         else:
             found = _upgraded(plan, two, threshold, results, reporter)
-        findings = Findings(two.title, tuple(found), two.about)
+        findings = (Findings if symptom else Upgraded)(two.title, tuple(found), two.about)
     print(findings.title, *findings.about, sep="\n")
-    console = output()
-    if not symptom:
-        print_checked(findings.found, console)
-    print_findings([f for f in findings.found if symptom or _worth_a_line(f)], console)
+    if isinstance(findings, Upgraded):
+        print_checked(findings.found, output())
+    telling = findings.telling if isinstance(findings, Upgraded) else findings.found
+    print_findings(telling, output())
     findings.write(markdown, junit)
     raise typer.Exit(1 if findings.failed else 0)  # nothing decided is no regression
 
@@ -271,8 +274,3 @@ def _culprit(place: str, symptom: Symptom, two: _Two, probes: Probes) -> Finding
         said = f"not known after {probes.made} probes; the same command goes on from there"
     count = f"{probes.made} probes" + f" and {probes.kept} from before" * bool(probes.kept)
     return Finding(place, str(symptom), f"{said} ({count})", False)
-
-
-def _worth_a_line(finding: Finding) -> bool:
-    """Tells if the table does not say it all."""
-    return finding.passed is not True or not finding.verdict.startswith("same")

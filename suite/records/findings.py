@@ -55,14 +55,14 @@ class Findings:
 
     def markdown(self) -> str:
         """The failed findings, each with its reason, then a table of all, as Markdown."""
-        lines = [f"# {_plain(self.title)}", ""]
-        lines += [line for text in self.about for line in (_plain(text), "")]
+        lines = [f"# {plain(self.title)}", ""]
+        lines += [line for text in self.about for line in (plain(text), "")]
         lines += [self._summary(), ""]
-        lines += [f"- **{_plain(f.name)}**: {_plain(f.reason)}" for f in self.failed]
+        lines += [f"- **{plain(f.name)}**: {plain(f.reason)}" for f in self.failed]
         lines += [""] if self.failed else []
         lines += ["| | checked | verdict | reason |", "|---|---|---|---|"]
         lines += [
-            f"| {_MARKS[f.passed]} | {_plain(f.name)} | {_plain(f.verdict)} | {_plain(f.reason)} |"
+            f"| {_MARKS[f.passed]} | {plain(f.name)} | {plain(f.verdict)} | {plain(f.reason)} |"
             for f in self.found
         ]
         return "\n".join(lines) + "\n"
@@ -110,7 +110,7 @@ class Findings:
 _MARKS = {True: "✅", False: "❌", None: "⚪"}
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text on one line that Markdown takes for text. An underscore within a word is one already."""
     for special in ("\\", "`", "*", "<", "|"):
         text = text.replace(special, f"\\{special}")

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 
 from suite.records.events import Outcome
+from suite.records.findings import Finding
 from suite.records.record import Record
 from suite.records.verdict import Verdict
 from suite.session.first_difference import Traces, doubled
 from suite.session.upgrade import _Pair
+from suite.session.upgraded import Upgraded
 from suite.system.revisions import Side
 from tasks.task import Envelope
 from tests import folders
@@ -66,9 +68,22 @@ def test_an_epsilon_is_named_with_its_step(place: Path) -> None:
     assert done.returncode == 1, done.stderr
     assert "upgrade: planted 1.0 → 2.0" in done.stdout
     written = (place / "found.md").read_text()
-    assert "| ✅ | ./mine numpy:eager: equivalence | same model |" in written
-    assert "| ❌ | ./mine numpy:eager: losses | differ from step 1, first in the loss |" in written
+    assert "| | equivalence | losses | quality | speed |" in written
+    row = "| ./mine numpy:eager | same model | differ from step 1, first in the loss | not judged |"
+    assert row in written
     assert "more than rounding: initial loss differs first at step 1" in written
+
+
+def test_all_the_same_is_one_line() -> None:
+    same = (Finding("t a: equivalence", "same model", "."), Finding("t a: speed", "same", "."))
+    assert Upgraded("upgrade: a 1 → 2", same, ("Also: nothing.",)).markdown() == (
+        "# upgrade: a 1 → 2\n\nAlso: nothing.\n\nAll the same: 2 checked.\n"
+    )
+    worse = Upgraded("it", (*same, Finding("t b: speed", "slower", "0.8", False))).markdown()
+    assert worse.endswith(
+        "| | equivalence | speed |\n|---|---|---|\n| t a | same model | same |\n"
+        "| t b | - | slower |\n\n- **t b: speed** slower: 0.8\n"
+    )
 
 
 def test_the_version_that_fails_is_found(place: Path) -> None:
