@@ -201,4 +201,8 @@ class TestRevisions:
 
     def test_nothing_is_searched_for_where_nothing_is_slower(self) -> None:
         same = [Finding("b in c", "same", "")]
-        assert first_slower(["1"], same, pytest.fail, pytest.fail) == same
+
+        def compared(side: Side, name: str) -> Finding:
+            raise AssertionError(side, name)
+
+        assert first_slower(["1"], same, compared, pytest.fail) == same
