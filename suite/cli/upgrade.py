@@ -255,19 +255,21 @@ def _culprits(
                 *(plan, limits, results, reporter),
             )
             probes = Probes(looking, results / "environments" / "probes", most, reporter.say)
-            finding = _culprit(place, symptom, two, probes)
+            finding = _culprit(place, looking, two, probes)
             found.append(finding)
             if finding.passed is False:
                 return found
     return found
 
 
-def _culprit(place: str, symptom: Symptom, two: _Two, probes: Probes) -> Finding:
+def _culprit(place: str, looking: Looking, two: _Two, probes: Probes) -> Finding:
     """The finding on one cell: the culprit, if it shows the symptom."""
+    symptom = looking.symptom
     whole = probes(two.new, "the new environment as it is")
     if not whole.shows:
         passed = None if whole.shows is None else True
         return Finding(place, f"no symptom ({symptom})", whole.words, passed)
+    looking.slowed = whole.ratio
     try:
         said = Search(two.old, two.new, two.index, probes).answer()
     except LimitReached:

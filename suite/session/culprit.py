@@ -34,6 +34,8 @@ class Probe:
 
     shows: Answer
     words: str
+    ratio: float | None = None
+    """How many times as fast as the old one it is, where it was timed."""
 
 
 class Probing(Protocol):

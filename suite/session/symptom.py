@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
@@ -12,8 +13,11 @@ import tasks
 from suite.records import builder
 from suite.records.cell import Cell
 from suite.records.events import Outcome
+from suite.records.findings import Finding
 from suite.records.record import Record
-from suite.session.compare import Limits, confirmed, speed
+from suite.records.timing import MedianInterval
+from suite.session.bisect import Answer
+from suite.session.compare import Limits, confirmed, judged, raced
 from suite.session.culprit import Probe, Symptom
 from suite.session.first_difference import Traces
 from suite.session.plan import Plan
@@ -43,6 +47,9 @@ class Looking:
     limits: Limits
     results: Path
     reporter: Reporter
+    slowed: float | None = None
+    """How many times as fast the new environment is, once it was found to be slower: what is
+    between the two is then asked which of them it is like, and no more whether it is slower."""
 
     def facts(self) -> Mapping[str, Any]:
         """All that an answer depends on, beside the environment."""
@@ -132,10 +139,37 @@ class Looking:
         if not record.verified:
             return Probe(None, "the old environment is not verified")
         sides = (self._side(self.old, "the old one"), side)
+        ratios: list[MedianInterval] = []
+
+        def timed(limits: Limits) -> Finding:
+            records, timing = raced(record, sides, limits, preparation, train=False)
+            if timing and len(timing.contestants) == 2:
+                names = [contestant.name for contestant in timing.contestants]
+                ratios.append(timing.ratio(names[1], names[0], limits.confidence))
+            return judged("speed", sides, records, timing, limits)
+
         for longer in (1, LONGER):
             limits = replace(self.limits, seconds=longer * self.limits.seconds)
-            found = confirmed(partial(speed, "speed", record, sides, limits, preparation))
-            if found.verdict != "undecided":
+            if self.slowed is None:
+                found = confirmed(partial(timed, limits))
+                shows = {"slower": True, "same": False, "faster": False}.get(found.verdict)
+            else:
+                found = timed(limits)
+                shows = brings(ratios[-1], self.slowed) if ratios else None
+            if shows is not None:
                 break
-        known = {"slower": True, "same": False, "faster": False}
-        return Probe(known.get(found.verdict), f"{found.verdict}, {found.reason}")
+        words = found.reason
+        if self.slowed and ratios:
+            middle, low, high = ratios[-1]
+            words = f"{middle:.3f} times as fast ({low:.3f} to {high:.3f})"
+        return Probe(shows, "slower, " * bool(shows) + words, ratios[-1][0] if ratios else None)
+
+
+def brings(ratio: MedianInterval, slowed: float) -> Answer:
+    """Tells if an environment brings the slowness of the new one, whose ratio to the old is known.
+
+    It does if its whole interval is nearer to that ratio than to 1 (on a logarithmic scale).
+    """
+    _, low, high = ratio
+    middle = math.sqrt(slowed)
+    return True if high < middle else False if low > middle else None

@@ -11,18 +11,27 @@ from typing import Any
 import numpy as np
 import pytest
 
-from suite.records.events import Outcome
+from suite.records.cell import Cell
+from suite.records.events import Finished, Outcome
 from suite.records.findings import Finding
 from suite.records.record import Record
 from suite.records.verdict import Verdict
+from suite.session import race
 from suite.session.first_difference import Traces, doubled
+from suite.session.preparation import Preparation
+from suite.session.process import Ending
+from suite.session.symptom import brings
 from suite.session.upgrade import _Pair
 from suite.session.upgraded import Upgraded
+from suite.session.verifier import Verifier
+from suite.show.progress import Terminal
+from suite.system import environment
 from suite.system.revisions import Side
 from tasks.task import Envelope
 from tests import folders
 from tests.suite.command import assert_refused, in_process
 from tests.suite.examples import example_record
+from tests.tiny import tiny_task
 from tests.wheels import write_wheel
 
 MODEL = """
@@ -204,3 +213,76 @@ def test_quality_is_judged_by_the_margin_and_by_more_seeds_beyond_it(
     finding = pair(True)._quality(old, new)
     assert (finding.verdict, finding.passed) == (verdict, passed)
     assert seeds == ([1, 2, 3, 4] if abs(shift) > 0.005 else [])
+
+
+class Counting:
+    """A worker that has finished after some turns."""
+
+    def __init__(self, cell: Cell, kind: str, heard: Any, timeout: float | None, turns: int):
+        self.cell, self._heard, self._turns = cell, heard, turns
+        self.ending: Ending | None = None
+        self.said: list[str] = []
+
+    def __enter__(self) -> Counting:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def turn(self, word: str = "go") -> bool:
+        self.said.append(word)
+        if self.said.count("go") == self._turns:
+            self._heard(Finished({}, {}, {}, {}))
+        self.ending = Ending(Outcome.OK, None) if word == "stop" else None
+        return self.ending is None
+
+
+def test_two_of_the_same_cell_are_each_trained_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    workers = []
+
+    def worker(*arguments: Any, **job: Any) -> Counting:
+        workers.append(Counting(*arguments, **job))
+        return workers[-1]
+
+    monkeypatch.setattr(race, "Worker", worker)
+    pair = [example_record(), example_record()]
+    race.train_untimed(pair, lambda *_: None, job=lambda r: {"turns": 1 + 4 * (r is pair[1])})
+    assert [worker.said.count("go") for worker in workers] == [1, 5]
+
+
+def test_a_verdict_of_other_packages_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The cache of verdicts asks which packages a side's Python has, not which ours has."""
+    monkeypatch.setattr(environment, "versions_in", lambda python: {"numpy": python})
+    task = tiny_task()
+    paths = [
+        Verifier(task, "cpu", 1, cache_folder=tmp_path, side=side)._cache_path(
+            ("numpy", "eager"), "float32"
+        )
+        for side in (Side("old", python="a"), Side("new", python="b"), Side("again", python="a"))
+    ]
+    assert paths[0] == paths[2] != paths[1]
+
+
+def test_the_first_losses_are_of_the_same_packages() -> None:
+    """An oracle that this environment cannot run is the new one's to run."""
+    side = Side("new", python="/there/bin/python")
+    plan: Any = SimpleNamespace(timeout=1)
+    preparation = Preparation(plan, Path("nowhere"), Terminal(), side)
+    assert preparation._trajectories._side.command[0] == "/there/bin/python"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "slowed", "answer"),
+    [
+        (0.80, 0.93, 0.9, True),
+        (0.80, 0.96, 0.9, None),
+        (0.96, 1.20, 0.9, False),  # too wide to be called the same, but not like the new one
+        (0.94, 1.01, 0.9, None),
+    ],
+)
+def test_a_probe_is_like_the_old_or_like_the_new(
+    low: float, high: float, slowed: float, answer: bool | None
+) -> None:
+    assert brings(((low + high) / 2, low, high), slowed) is answer
