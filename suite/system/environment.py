@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -154,6 +156,20 @@ def package_versions() -> Mapping[str, str]:
     """The version of every distribution that a worker may import, by name."""
     # a worker is started with -P: it does not search the folder that Python may put first
     path = sys.path if sys.flags.safe_path else sys.path[1:]
+    return packages.versions(path, _declared())
+
+
+@functools.cache
+def versions_in(python: str) -> Mapping[str, str]:
+    """The same, of a worker that another Python runs. RequestError if that cannot be asked."""
+    if python == sys.executable:
+        return package_versions()
+    code = "import json, sys; print(json.dumps(sys.path))"
+    try:
+        done = subprocess.run([python, "-P", "-c", code], capture_output=True, check=True)
+        path = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+        raise RequestError(f"{python} is no Python that can be asked: {error}") from None
     return packages.versions(path, _declared())
 
 
