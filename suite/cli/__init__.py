@@ -77,7 +77,7 @@ _add(PROVE, "reproduce results/records/SESSION/CELL.json")(reproduce_cli.reprodu
 _add(GUARD, "check --task fashion_mlp --backend numpy")(check_cli.check)
 _add(GUARD, "compare HEAD~1 --task fashion_mlp --backend torch")(compare_cli.compare)
 _add(GUARD, "regress --task fashion_mlp --limit 10")(regress_cli.regress)
-_add(GUARD, "upgrade 'jax==0.10.1' --task fashion_mlp")(upgrade_cli.upgrade)
+_add(GUARD, "upgrade 'jax==0.10.1' --task lstm --backend jax")(upgrade_cli.upgrade)
 app.add_typer(baseline_cli.app, name="baseline", rich_help_panel=GUARD)
 _add(LOOK, "list --json", "list")(list_cli.list_)
 _add(LOOK, "show lstm")(list_cli.show)

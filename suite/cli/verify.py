@@ -66,8 +66,8 @@ def verify(
 
     A task in a folder without numpy.py is compared with the backend that it names its oracle.
 
-    The message names the first operation that adds error, and the cause if a known one explains it.
-    Names of operations are those of layers, and those that tap(name, x) gives.
+    Where a backend differs, the first operation that adds error is named: by the names of its
+    layers, and of what tap(name, x) names. So is the cause, if a known one explains the difference.
 
     Without --task: every task in every variant. Exit code 1: a backend is not the same model, or
     was asked for by name and could not be tested.
