@@ -96,7 +96,7 @@ class Bench:
 
     def _new_verifier(self) -> Verifier:
         side = Side("the source with a mistake", self._tree)
-        return Verifier(self._task, "cpu", 1, TIMEOUT, side=side, explains=True)
+        return Verifier(self._task, "cpu", 1, TIMEOUT, side=side)
 
     def _verdicts(self, mutant: Mutant, verifier: Verifier) -> Mapping[str, Verdict]:
         if mutant.command == "run":
