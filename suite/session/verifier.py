@@ -24,7 +24,7 @@ from suite.records.verdict import Deviation, Verdict, joined, verdict_from
 from suite.session.equivalence import CENTRAL_DIFFERENCES, compare, unsteady, worst_leaf
 from suite.session.process import Ending, Worker, launch_all
 from suite.session.why import Explainer
-from suite.system.environment import at_once, machine, package_versions
+from suite.system.environment import at_once, machine
 from suite.system.revisions import HERE, Side
 from suite.worker.dropout import dropout_finding
 from tasks import outside
@@ -147,7 +147,7 @@ class Verifier:
             workers = [self._worker(group, outputs) for group in groups.values()]
             endings = launch_all(workers, at_once(self._threads))
             return {
-                job: _read(outputs[job], ending)
+                job: read_trace(outputs[job], ending)
                 for group, ending in zip(groups.values(), endings, strict=True)
                 for job in group
             }
@@ -193,7 +193,7 @@ class Verifier:
                 **details,
             )
             (ending,) = launch_all([worker], 1)
-            return _read(output, ending)
+            return read_trace(output, ending)
 
     def _explained(self, verdict: Verdict, done: Mapping[_Job, tuple[Tree, Ending]]) -> Verdict:
         """The verdict with the cause, if it failed and causes are looked for."""
@@ -292,9 +292,9 @@ class Verifier:
         facts = {
             "cell": asdict(self._cell(choice, precision, self._device)),
             "data": self.task.provenance.digest,
-            "sources": _sources_digest(self._side.tree, choice[0], self._oracle_choice[0]),
+            "sources": sources_digest(self._side.tree, choice[0], self._oracle_choice[0]),
             "task": dict(tasks.sources(self.task.name)),
-            "packages": dict(package_versions()),
+            "packages": dict(self._side.packages),
             "machine": dict(machine()),
         }
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
@@ -325,7 +325,7 @@ def oracle(task: str) -> backends.Choice:
     """The backend that all others are held against. RequestError if it is not there."""
     choice = backends.oracle(task)
     if reason := backends.unavailable(*choice, task):
-        raise RequestError(f"{outside.shown(task)} is held against {choice[0]}, and {reason}")
+        raise RequestError(f"{outside.shown(task)} is compared with {choice[0]}, and {reason}")
     return choice
 
 
@@ -333,7 +333,7 @@ def _agree(own: Tree, other: Tree, allowed: Envelope) -> bool:
     return all(deviation.passed for deviation in compare(own, other, allowed))
 
 
-def _read(output: Path, ending: Ending) -> tuple[Tree, Ending]:
+def read_trace(output: Path, ending: Ending) -> tuple[Tree, Ending]:
     """Returns what a job wrote, by name, and how it ended: as its worker, or as it said itself."""
     own = output.with_suffix(".json")
     if own.exists():
@@ -347,7 +347,7 @@ def _read(output: Path, ending: Ending) -> tuple[Tree, Ending]:
         return dict(arrays), ending
 
 
-def _sources_digest(root: Path, backend: str, oracle: str) -> str:
+def sources_digest(root: Path, backend: str, oracle: str) -> str:
     """SHA-256 over every source file below ``root`` that a verdict on ``backend`` rests on.
 
     Of the suite, these are the worker and what judges; a chart of the report is not among them.
