@@ -17,7 +17,7 @@ import numpy as np
 import backends
 from suite.records.cell import Cell
 from suite.records.events import Outcome
-from suite.records.taps import Observation, read
+from suite.records.taps import Located, Observation, read
 from suite.records.verdict import Verdict
 from suite.session.first_difference import Errors, errors, first_difference
 from suite.session.process import Ending, Worker, launch_all
@@ -41,6 +41,8 @@ class Search:
     located: bool = False
     rows: tuple[Errors, ...] = ()
     """The errors of every operation, of the first step that differs or else of the last."""
+    first: Located | None = None
+    """The operation, if there is one, with what was observed."""
 
     def of(self, verdict: Verdict, exact: Verdict | None) -> str:
         """The text for a failed verdict, given that of the same backend in float64."""
@@ -118,7 +120,7 @@ def compare(task: Task, own: Path | Ending, oracle: Path | Ending, steps: Sequen
             pair = read(mine, step), read(theirs, step)
             rows = tuple(errors(*pair))
             if located := first_difference(*pair, task.envelopes[EXACT]):
-                return Search(f"error begins at {located}{_hint(*pair)}", True, rows)
+                return Search(f"error begins at {located}{_hint(*pair)}", True, rows, located)
     numbers = ", ".join(map(str, steps))
     every = "every operation, gradient and state agrees"
     return Search(f"in steps {numbers}, each by itself and in float64, {every}", rows=rows)

@@ -9,7 +9,7 @@ import backends
 import tasks
 from suite.records.events import Outcome
 from suite.records.verdict import Verdict
-from suite.session import locator, probe
+from suite.session import locator, probe, why
 from suite.session.locator import Search
 from suite.session.reporter import Reporter
 from suite.session.verifier import EXACT, Verifier, Wanted
@@ -49,7 +49,7 @@ def verify_all(
         found: dict[Wanted, Verdict] = {}
         for place in dict.fromkeys(places.values()):
             able = [w for w in wanted if there[w[0]] is None and places[w[0]] == place]
-            made = Verifier(task, place, threads=1).verify(able)
+            made = Verifier(task, place, threads=1, explains=True).verify(able)
             found |= dict(zip(able, made, strict=True))
             reporter.busy(f"locating what differs in {task.label}")
             found |= _located(task, place, dict(zip(able, made, strict=True)), watch)
@@ -77,7 +77,11 @@ def _located(
         for choice, search in searches.items():
             watch(task, choice, search)
     return {
-        one: replace(verdict, located=searches[one[0]].of(verdict, found.get((one[0], EXACT))))
+        one: why.with_operation(
+            task,
+            replace(verdict, located=searches[one[0]].of(verdict, found.get((one[0], EXACT)))),
+            searches[one[0]].first,
+        )
         for one, verdict in found.items()
         if one[0] in searches and not verdict.verified
     }
