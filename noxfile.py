@@ -1,4 +1,4 @@
-"""Sessions: bench, tests, lint, verify, mutants, browse, regress, asv, asv-compare, asv-publish.
+"""Sessions: bench, tests, lint, verify, mutants, browse, regress, upgrade and three of asv.
 
 ``pip install nox``, then ``nox -s bench``.
 
@@ -63,6 +63,12 @@ def tests(session: nox.Session) -> None:
 def regress(session: nox.Session) -> None:
     """Has anything become slower, worse or different? Arguments go to `tetragrad regress`."""
     session.run(str(environment(session) / "tetragrad"), "regress", *session.posargs)
+
+
+@nox.session
+def upgrade(session: nox.Session) -> None:
+    """What would other versions make slower, worse or different? Arguments: `tetragrad upgrade`."""
+    session.run(str(environment(session) / "tetragrad"), "upgrade", *session.posargs)
 
 
 @nox.session

@@ -13,6 +13,7 @@ import backends.tensorflow
 from backends.tensorflow.dropout import Dropout
 from backends.tensorflow.engine import Batch, Program
 from backends.tensorflow.hidden import after, dense, mask
+from backends.tensorflow.taps import tap
 from backends.tensorflow.text import BagDense, EmbeddingMax
 from tasks.task import State, Task
 
@@ -30,9 +31,10 @@ class _BagOfWords(keras.Model):
         """Logits (n,)."""
         xla = training and backends.tensorflow.mode == "xla"
         h = tf.nn.relu(self.bag(batch["words"], batch["reviews"], batch["offsets"], xla=xla))
+        h = tap("bag_activation", h)
         for layer in self.bag_after:
             h = layer(h, training=training, **mask(layer, batch))
-        h = tf.nn.relu(self.hidden(h))
+        h = tap("hidden_activation", tf.nn.relu(self.hidden(h)))
         for layer in self.hidden_after:
             h = layer(h, training=training, **mask(layer, batch))
         return self.output_layer(h)[:, 0]
@@ -51,7 +53,8 @@ class _Embedding(keras.Model):
         """Logits (n,)."""
         h = self.embedding(batch["words"])
         h = self.dropout(h, training=training, **mask(self.dropout, batch))
-        return self.output_layer(tf.nn.relu(self.hidden(h)))[:, 0]
+        h = tap("hidden_activation", tf.nn.relu(self.hidden(h)))
+        return self.output_layer(h)[:, 0]
 
 
 def forward(model: keras.Model, batch: Batch) -> Mapping[str, tf.Tensor]:

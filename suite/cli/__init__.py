@@ -26,6 +26,7 @@ from suite.cli import (
     run as run_cli,
     sync as sync_cli,
     time as time_cli,
+    upgrade as upgrade_cli,
     verify as verify_cli,
 )
 from suite.cli.commands import Command, Commands
@@ -69,6 +70,7 @@ command()(browse_cli.browse)
 app.add_typer(data_cli.app, name="data")
 command()(time_cli.time)
 command()(compare_cli.compare)
+command()(upgrade_cli.upgrade)
 command()(history_cli.history)
 command()(reproduce_cli.reproduce)
 command()(check_cli.check)

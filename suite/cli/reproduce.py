@@ -19,7 +19,8 @@ from suite.show.console import output
 from suite.show.findings import print_findings
 from suite.show.progress import Terminal
 from suite.tracking import tracker as tracking
-from suite.tracking.tracker import Tracker, TrackingError
+from suite.tracking.errors import TrackingError
+from suite.tracking.tracker import Tracker
 from tasks import paths
 from tasks.task import RequestError
 

@@ -40,6 +40,8 @@ class Findings:
 
     title: str
     found: tuple[Finding, ...]
+    about: tuple[str, ...] = ()
+    """Lines that say what was held against what."""
 
     @property
     def failed(self) -> tuple[Finding, ...]:
@@ -53,12 +55,14 @@ class Findings:
 
     def markdown(self) -> str:
         """The failed findings, each with its reason, then a table of all, as Markdown."""
-        lines = [f"# {self.title}", "", self._summary(), ""]
-        lines += [f"- **{_plain(f.name)}**: {_plain(f.reason)}" for f in self.failed]
+        lines = [f"# {plain(self.title)}", ""]
+        lines += [line for text in self.about for line in (plain(text), "")]
+        lines += [self._summary(), ""]
+        lines += [f"- **{plain(f.name)}**: {plain(f.reason)}" for f in self.failed]
         lines += [""] if self.failed else []
         lines += ["| | checked | verdict | reason |", "|---|---|---|---|"]
         lines += [
-            f"| {_MARKS[f.passed]} | {_plain(f.name)} | {_plain(f.verdict)} | {_plain(f.reason)} |"
+            f"| {_MARKS[f.passed]} | {plain(f.name)} | {plain(f.verdict)} | {plain(f.reason)} |"
             for f in self.found
         ]
         return "\n".join(lines) + "\n"
@@ -106,7 +110,7 @@ class Findings:
 _MARKS = {True: "✅", False: "❌", None: "⚪"}
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text on one line that Markdown takes for text. An underscore within a word is one already."""
     for special in ("\\", "`", "*", "<", "|"):
         text = text.replace(special, f"\\{special}")

@@ -249,6 +249,20 @@ def all_paths(results: Path) -> Iterator[Path]:
     yield from sorted((results / "records").glob("*/*.json"))
 
 
+def sessions(results: Path, kind: str = "records") -> Iterator[str]:
+    """The sessions that have records, or timings, the latest first; none is looked into in vain."""
+    folder = results / kind
+    names = (
+        sorted((path.name for path in folder.iterdir()), reverse=True) if folder.is_dir() else ()
+    )
+    return (name for name in names if any((folder / name).glob("*.json")))
+
+
+def paths_of(results: Path, session: str) -> list[Path]:
+    """The records of a session, or none."""
+    return sorted((results / "records" / session).glob("*.json"))
+
+
 def require_writable(results: Path) -> None:
     """RequestError, before any work is done, if ``results`` cannot be written."""
     try:

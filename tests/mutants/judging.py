@@ -24,7 +24,7 @@ import tasks
 from suite.records.events import Outcome
 from suite.records.verdict import Verdict, verdict_from
 from suite.session.process import Ending
-from suite.session.verifier import EXACT, Verifier, _Job, _read
+from suite.session.verifier import EXACT, Verifier, _Job, read_trace
 from suite.system.git import ROOT
 from suite.system.revisions import Side
 from tasks.task import Precision, Task, Tree
@@ -91,7 +91,7 @@ class Proof(Verifier):
                 "place": self.place if stops else "",
                 "oracle": str(oracle),
             }
-            return _read(output, self._bench.warm(job.choice[0]).ask(asked))
+            return read_trace(output, self._bench.warm(job.choice[0]).ask(asked))
 
 
 class Bench:

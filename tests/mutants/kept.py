@@ -14,7 +14,7 @@ from pathlib import Path
 
 import backends
 import tasks
-from suite.session.verifier import _sources_digest
+from suite.session.verifier import sources_digest
 from suite.system.git import ROOT
 from tests.mutants.fates import RUN, Judgement
 from tests.mutants.mutant import Mutant
@@ -62,7 +62,7 @@ def _key(mutant: Mutant, precision: str) -> str:
 def _sources(backend: str, task: str, precision: str) -> str:
     """Digest of the sources of a verdict; one of ``tetragrad run`` rests on the whole suite."""
     assert task in tasks.NAMES
-    digest = _sources_digest(ROOT, backend, backends.oracle(task)[0])
+    digest = sources_digest(ROOT, backend, backends.oracle(task)[0])
     if precision == RUN:
         files = sorted((ROOT / "suite").rglob("*.py"))
         digest += hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -11,7 +11,7 @@ import pytest
 
 from suite.records.cell import Conditions
 from suite.records.findings import Finding
-from suite.session.compare import compare, confirmed, judge, unfinished
+from suite.session.compare import alone, compare, confirmed, judge, unfinished
 from suite.session.plan import Plan
 from suite.session.preparation import Preparation
 from suite.show.progress import Terminal
@@ -135,6 +135,15 @@ def test_the_head_that_is_named_is_what_is_verified(tmp_path: Path) -> None:
     assert (found.verdict, found.passed) == ("not verified", False), found
 
 
+def test_the_one_that_a_finding_names_is_compared_alone() -> None:
+    plan = replace(PLAN, choices=(("lstm", None), ("imdb_text", "bow")), backends=BOTH)
+    one = alone(plan, "imdb_text:bow in torch:graph")
+    assert (one.choices, one.backends) == ((("imdb_text", "bow"),), (("torch", "graph"),))
+
+
+BOTH = (("numpy", "eager"), ("torch", "graph"))
+
+
 def test_a_base_that_cannot_be_timed_is_no_alarm(tmp_path: Path, preparation: Preparation) -> None:
     tree = planted(tmp_path / "base")
     (tree / "backends" / "numpy" / "engine.py").write_text("raise OSError('no engine yet')")
@@ -161,6 +170,8 @@ def test_a_revision_is_checked_out_as_long_as_it_is_needed() -> None:
         ((), ("BASE", "--base-python")),
         (("nowhere",), ("no revision 'nowhere'", "git log")),
         (("--base-python", "/nowhere/python"), ("/nowhere/python", "is no program")),
+        (("--bisect", "--base-python", "/nowhere/python"), ("--bisect is for two revisions",)),
+        (("HEAD", "HEAD", "--bisect"), ("HEAD is no ancestor of HEAD",)),
     ],
 )
 def test_what_cannot_be_compared_is_refused(
