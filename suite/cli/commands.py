@@ -18,6 +18,11 @@ WITHOUT_VALUE = {"--report": "proof.html"}
 """Options that need no value, and the value that they then have."""
 
 
+def example_of(words: str) -> str:
+    """The last line of a command's help: the command as it can be typed."""
+    return f"Example: tetragrad {words}"
+
+
 class Command(TyperCommand):
     """A command that, given a value without its option, says which option that may be."""
 

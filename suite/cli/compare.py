@@ -50,7 +50,7 @@ def compare(
     head: Annotated[
         str | None,
         typer.Argument(
-            help="Git revision that is new. Default: the source as it is.", show_default=False
+            help="Git revision that is new. Default: the working tree.", show_default=False
         ),
     ] = None,
     base_python: Annotated[
@@ -69,7 +69,9 @@ def compare(
     data: DataOption = Data.auto,
     threshold: Annotated[
         float,
-        typer.Option(min=0.001, max=0.9, help="By how much a speed may differ and be the same."),
+        typer.Option(
+            min=0.001, max=0.9, help="Largest difference in speed that counts as the same."
+        ),
     ] = THRESHOLD,
     limit: Annotated[
         float, typer.Option(min=0, help="Seconds for each task and backend, at most.")
@@ -83,9 +85,9 @@ def compare(
         typer.Option("--bisect", help="Find the commit from BASE to HEAD that made it slower."),
     ] = False,
 ) -> None:
-    """Time a revision, or another environment, against the source as it is, in turns.
+    """Compare the speed of the working tree with a revision or another environment.
 
-    Exit code 1 if anything is slower: if the whole interval lies beyond the threshold.
+    Both are timed in turns. Exit code 1: one is slower, its whole interval beyond the threshold.
     """
     options.require_possible(threads, timeout)
     if bisect and (base is None or base_python):
@@ -111,7 +113,7 @@ def compare(
                 return _compared(asked, old, side, threshold, results, reporter)[0]
 
             found = first_slower(commits, found, one, reporter.say)
-    findings = Findings(f"{new.name} against {old.name}", tuple(found))
+    findings = Findings(f"{new.name} compared with {old.name}", tuple(found))
     print(findings.title)
     print_findings(findings.found, output())
     findings.write(markdown, junit)

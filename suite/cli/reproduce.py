@@ -33,9 +33,9 @@ def reproduce(
     results: ResultsOption = RESULTS,
     tracking_uri: UriOption = None,
 ) -> None:
-    """Train a recorded cell again, and say what differs around it and what came out the same.
+    """Train a recorded cell again, and say what is different and what is the same.
 
-    Nothing of the new training is kept. Exit code 1: it did not come out the same.
+    The new training is not kept. Exit code 1: the results are not the same.
     """
     record = _record(what, results, tracking_uri)
     reproduction.losses(record)

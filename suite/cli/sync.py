@@ -22,7 +22,7 @@ def sync(
         Path | None,
         typer.Argument(
             parser=path_given,
-            help="Bring these records home first: a results folder of another machine, or one of "
+            help="Copy these records here first: a results folder of another machine, or one of "
             "its sessions' folders of records.",
             show_default=False,
         ),

@@ -64,13 +64,13 @@ def verify(
 ) -> None:
     """Prove that every backend computes the same model as NumPy in float64.
 
-    Of a task in a folder: as the backend that it names its oracle, if it has no numpy.py.
+    A task in a folder without numpy.py is compared with the backend that it names its oracle.
 
-    Where one does not, the first operation that adds error is named: by the names of its layers,
-    and of what tap(name, x) names; and the cause, if one that is known explains the difference.
+    Where a backend differs, the first operation that adds error is named: by the names of its
+    layers, and of what tap(name, x) names. So is the cause, if a known one explains the difference.
 
-    Without --task: every task in every variant. Exit code 1: one is not, or could not be tested
-    though it was asked for by name.
+    Without --task: every task in every variant. Exit code 1: a backend is not the same model, or
+    was asked for by name and could not be tested.
     """
     chosen: Sequence[Precision] = [p.value for p in dict.fromkeys(precision)] or PRECISIONS
     choices = tasks.chosen(task or [tasks.ALL])

@@ -89,7 +89,7 @@ def notices(history: History) -> Iterator[str]:
     for name, sessions in history.unverified.items():
         yield (
             f"{name} is NOT VERIFIED in {words.count(len(sessions), 'session')} "
-            f"({', '.join(sessions)}): its speed does not count there"
+            f"({', '.join(sessions)}): its speed is left out there"
         )
     for other, number in history.others.items():
         same = other.profile == history.conditions.profile

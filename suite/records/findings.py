@@ -49,6 +49,17 @@ class Findings:
         return tuple(f for f in self.found if f.passed is False)
 
     @property
+    def summary(self) -> str:
+        """How many checks passed: ``all 20 checks passed``, ``2 of 20 checks failed``."""
+        count, failed = len(self.found), len(self.failed)
+        nothing = sum(f.passed is None for f in self.found)
+        if failed:
+            said = f"{failed} of {count} checks failed"
+        else:
+            said = f"{f'{count - nothing} of {count}' if nothing else f'all {count}'} checks passed"
+        return f"{said}, {nothing} without a verdict" if nothing else said
+
+    @property
     def exit_code(self) -> int:
         """0 if something was found and none of it failed, else 1."""
         return 0 if any(f.passed for f in self.found) and not self.failed else 1
@@ -57,7 +68,7 @@ class Findings:
         """The failed findings, each with its reason, then a table of all, as Markdown."""
         lines = [f"# {plain(self.title)}", ""]
         lines += [line for text in self.about for line in (plain(text), "")]
-        lines += [self._summary(), ""]
+        lines += [f"{self.summary.capitalize()}.", ""]
         lines += [f"- **{plain(f.name)}**: {plain(f.reason)}" for f in self.failed]
         lines += [""] if self.failed else []
         lines += ["| | checked | verdict | reason |", "|---|---|---|---|"]
@@ -100,11 +111,6 @@ class Findings:
                     write_text(path, text)
             except OSError as error:
                 raise RequestError(f"{path} cannot be written {because(error)}") from None
-
-    def _summary(self) -> str:
-        nothing = sum(f.passed is None for f in self.found)
-        said = f"{len(self.found)} checked, {len(self.failed)} failed"
-        return f"{said}, {nothing} without a verdict." if nothing else f"{said}."
 
 
 _MARKS = {True: "✅", False: "❌", None: "⚪"}

@@ -78,7 +78,14 @@ def compare(
                 passed = False if failed(record, plan.named) else None
                 found.append(Finding(name, record.outcome, str(record.reason), passed))
             elif not record.verified:
-                found.append(Finding(name, "not verified", "no speed counts of it", False))
+                found.append(
+                    Finding(
+                        name,
+                        "not verified",
+                        "speeds of unverified backends are not compared",
+                        False,
+                    )
+                )
             else:
                 busy(f"comparing {name}")
                 once = partial(speed, name, record, (base, head), limits, preparation)
@@ -195,6 +202,13 @@ def judged(
     return _finding(name, timing, limits)
 
 
+def told(interval: timings.MedianInterval) -> str:
+    """The ratio of two speeds in words: ``0.9% faster (−1.1% to +3.0%)``."""  # noqa: RUF002
+    middle, low, high = (f"{100 * (ratio - 1):+.1f}%".replace("-", "−") for ratio in interval)  # noqa: RUF001
+    change = f"{middle[1:]} {'faster' if middle[0] == '+' else 'slower'}"
+    return f"{'the same speed' if change.startswith('0.0%') else change} ({low} to {high})"
+
+
 def _finding(name: str, timing: Timing, limits: Limits) -> Finding:
     first, second = (c.name for c in timing.contestants)
     if why := unfinished(timing, second):
@@ -202,11 +216,7 @@ def _finding(name: str, timing: Timing, limits: Limits) -> Finding:
         return Finding(name, "not waited for", reason, False)
     interval = timing.ratio(second, first, limits.confidence)
     verdict = judge(interval, limits.threshold)
-    middle, low, high = interval
-    reason = (
-        f"{middle:.3f} times as fast ({limits.confidence:.2%} interval {low:.3f} to {high:.3f}, "
-        f"{len(timing.samples)} rounds)"
-    )
+    reason = f"{told(interval)}, {limits.confidence:.2%} interval of {len(timing.samples)} rounds"
     if verdict == "undecided":
         reason += "; more time may decide: --limit"
     reason = "; ".join((reason, *(f"noisy: {warning}" for warning in timing.warnings)))

@@ -325,7 +325,7 @@ def oracle(task: str) -> backends.Choice:
     """The backend that all others are held against. RequestError if it is not there."""
     choice = backends.oracle(task)
     if reason := backends.unavailable(*choice, task):
-        raise RequestError(f"{outside.shown(task)} is held against {choice[0]}, and {reason}")
+        raise RequestError(f"{outside.shown(task)} is compared with {choice[0]}, and {reason}")
     return choice
 
 

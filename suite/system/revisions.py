@@ -47,7 +47,7 @@ class Side:
         return environment.versions_in(self.python)
 
 
-HERE = Side("the source as it is")
+HERE = Side("working tree")
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import pytest
 
 from suite.records.cell import Conditions
 from suite.records.findings import Finding
-from suite.session.compare import alone, compare, confirmed, judge, unfinished
+from suite.session.compare import alone, compare, confirmed, judge, told, unfinished
 from suite.session.plan import Plan
 from suite.session.preparation import Preparation
 from suite.show.progress import Terminal
@@ -48,6 +48,19 @@ PLAN = Plan(
 )
 def test_only_a_whole_interval_decides(low: float, high: float, verdict: str) -> None:
     assert judge(((low + high) / 2, low, high), threshold=0.05) == verdict
+
+
+@pytest.mark.parametrize(
+    ("interval", "text"),
+    [
+        ((1.009, 0.989, 1.03), "0.9% faster (−1.1% to +3.0%)"),  # noqa: RUF001
+        ((0.85, 0.8, 0.9), "15.0% slower (−20.0% to −10.0%)"),  # noqa: RUF001
+        ((1.0001, 0.9, 1.1), "the same speed (−10.0% to +10.0%)"),  # noqa: RUF001
+        ((0.9999, 0.9, 1.1), "the same speed (−10.0% to +10.0%)"),  # noqa: RUF001
+    ],
+)
+def test_a_ratio_is_told_in_percent(interval: tuple[float, float, float], text: str) -> None:
+    assert told(interval) == text
 
 
 @pytest.fixture

@@ -217,7 +217,7 @@ def test_a_task_needs_its_oracle_s_framework(
 ) -> None:
     folder = written(tmp_path / "port", torch="", jax="")
     monkeypatch.setattr(backends.load("torch"), "available", lambda mode: "it is away")
-    with pytest.raises(RequestError, match="port is held against torch, and it is away"):
+    with pytest.raises(RequestError, match="port is compared with torch, and it is away"):
         require_same(folder, backends=["jax"])
 
 
