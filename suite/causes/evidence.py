@@ -140,7 +140,7 @@ class Buffers:
 
     before: Tree
     met: Tree
-    """What the port had before the step, once it had been asked for gradients."""
+    """The port's state before the step, once it had been asked for gradients."""
     own: Tree
     reference: Tree
 

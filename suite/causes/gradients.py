@@ -20,7 +20,7 @@ from tasks.task import MASK, Array, Tree
 NEAR = 1e-9
 """Factors and coefficients that differ by less, relative to them, are the same number."""
 MOST_KERNELS = 10
-"""Of more kernels, not all sets are tried that a penalty may be of."""
+"""The most kernels of which all sets are tried that a penalty may be of."""
 LOSS = "loss"
 
 
@@ -70,7 +70,7 @@ class GradientCause(ABC):
 
     @abstractmethod
     def hypotheses(self, points: Sequence[Point], facts: Facts) -> Iterator[Hypothesis]:
-        """All that may be the case, given what differs."""
+        """Yields every mistake that may explain the differences."""
 
 
 def _off(points: Sequence[Point], rounding: float = 1e-10) -> list[str]:
@@ -143,7 +143,7 @@ class Penalty(GradientCause):
     name = "weight decay: coupled, with a half or on other parameters"
     remedy = (
         "weight_decay of torch.optim adds lambda w to gradients, which is the gradient of "
-        "lambda / 2 |w|^2, as tf.nn.l2_loss has it; keras.regularizers.L2 is lambda |w|^2; "
+        "lambda / 2 |w|^2, as tf.nn.l2_loss has it. In Keras, regularizers.L2 is lambda |w|^2; "
         "torch.optim and optax decay biases too unless parameter groups or a mask leave them out"
     )
 

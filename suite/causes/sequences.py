@@ -76,7 +76,7 @@ class Attention(Family):
     name = "attention: scale, mask or heads"
     remedy = (
         "scores are divided by the root of a head's width, the default of "
-        "torch's scaled_dot_product_attention (scale) and of Keras' MultiHeadAttention (key_dim); "
+        "torch's scaled_dot_product_attention (scale) and of Keras' MultiHeadAttention (key_dim). "
         "T5 does not scale; a causal mask leaves the diagonal in (is_causal, use_causal_mask, "
         "tril with k=0); heads are blocks of neighbouring columns"
     )
@@ -159,7 +159,7 @@ class Gates(Family):
     name = "LSTM: gates, forget bias or activations"
     remedy = (
         "the gates are i, f, g, o in torch.nn.LSTM, Keras and here; i, g, f, o in Haiku and "
-        "TensorFlow 1; i, o, f, g in ONNX; Haiku and TensorFlow 1 add 1 to the forget gate at run "
+        "TensorFlow 1; i, o, f, g in ONNX. Haiku and TensorFlow 1 add 1 to the forget gate at run "
         "time, Keras begins its bias at 1 (unit_forget_bias)"
     )
 

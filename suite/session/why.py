@@ -83,7 +83,7 @@ class Explainer:
         return said
 
     def _noted(self, choice: backends.Choice, windows: tuple[Window, ...]) -> Tree | str:
-        """What was noted of a backend, or why nothing was."""
+        """The notes on a backend, or why there are none."""
         if (choice, windows) not in self._notes:
             reference = self._notes.get((self._oracle, (FIRST,)))
             moved = reference if choice != self._oracle and isinstance(reference, dict) else None
@@ -224,7 +224,7 @@ class Case:
             return []
         return [
             f"relation: {FIRST[1]} steps in one chunk, from the initial state that was restored, "
-            "give another state than one by one: look for what is done once a call and not in "
+            "give another state than one by one. Look for what is done once a call and not in "
             "every step, such as a scheduler's step, and for what restore() leaves"
         ]
 

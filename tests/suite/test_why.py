@@ -35,7 +35,7 @@ X = np.random.default_rng(0).standard_normal((8, 6))
 
 
 def noted(**asked: Any) -> Tree:
-    """What a worker notes of NumPy on the tiny task."""
+    """The notes of a worker on NumPy and the tiny task."""
     import backends.numpy.fashion_mlp as module
 
     task = tiny_task()
