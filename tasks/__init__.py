@@ -12,6 +12,8 @@ from tasks.options import MODEL, OPTIONS, positive
 from tasks.task import Config, DataSource, RequestError, Task, nearest
 
 DATASETS = {
+    "perceptron": "points",
+    "regression": "cubic",
     "fashion_mlp": "fashion_mnist",
     "imdb_text": "imdb",
     "autoencoder": "fashion_mnist",
@@ -21,6 +23,7 @@ DATASETS = {
 }
 """Every task with the data set that it learns from."""
 VARIANTS: dict[str, tuple[str | None, ...]] = {
+    "perceptron": ("rule", "xor", "mlp"),
     "imdb_text": ("bow", "bow_l2", "bow_dropout", "bow_batchnorm", "bow_validation", "embedding"),
     "autoencoder": ("joint", "plain", "spectral"),
     "fewshot": ("siamese", "triplet"),
