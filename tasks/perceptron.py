@@ -189,7 +189,7 @@ class Perceptron(Task):
         def answers(grid: Array) -> Array:
             outputs = predict({"inputs": grid[None], "labels": np.zeros((1, len(grid)), "f4")})
             z = outputs["logits"][0].astype(np.float64)
-            return z > 0 if self.config.loss == RULE else 1 / (1 + np.exp(-z))
+            return np.asarray(z > 0 if self.config.loss == RULE else 1 / (1 + np.exp(-z)))
 
         low = -1.0 if self.config.separable else 0.0
         meaning = "The darker, the more the answer is 1: over the square of the points."
@@ -230,5 +230,5 @@ def config(profile: str, variant: str) -> PerceptronConfig:
 def load(constants: PerceptronConfig, profile: str, source: DataSource, variant: str) -> Perceptron:
     """The task on its points."""
     sizes = {"train": constants.train_samples, "test": constants.test_samples}
-    plane = formulas.separable(source, sizes) if constants.separable else None
-    return Perceptron(constants, profile, variant, plane or formulas.exclusive_or(source))
+    plane = formulas.separable(sizes) if constants.separable else None
+    return Perceptron(constants, profile, variant, plane or formulas.exclusive_or())

@@ -65,9 +65,10 @@ class Stack(keras.Model):
     def __init__(self, config: Any, params: Tree):
         super().__init__(name="stack")
         self.activate = ACTIVATIONS[config.activation]
-        self.stack = [
-            dense(*params[f"{layer}.kernel"].shape, layer) for layer in (*config.layers, "output")
-        ]
+        self.stack = []
+        for layer in (*config.layers, "output"):
+            inputs, outputs = params[f"{layer}.kernel"].shape
+            self.stack.append(dense(inputs, outputs, layer))
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """The output (n,) for x (n, in)."""

@@ -1,7 +1,7 @@
 """Data sets that a formula makes: points of the plane, with a label or a value each.
 
-The specification of their tasks gives the formula, so that they are no stand-ins for other data.
-They have the same bits everywhere.
+The specification of their tasks gives the formula: they are the real data, not stand-ins for other
+ones, and have the same bits everywhere.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks import exact
-from tasks.task import Array, DataSource, Provenance
+from tasks.task import Array, Provenance
 
 SEPARATOR = (0.6, -0.8, 0.2)
 """The line 0.6 x - 0.8 y + 0.2 = 0 that separates the classes. Its normal (0.6, -0.8) has length 1,
@@ -33,7 +33,7 @@ class Plane:
     provenance: Provenance
 
 
-def separable(source: DataSource, sizes: Mapping[str, int]) -> Plane:
+def separable(sizes: Mapping[str, int]) -> Plane:
     """Points of the square [-1, 1]^2 with a label 0 or 1, which a line separates.
 
     By split, as many as ``sizes`` says, uniform but for the band along the line, which is empty.
@@ -45,7 +45,7 @@ def separable(source: DataSource, sizes: Mapping[str, int]) -> Plane:
         distances = distance(drawn)
         kept = np.flatnonzero(np.abs(distances) >= GAP)[:count]
         inputs[split], labels[split] = drawn[kept], (distances[kept] > 0).astype(np.float32)
-    return _plane("points", source, inputs, labels)
+    return _plane("points", inputs, labels)
 
 
 def distance(points: Array) -> Array:
@@ -55,7 +55,7 @@ def distance(points: Array) -> Array:
     return np.asarray(across * x + along * y + offset)
 
 
-def exclusive_or(source: DataSource) -> Plane:
+def exclusive_or() -> Plane:
     """The four points of {0, 1}^2, of label 1 where one coordinate is 1 and the other is not.
 
     To train on and to be tested on: there are no others.
@@ -63,10 +63,10 @@ def exclusive_or(source: DataSource) -> Plane:
     corners = np.array([[0, 0], [0, 1], [1, 0], [1, 1]], np.float32)
     labels = np.array([0, 1, 1, 0], np.float32)
     splits = ("train", "test")
-    return _plane("points", source, dict.fromkeys(splits, corners), dict.fromkeys(splits, labels))
+    return _plane("points", dict.fromkeys(splits, corners), dict.fromkeys(splits, labels))
 
 
-def cubic(source: DataSource, sizes: Mapping[str, int]) -> Plane:
+def cubic(sizes: Mapping[str, int]) -> Plane:
     """Inputs of N(0, 1) each, and y = 2 x0^3 + x1^2 / 2 + noise of N(0, NOISE^2).
 
     The normal numbers are sums of twelve uniform ones (``exact.bell``), whose bits are the same
@@ -79,7 +79,7 @@ def cubic(source: DataSource, sizes: Mapping[str, int]) -> Plane:
         x0, x1 = inputs[split].astype(np.float64).T
         noise = NOISE * _standard(rng, (count,))
         values[split] = (2 * (x0 * x0 * x0) + (x1 * x1) / 2 + noise).astype(np.float32)
-    return _plane("cubic", source, inputs, values)
+    return _plane("cubic", inputs, values)
 
 
 def _standard(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -87,10 +87,8 @@ def _standard(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return np.asarray(12 * exact.bell(rng, shape) - 6)
 
 
-def _plane(
-    name: str, source: DataSource, inputs: Mapping[str, Array], targets: Mapping[str, Array]
-) -> Plane:
+def _plane(name: str, inputs: Mapping[str, Array], targets: Mapping[str, Array]) -> Plane:
     digest = hashlib.sha256()
     for split in inputs:
         digest.update(inputs[split].tobytes() + targets[split].tobytes())
-    return Plane(inputs, targets, Provenance(name, source, digest.hexdigest()))
+    return Plane(inputs, targets, Provenance(name, "real", digest.hexdigest()))

@@ -19,7 +19,7 @@ class File:
 class Source:
     """A data set's files by name, the addresses that serve them, licence and citation.
 
-    One that a formula makes has no files. It is always here, and it is its own stand-in.
+    One that a formula makes has no files, is always here, and has no stand-in.
     """
 
     name: str

@@ -10,6 +10,7 @@ import pytest
 
 import tasks
 from backends.numpy.regression import build
+from suite.records.events import Event
 from suite.worker.clock import Clock
 from suite.worker.training import Training
 from tasks.regression import PROFILES, Regression
@@ -61,7 +62,8 @@ def test_score_tells_validation_from_test(full: Regression) -> None:
 def test_it_stops_when_the_lowest_validation_loss_is_old_and_keeps_its_weights(
     full: Regression,
 ) -> None:
-    initial, events = full.initial(0), []
+    initial = full.initial(0)
+    events: list[Event] = []
     program = build(full, initial, 0)
     Training(full, program, 0, Clock(), events.append, lambda: True).run(initial)
     sent = [asdict(event) | {"event": event.event} for event in events]
