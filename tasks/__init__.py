@@ -24,7 +24,10 @@ DATASETS = {
 """Every task with the data set that it learns from."""
 VARIANTS: dict[str, tuple[str | None, ...]] = {
     "perceptron": ("rule", "xor", "mlp"),
-    "imdb_text": ("bow", "bow_l2", "bow_dropout", "bow_batchnorm", "bow_validation", "embedding"),
+    "imdb_text": (
+        *("bow", "tfidf", "bow_l1", "bow_l2", "bow_dropout", "bow_batchnorm", "bow_validation"),
+        "embedding",
+    ),
     "autoencoder": ("joint", "plain", "spectral"),
     "fewshot": ("siamese", "triplet"),
     "transformer": (None, "dropout", "base"),
