@@ -52,7 +52,9 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests, a file on each processor at a time; arguments go to pytest."""
-    parallel = ("--numprocesses", "logical", "--maxprocesses", "4", "--dist", "loadfile")
+    # files in their order, the light ones last: sorted by number, the longest tests would be that
+    files = ("--dist", "loadfile", "--no-loadscope-reorder")
+    parallel = ("--numprocesses", "logical", "--maxprocesses", "4", *files)
     slowest = "--durations=20"
     session.run(str(environment(session) / "pytest"), *parallel, slowest, *session.posargs)
 

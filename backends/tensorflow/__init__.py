@@ -53,9 +53,11 @@ def configure(device: str, threads: int, precision: Precision, mode: str = MODES
     import tensorflow as tf
 
     globals().update(mode=mode, rewritten=precision == "bfloat16")
-    if rewritten:  # products become those of bfloat16, what must be exact remains of float32
-        tf.config.optimizer.set_experimental_options({REWRITING: True})
+    if rewritten or tf.config.optimizer.get_experimental_options().get(REWRITING):
+        # products become those of bfloat16, what must be exact remains of float32
+        tf.config.optimizer.set_experimental_options({REWRITING: rewritten})
     tf.keras.config.set_floatx(dtype_of(precision))
+    tf.keras.config.set_dtype_policy(dtype_of(precision))  # or that of an earlier call stays
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")

@@ -71,7 +71,8 @@ def configure(device: str, threads: int, precision: Precision, mode: str = MODES
 
     globals().update(device=device, mode=mode, autocast=precision == "bfloat16")
     torch.set_num_threads(threads)
-    torch.set_num_interop_threads(threads)
+    if torch.get_num_interop_threads() != threads:  # which can be set once, before any work
+        torch.set_num_interop_threads(threads)
     if mode == "compile":
         import torch._dynamo
 

@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +48,8 @@ class _Job:
 
 class Verifier:
     """Verifies backends against the oracle, each in a worker of its own, as many as there are CPUs.
+
+    A worker does all that is asked of its backend: a framework is slow to start.
 
     The oracle's trace is made once, for all precisions; with ``cache_folder``, a backend that was
     verified before with the same sources, packages, data and machine is not run again. The sources
@@ -133,24 +136,43 @@ class Verifier:
     def _run(self, jobs: Sequence[_Job]) -> dict[_Job, tuple[Tree, Ending]]:
         """Runs the jobs. Returns what each wrote, by name, and how it ended."""
         with tempfile.TemporaryDirectory() as folder:
-            outputs = [Path(folder) / f"{number}.npz" for number in range(len(jobs))]
-            workers = [
-                Worker(
-                    self._cell(job.choice, job.precision, job.device),
-                    job.kind,
-                    timeout=self._timeout,
-                    command=self._side.command,
-                    memory_limit=self._memory_limit,
-                    ends=job.ends,
-                    output=str(output),
-                )
-                for job, output in zip(jobs, outputs, strict=True)
-            ]
+            outputs = {job: Path(folder) / f"{number}.npz" for number, job in enumerate(jobs)}
+            groups: dict[object, list[_Job]] = {}
+            for job in jobs:  # a worker of another revision may know no several jobs
+                groups.setdefault((job.choice, job.device) if self._here else job, []).append(job)
+            workers = [self._worker(group, outputs) for group in groups.values()]
             endings = launch_all(workers, at_once(self._threads))
             return {
-                job: _read(output, ending)
-                for job, output, ending in zip(jobs, outputs, endings, strict=True)
+                job: _read(outputs[job], ending)
+                for group, ending in zip(groups.values(), endings, strict=True)
+                for job in group
             }
+
+    @property
+    def _here(self) -> bool:
+        return self._side.tree == HERE.tree
+
+    def _worker(self, group: Sequence[_Job], outputs: Mapping[_Job, Path]) -> Worker:
+        """Does the jobs of one backend and device."""
+        asked = [
+            {
+                "kind": job.kind,
+                "cell": asdict(self._cell(job.choice, job.precision, job.device)),
+                "ends": job.ends,
+                "output": str(outputs[job]),
+                "memory_limit": self._memory_limit,
+            }
+            for job in group
+        ]
+        cell = self._cell(group[0].choice, group[0].precision, group[0].device)
+        how: dict[str, Any] = {
+            "timeout": self._timeout and self._timeout * len(group),
+            "command": self._side.command,
+        }
+        if self._here:
+            return Worker(cell, "several", jobs=asked, memory_limit=self._memory_limit, **how)
+        (job,) = asked
+        return Worker(**{**job, "cell": cell, **how})
 
     def _judge(
         self,
@@ -275,6 +297,11 @@ def _agree(own: Tree, other: Tree, allowed: Envelope) -> bool:
 
 
 def _read(output: Path, ending: Ending) -> tuple[Tree, Ending]:
+    """Returns what a job wrote, by name, and how it ended: as its worker, or as it said itself."""
+    own = output.with_suffix(".json")
+    if own.exists():
+        told = json.loads(own.read_text())
+        ending = Ending(Outcome(told["outcome"]), told["reason"], ending.stderr)
     if ending.outcome is not Outcome.OK:
         return {}, ending
     if not output.exists():  # a worker of another revision, which knows another way

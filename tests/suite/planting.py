@@ -31,24 +31,12 @@ WRONG_WINNER = Fault(
     "values.reshape(-1)[places // channels]",
     "values.reshape(-1)[places // channels - 1]",
 )
-WRONG_WINNER_IN_TENSORFLOW = Fault(
-    "backends/tensorflow/text.py",
-    "tf.stack([winners, channels], axis=-1)",
-    "tf.stack([tf.maximum(winners - 1, 0), channels], axis=-1)",
-)
-EPSILON_OUTSIDE_THE_ROOT = Fault(
-    "backends/torch/optimizers.py",
-    "scale = torch._foreach_add(v, epsilon)\n                torch._foreach_rsqrt_(scale)",
-    "scale = torch._foreach_sqrt(v)\n                torch._foreach_add_(scale, epsilon)"
-    "\n                torch._foreach_reciprocal_(scale)",
-)
 CONSTANT_OF_ONE_BACKEND = Fault(
     "backends/torch/optimizers.py",
     "torch._foreach_mul_(v, rho)",
     "rho = 0.99\n                torch._foreach_mul_(v, rho)",
 )
 OTHER_ACTIVATION_IN_TORCH = Fault("backends/torch/hidden.py", '"relu": F.relu', '"relu": F.elu')
-OTHER_ACTIVATION_IN_JAX = Fault("backends/jax/hidden.py", "jax.nn.relu,", "jax.numpy.abs,")
 SHUFFLED_LABELS = Fault(
     "tasks/fashion_mlp.py",
     "data.labels[s][:n].astype(np.int32)",

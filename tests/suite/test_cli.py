@@ -50,6 +50,7 @@ CELL_KEYS = {
 FASHION = ("--task", "fashion_mlp")
 GENERATED = ("--data", "generated")
 ALONE = ("--tracking", "none")
+BRIEF = ("--timing-limit", "0")
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +140,7 @@ class TestRun:
         done = tetragrad(
             folder,
             *("run", *FASHION, "--profile", "smoke", "--backend", "numpy", *GENERATED, *ALONE),
+            *BRIEF,
         )
         assert done.returncode == 0, done.stderr
         after = {p: p.stat().st_mtime_ns for p in (folder / "results" / "verified").iterdir()}
@@ -154,7 +156,7 @@ class TestRun:
             folder,
             *("run", *FASHION, "--profile", "smoke", *GENERATED, "--json", "--seeds", "2"),
             *("--backend", "numpy", "--backend", "torch", "--early-stopping", "2", *ALONE),
-            *("--timing-limit", "0"),
+            *BRIEF,
         )
         assert done.returncode == 0, done.stderr
         document = json.loads(done.stdout)
@@ -224,7 +226,7 @@ class TestRun:
         (tmp_path / "nothing").mkdir()
         done = tetragrad(
             folder,
-            *("run", *FASHION, "--profile", "smoke", "--json", *GENERATED, *ALONE),
+            *("run", *FASHION, "--profile", "smoke", "--json", *GENERATED, *ALONE, *BRIEF),
             *("--backend", "jax", "--backend", "numpy", "--backend", "torch:compile"),
             PYTHONPATH=str(tmp_path),
             PATH=str(tmp_path / "nothing"),
@@ -256,7 +258,7 @@ class TestRun:
 
 LONG = (
     *("run", *FASHION, "--profile", "full", "--seeds", "2", "--json", *GENERATED),
-    *("--timing-limit", "0"),
+    *BRIEF,
 )
 
 
@@ -308,6 +310,7 @@ class TestFaults:
         done = tetragrad(
             folder,
             *("run", *FASHION, "--profile", "smoke", "--backend", "numpy", "--json", *GENERATED),
+            *BRIEF,
             *("--tracking-uri", "http://127.0.0.1:9"),
             MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
         )

@@ -149,7 +149,7 @@ class TestAbsent:
 
     def test_auto_goes_to_the_cpu_and_the_record_says_so(self, tmp_path: Path) -> None:
         asked = (*SMOKE, "--backend", "numpy", "--device", "auto", "--tracking", "none", "--json")
-        done = in_process(tmp_path, "run", *asked, **NO_CARD)
+        done = in_process(tmp_path, "run", *asked, "--timing-limit", "0", **NO_CARD)
         assert done.returncode == 0, done.stderr
         (cell,) = json.loads(done.stdout)["cells"]
         assert (cell["outcome"], cell["device"], cell["verified"]) == ("ok", "cpu", True)

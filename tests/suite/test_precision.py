@@ -19,7 +19,10 @@ from tasks.task import Precision
 from tests.suite.command import in_process
 from tests.tasks.tiny import tiny
 
-SMOKE = ("--task", "fashion_mlp", "--profile", "smoke", "--data", "generated")
+SMOKE = (
+    *("--task", "fashion_mlp", "--profile", "smoke", "--data", "generated"),
+    *("--timing-limit", "0"),
+)
 
 
 @pytest.mark.parametrize("choice", tasks.choices(tasks.ALL), ids=str)

@@ -102,6 +102,7 @@ class TestATaskThatABackendLacks:
             tmp_path,
             *("run", "--task", "fashion_mlp", "--profile", "smoke", "--json"),
             *("--data", "generated", "--backend", "jax", "--backend", "numpy"),
+            *("--timing-limit", "0"),
             PYTHONPATH=str(tmp_path),
         )
         assert done.returncode == 1, done.stderr  # it was asked for by name

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from dataclasses import replace
 
 import tasks
 import tests.tiny
 from tasks.task import Task
+from tests.tasks import tiny_transformer
 
 
 def tiny(choice: tasks.Choice) -> Task:
@@ -18,6 +20,9 @@ def tiny(choice: tasks.Choice) -> Task:
     name, variant = choice
     if name == "fashion_mlp":
         return tests.tiny.tiny_task()
+    if name == "transformer":  # in one shape: every other one compiles for seconds
+        small = replace(tiny_transformer.CONFIG, layers=1, buckets=(8,))
+        return tiny_transformer.tiny_task(variant, small)
     module = f"tests.tasks.tiny_{name}"
     if importlib.util.find_spec(module) is None:
         return tasks.load(name, "smoke", "generated", variant)
