@@ -12,14 +12,14 @@ from tasks.options import MODEL, OPTIONS, positive
 from tasks.task import Config, DataSource, RequestError, Task, nearest
 
 DATASETS = {
-    "perceptron": "points",
-    "regression": "cubic",
     "fashion_mlp": "fashion_mnist",
     "imdb_text": "imdb",
     "autoencoder": "fashion_mnist",
     "fewshot": "omniglot",
     "lstm": "tiny_shakespeare",
     "transformer": "multi30k",
+    "perceptron": "points",
+    "regression": "cubic",
 }
 """Every task with the data set that it learns from."""
 VARIANTS: dict[str, tuple[str | None, ...]] = {
