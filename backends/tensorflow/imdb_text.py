@@ -65,12 +65,12 @@ def loss(config: Any, model: keras.Model, batch: Batch) -> tf.Tensor:
     logits = model(batch, training=True)
     losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=batch["labels"], logits=logits)
     value = tf.reduce_mean(losses)
-    if isinstance(model, _BagOfWords) and config.l1:
+    if isinstance(model, _BagOfWords):
         kernels = (model.bag.kernel, model.hidden.kernel)
-        value += config.l1 * tf.add_n([tf.reduce_sum(tf.abs(k)) for k in kernels])
-    if isinstance(model, _BagOfWords) and config.l2:
-        kernels = (model.bag.kernel, model.hidden.kernel)
-        value += config.l2 * tf.add_n([tf.reduce_sum(tf.square(k)) for k in kernels])
+        if config.l1:
+            value += config.l1 * tf.add_n([tf.reduce_sum(tf.abs(k)) for k in kernels])
+        if config.l2:
+            value += config.l2 * tf.add_n([tf.reduce_sum(tf.square(k)) for k in kernels])
     return value
 
 
