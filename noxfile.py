@@ -1,4 +1,4 @@
-"""Sessions: bench, tests, lint, verify, mutants, browse, regress, asv, asv-compare, asv-publish.
+"""Sessions: bench, tests, lint, docs, verify, mutants, browse, regress, upgrade, three of asv.
 
 ``pip install nox``, then ``nox -s bench``.
 
@@ -38,7 +38,7 @@ def environment(session: nox.Session) -> Path:
         session.run(sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT))
         pip = (str(programs / "python"), "-m", "pip", "install", "--quiet")
         constraint = ("--constraint", str(ROOT / "constraints.txt"))
-        session.run(*pip, *constraint, "--editable", f"{ROOT}[all,dev]")
+        session.run(*pip, *constraint, "--editable", f"{ROOT}[all,dev,docs]")
         stamp.write_text(digest)
     return programs
 
@@ -66,13 +66,31 @@ def regress(session: nox.Session) -> None:
 
 
 @nox.session
+def upgrade(session: nox.Session) -> None:
+    """What would other versions make slower, worse or different? Arguments: `tetragrad upgrade`."""
+    session.run(str(environment(session) / "tetragrad"), "upgrade", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, types and the import contracts."""
+    """Check style, types, the import contracts, and the sentences of texts for users."""
     programs = environment(session)
     session.run(str(programs / "ruff"), "check", ".")
     session.run(str(programs / "ruff"), "format", "--check", ".")
     session.run(str(programs / "mypy"))
     session.run(str(programs / "lint-imports"))
+    texts = (
+        "tests/test_sentences.py",
+        "tests/test_structure.py::test_docstrings_begin_with_a_verb_or_a_noun",
+    )
+    session.run(str(programs / "pytest"), "--quiet", *texts)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation into site/, links and anchors checked; arguments go to mkdocs."""
+    session.chdir(ROOT)
+    session.run(str(environment(session) / "mkdocs"), "build", "--strict", *session.posargs)
 
 
 @nox.session

@@ -5,8 +5,9 @@ NumPy and the standard library only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+import itertools
+from collections.abc import Callable, Container, Mapping
+from typing import Any, Protocol, runtime_checkable
 
 from tasks.task import Array, Chunk, Precision, State, Tree
 
@@ -105,3 +106,24 @@ class Backend(Protocol):
 
         Stopping waits for all that was begun. None where the framework has no such clock.
         """
+
+
+Tap = tuple[Array, Array | None]
+"""The value of an operation, and the loss's gradient with respect to it, if that is computed."""
+
+
+@runtime_checkable
+class Tapping(Protocol):
+    """A program whose model names what it computes on its way; a program need not do so."""
+
+    def taps(self, placed: Any) -> Mapping[str, Tap]:
+        """Every operation of the chunk's first step that has a name, in the order of computation.
+
+        In the layout that all backends share, on the host; last comes ``loss``. Changes nothing.
+        """
+
+
+def numbered(name: str, taken: Container[str]) -> str:
+    """The name of a tap, ``name (2)`` and so on where an operation is computed again."""
+    names = (name if count == 1 else f"{name} ({count})" for count in itertools.count(1))
+    return next(free for free in names if free not in taken)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from backends.jax.engine import Arrays, Program
+from backends.jax.taps import tap
 from tasks.task import State, Task
 
 SMALLEST_NORM = 1e-12
@@ -36,19 +37,21 @@ def build(task: Task, state: State, seed: int | None) -> Program:
 
 def _codes_and_errors(params: Arrays, x: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Codes (n, code), and output minus input (n, inputs)."""
-    codes = _normalized(_layers(params, "encoder", x))
+    codes = tap("codes", _normalized(_layers(params, "encoder", x)))
     return codes, _layers(params, "decoder", codes) - x
 
 
 def _layers(params: Arrays, part: str, x: jax.Array) -> jax.Array:
     """The dense layers of one part, with ReLU on all but the last."""
-    kernels = sorted(n for n in params if n.startswith(part) and n.endswith(".kernel"))
-    biases = sorted(n for n in params if n.startswith(part) and n.endswith(".bias"))
-    *hidden, last = zip(kernels, biases, strict=True)  # hidden1, hidden2, ..., output
-    for kernel, bias in hidden:
-        x = jax.nn.relu(x @ params[kernel] + params[bias])
-    kernel, bias = last
-    return x @ params[kernel] + params[bias]
+    names = (n for n in params if n.startswith(part) and n.endswith(".kernel"))
+    *hidden, last = sorted(n.removesuffix(".kernel") for n in names)  # hidden1, ..., output
+    for name in hidden:
+        x = tap(f"{name}_activation", jax.nn.relu(_dense(params, name, x)))
+    return _dense(params, last, x)
+
+
+def _dense(params: Arrays, name: str, x: jax.Array) -> jax.Array:
+    return tap(name, x @ params[f"{name}.kernel"] + params[f"{name}.bias"])
 
 
 def _normalized(a: jax.Array) -> jax.Array:

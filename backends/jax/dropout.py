@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import jax
 import jax.numpy as jnp
 
+from backends.jax.taps import tap
 from tasks.task import MASK
 
 _records: list[dict[str, jax.Array]] = []
@@ -36,7 +37,7 @@ def dropout(
         kept = jax.random.bernoulli(jax.random.fold_in(key, number), 1 - rate, x.shape)
     for record in _records:
         record[layer] = _dropped(rate, jnp.ones_like(x), kept)
-    return _dropped(rate, x, kept)
+    return tap(f"{layer}_dropout", _dropped(rate, x, kept))
 
 
 def _dropped(rate: float, x: jax.Array, kept: jax.Array) -> jax.Array:

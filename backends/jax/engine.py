@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,6 +12,8 @@ import numpy as np
 
 from backends.jax.dropout import recorded
 from backends.jax.optimizers import Slots, step_rates, update
+from backends.jax.taps import taps_of
+from backends.program import Tap
 from tasks.task import Array, Chunk, State, Task, Tree
 
 Arrays = Mapping[str, jax.Array]
@@ -19,6 +22,8 @@ Forward = Callable[[Arrays, Arrays, Arrays], Arrays]
 Loss = Callable[[Arrays, Arrays, Arrays, jax.Array | None], tuple[jax.Array, Arrays]]
 """``loss(params, buffers, batch, key) -> loss, new buffers``; no key, no dropout
 but by masks in the batch."""
+Canonical = Callable[[Arrays, str, jax.Array], jax.Array]
+"""``canonical(batch, name, x)``: a tap in the layout that all backends share; linear in x."""
 
 
 class Program:
@@ -32,6 +37,7 @@ class Program:
         forward: Forward,
         loss: Loss,
         options: dict[str, str] | None = None,
+        canonical: Canonical | None = None,
     ):
         """``options`` are XLA's for compiling the training."""
         gradient = jax.value_and_grad(loss, has_aux=True)
@@ -62,7 +68,8 @@ class Program:
                 loss(params, buffers, batch, key(jnp.asarray(number)))
             return record
 
-        self._optimizer = task.optimizer
+        self._optimizer, self._loss, self._key = task.optimizer, loss, key
+        self._canonical = canonical
         self._params: Arrays
         self._slots: Slots
         self._buffers: Arrays
@@ -98,6 +105,14 @@ class Program:
         batch = {name: a[0] for name, a in placed.items()}
         loss, gradients = self._gradient(self._params, self._buffers, batch, self._step)
         return float(loss), {name: np.asarray(g) for name, g in gradients.items()}
+
+    def taps(self, placed: Arrays) -> Mapping[str, Tap]:
+        """Implements ``backends.program.Tapping``."""
+        batch = {name: a[0] for name, a in placed.items()}
+        key, view = self._key(jnp.asarray(self._step)), None
+        if self._canonical is not None:
+            view = partial(self._canonical, batch)
+        return taps_of(lambda: self._loss(self._params, self._buffers, batch, key)[0], view)
 
     def dropout(self, placed: Arrays) -> Tree:
         batch = {name: a[0] for name, a in placed.items()}

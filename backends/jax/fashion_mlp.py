@@ -12,6 +12,7 @@ import optax
 from backends.jax.dropout import dropout
 from backends.jax.engine import Arrays, Program
 from backends.jax.hidden import ACTIVATIONS, dense, normalized
+from backends.jax.taps import tap
 from tasks.task import State, Task
 
 
@@ -49,7 +50,7 @@ def _model(
     h, hidden = batch["images"], []
     renewed: dict[str, jax.Array] = {}
     for number, layer in enumerate(config.layers):
-        h = ACTIVATIONS[config.activation](dense(params, layer, h))
+        h = tap(f"{layer}_activation", ACTIVATIONS[config.activation](dense(params, layer, h)))
         hidden.append(h)
         h, new = normalized(config, params, buffers, layer, h, training)
         h = dropout(config.dropout, h, key, number, layer, batch)

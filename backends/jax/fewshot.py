@@ -10,9 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from backends.jax.engine import Arrays, Program
+from backends.jax.taps import tap
 from tasks.task import Array, State, Task
 
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4")
+FIRST = (2, 0, 1, 3)
+"""The order of axes in which the pictures come first."""
 SMALLEST_NORM = 1e-12
 
 
@@ -29,12 +32,14 @@ def loss(
     config: Any, params: Arrays, buffers: Arrays, batch: Arrays, key: jax.Array | None
 ) -> tuple[jax.Array, Arrays]:
     """Cross-entropy of the batch's ``pairs``, each group half; without, the loss of triplets."""
-    embeddings = _embed(params, batch["images"])
+    embeddings = tap("embeddings", _embed(params, batch["images"]))
     if "pairs" not in batch:
         return _triplet_loss(embeddings, config.per_class, config.margin), buffers
     first, second = batch["pairs"].T
     difference = jnp.abs(embeddings[first] - embeddings[second])
-    logits = (difference @ params["similarity.kernel"] + params["similarity.bias"])[:, 0]
+    difference = tap("difference", difference)
+    logits = difference @ params["similarity.kernel"] + params["similarity.bias"]
+    logits = tap("similarity", logits)[:, 0]
     same = len(embeddings) * (config.per_class - 1) // 2
     alike = jax.nn.softplus(-logits[:same]).mean()
     return (alike + jax.nn.softplus(logits[same:]).mean()) / 2, buffers
@@ -44,9 +49,10 @@ def _embed(params: Arrays, images: jax.Array) -> jax.Array:
     # (row, column, n, channels): a slice of rows or columns is then made of whole blocks
     h = images.transpose(1, 2, 0)[..., None]
     for name in CONVOLUTIONS:
-        h = jax.nn.relu(_convolution(h, params[f"{name}.kernel"], params[f"{name}.bias"]))
+        a = _convolution(h, params[f"{name}.kernel"], params[f"{name}.bias"])
+        h = tap(f"{name}_activation", jax.nn.relu(tap(name, a, FIRST)), FIRST)
     h = h.transpose(2, 0, 1, 3).reshape(len(images), -1)
-    z = h @ params["dense.kernel"] + params["dense.bias"]
+    z = tap("dense", h @ params["dense.kernel"] + params["dense.bias"])
     # the root of the larger, not the larger of the roots: a root has no gradient at 0
     square = jnp.maximum((z * z).sum(axis=1, keepdims=True), SMALLEST_NORM**2)
     return z / jnp.sqrt(square)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from backends.jax.engine import Arrays
+from backends.jax.taps import tap
 
 
 def maxout(a: jax.Array) -> jax.Array:
@@ -30,7 +31,7 @@ ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
 
 def dense(params: Arrays, layer: str, x: jax.Array) -> jax.Array:
     """x kernel + bias, (n, out) from (n, in)."""
-    return x @ params[f"{layer}.kernel"] + params[f"{layer}.bias"]
+    return tap(layer, x @ params[f"{layer}.kernel"] + params[f"{layer}.bias"])
 
 
 def normalized(
@@ -53,11 +54,11 @@ def normalized(
         batch = {f"{norm}.mean": mean, f"{norm}.variance": variance}
         renewed = optax.incremental_update(batch, kept, 1 - config.momentum)
     scale = params[f"{norm}.scale"] * jax.lax.rsqrt(variance + config.epsilon)
-    return (h - mean) * scale + params[f"{norm}.offset"], renewed
+    return tap(norm, (h - mean) * scale + params[f"{norm}.offset"]), renewed
 
 
 def stack(config: Any, params: Arrays, x: jax.Array) -> jax.Array:
     """The one output (n,) for x (n, in) of dense layers with ``config.activation`` between them."""
     for layer in config.layers:
-        x = ACTIVATIONS[config.activation](dense(params, layer, x))
+        x = tap(f"{layer}_activation", ACTIVATIONS[config.activation](dense(params, layer, x)))
     return dense(params, "output", x)[:, 0]

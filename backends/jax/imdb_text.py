@@ -12,6 +12,7 @@ import optax
 from backends.jax.dropout import dropout
 from backends.jax.engine import Arrays, Program
 from backends.jax.hidden import dense, normalized
+from backends.jax.taps import tap
 from tasks.task import State, Task
 
 WITHIN = "promise_in_bounds"
@@ -48,14 +49,16 @@ def _model(
     """The logits (n,) and the new buffers."""
     if "embedding.kernel" in params:
         pooled = _embedding_max(params["embedding.kernel"], batch["words"])
+        pooled = tap("embedding", pooled)
         # dropping a channel of all words and taking the maximum is the same in either order
         h = dropout(config.dropout, pooled, key, 0, "embedding", batch)
-        h = jax.nn.relu(dense(params, "hidden", h))
+        h = tap("hidden_activation", jax.nn.relu(dense(params, "hidden", h)))
     else:
-        h = jax.nn.relu(_bag(params["bag.kernel"], batch) + params["bag.bias"])
+        a = tap("bag", _bag(params["bag.kernel"], batch) + params["bag.bias"])
+        h = tap("bag_activation", jax.nn.relu(a))
         h, first = normalized(config, params, buffers, "bag", h, training)
         h = dropout(config.dropout, h, key, 0, "bag", batch)
-        h = jax.nn.relu(dense(params, "hidden", h))
+        h = tap("hidden_activation", jax.nn.relu(dense(params, "hidden", h)))
         h, second = normalized(config, params, buffers, "hidden", h, training)
         h = dropout(config.dropout, h, key, 1, "hidden", batch)
         buffers = {**first, **second}

@@ -9,6 +9,7 @@ import optax
 
 from backends.jax.engine import Arrays, Program
 from backends.jax.recurrent import lstm, step
+from backends.jax.taps import tap
 from tasks.task import State, Task
 
 # The products of a step are small: Eigen is faster at them than YNNPACK, which XLA otherwise takes.
@@ -55,15 +56,23 @@ def loss(
     """Mean cross-entropy from inputs and targets (n, T), and the state after."""
     kept = 1 - batch["reset"]
     h, c = buffers["carry.hidden"] * kept, buffers["carry.cell"] * kept
+    h, c = tap("carry.hidden", h), tap("carry.cell", c)
     x = _input_table(params)[batch["inputs"].T]  # (T, n, 4H)
     states, c = lstm(x, params["lstm.recurrent"], h, c)
+    states, c = tap("lstm", states), tap("lstm_cell", c)
     logits = _logits(params, states.reshape(-1, states.shape[-1]))  # (T n, characters)
+    logits = tap("output", logits)
     losses: jax.Array = optax.losses.softmax_cross_entropy_with_integer_labels(
         logits, batch["targets"].T.reshape(-1)
     )
     return losses.mean(), {"carry.hidden": states[-1], "carry.cell": c}
 
 
+def _canonical(batch: Arrays, name: str, x: jax.Array) -> jax.Array:
+    """The logits (T n, characters) as (T, n, characters)."""
+    return x.reshape(*batch["inputs"].T.shape, -1) if name == "output" else x
+
+
 def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
-    return Program(task, state, seed, forward, loss, SMALL_PRODUCTS)
+    return Program(task, state, seed, forward, loss, SMALL_PRODUCTS, _canonical)

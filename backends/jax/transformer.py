@@ -23,6 +23,7 @@ from backends.jax.attention import (
 )
 from backends.jax.dropout import dropout
 from backends.jax.engine import Arrays, Program
+from backends.jax.taps import tap
 from tasks.task import State, Task
 
 PAD, BOS, EOS, UNKNOWN = range(4)
@@ -118,8 +119,9 @@ def _encode(
         h = _norm(config, params, f"{layer}.self.norm", x)
         memory = _keys_and_values(config, params, f"{layer}.self", h)
         found, weights = _attention(config, params, f"{layer}.self", h, memory, mask)
-        x += drop(f"{layer}.self", found)
+        x = tap(f"{layer}.self", x + drop(f"{layer}.self", found))
         x += drop(f"{layer}.feedforward", _feedforward(config, params, f"{layer}.feedforward", x))
+        x = tap(f"{layer}.feedforward", x)
         all_weights.append(weights)
     return _norm(config, params, "encoder.norm", x), all_weights
 
@@ -147,11 +149,12 @@ def _decode(
         if cache is not None:
             memory = cache.extended(number, memory)
         found, own = _attention(config, params, f"{layer}.self", h, memory, visible)
-        x += drop(f"{layer}.self", found)
+        x = tap(f"{layer}.self", x + drop(f"{layer}.self", found))
         h, crossed = _norm(config, params, f"{layer}.cross.norm", x), source.layers[number]
         found, cross = _attention(config, params, f"{layer}.cross", h, crossed, source.mask)
-        x += drop(f"{layer}.cross", found)
+        x = tap(f"{layer}.cross", x + drop(f"{layer}.cross", found))
         x += drop(f"{layer}.feedforward", _feedforward(config, params, f"{layer}.feedforward", x))
+        x = tap(f"{layer}.feedforward", x)
         memories.append(memory)
         own_weights.append(own)
         cross_weights.append(cross)
@@ -235,7 +238,8 @@ def _embed(
     count, width = words.shape[1], kernel.shape[1]
     table = jnp.asarray(sinusoids(positions or count, width), kernel.dtype)
     rows = kernel.at[words].get(mode="promise_in_bounds")
-    return rows * math.sqrt(width) + jax.lax.dynamic_slice_in_dim(table, first, count)
+    x = rows * math.sqrt(width) + jax.lax.dynamic_slice_in_dim(table, first, count)
+    return tap(f"{stack}.embedding", x)
 
 
 def _logits(params: Arrays, y: jax.Array) -> jax.Array:
@@ -248,17 +252,19 @@ def _dense(params: Arrays, name: str, x: jax.Array) -> jax.Array:
     """(n, T, outputs) from x (n, T, inputs)."""
     # in two dimensions: XLA's product of three-dimensional arrays is slower
     flat = dense(x.reshape(-1, x.shape[-1]), params[f"{name}.kernel"], params[f"{name}.bias"])
-    return flat.reshape(*x.shape[:2], -1)
+    return tap(name, flat.reshape(*x.shape[:2], -1))
 
 
 def _norm(config: Any, params: Arrays, name: str, x: jax.Array) -> jax.Array:
-    return layer_norm(x, params[f"{name}.scale"], params[f"{name}.offset"], config.norm_epsilon)
+    scale, offset = params[f"{name}.scale"], params[f"{name}.offset"]
+    return tap(name, layer_norm(x, scale, offset, config.norm_epsilon))
 
 
 def _feedforward(config: Any, params: Arrays, name: str, x: jax.Array) -> jax.Array:
     """max(0, norm(x) W1 + b1) W2 + b2 (n, T, width): Vaswani et al. 2017, equation 2."""
     h = _dense(params, f"{name}.hidden", _norm(config, params, f"{name}.norm", x))
-    return _dense(params, f"{name}.output", jax.nn.relu(h))
+    h = tap(f"{name}.hidden_activation", jax.nn.relu(h))
+    return _dense(params, f"{name}.output", h)
 
 
 def _keys_and_values(config: Any, params: Arrays, name: str, x: jax.Array) -> _Memory:
@@ -285,7 +291,8 @@ def _attention(
     """
     query = split(_dense(params, f"{name}.query", x), config.heads)
     found, weights = attend(query, *memory, mask)
-    return _dense(params, f"{name}.output", merge(found)), weights
+    merged = tap(f"{name}.attend", merge(found))
+    return _dense(params, f"{name}.output", merged), weights
 
 
 def _real(words: jax.Array) -> jax.Array:
@@ -303,6 +310,15 @@ def _dropout(rate: float, key: jax.Array | None, given: Arrays) -> _Drop:
     return lambda layer, x: dropout(rate, x, key, next(numbers), layer, given)
 
 
+def _canonical(batch: Arrays, name: str, x: jax.Array) -> jax.Array:
+    """A tap (n, T, ...) with 0 at padding: of the source, or of the targets."""
+    if not x.ndim:
+        return x
+    of_source = name.startswith("encoder") or ".cross.key" in name or ".cross.value" in name
+    return x * (batch["source" if of_source else "targets"] != PAD)[..., None]
+
+
 def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
-    return Program(task, state, seed, partial(forward, task.config), partial(loss, task.config))
+    given = partial(forward, task.config), partial(loss, task.config)
+    return Program(task, state, seed, *given, canonical=_canonical)

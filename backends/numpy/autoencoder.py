@@ -14,6 +14,7 @@ from backends.numpy.layers import (
     relu,
     relu_backward,
 )
+from backends.numpy.taps import tap, tap_back
 from tasks.task import Array, State, Task, Tree
 
 Tape = list[tuple[str, Saved, Saved | None]]
@@ -35,6 +36,7 @@ def loss(params: Tree, buffers: Tree, batch: Tree, key: Key | None) -> tuple[Arr
     x = batch["inputs"]
     a, encoder = _layers(params, "encoder", x)
     codes, saved_norm = _normalized(a)
+    tap("codes", codes)
     errors, decoder = _layers(params, "decoder", codes)
     errors -= x  # (n, inputs)
     total: Array = xp.asarray(xp.vdot(errors, errors))
@@ -49,6 +51,7 @@ def loss(params: Tree, buffers: Tree, batch: Tree, key: Key | None) -> tuple[Arr
         dcodes = da @ params["decoder.hidden1.kernel"].T
         if away is not None:
             dcodes += away * (factor * batch["penalty"])
+        tap_back("codes", dcodes)
         da = _normalized_backward(dcodes, saved_norm)
         _, more = _layers_backward(da, encoder)
         return {**more, **gradients}
@@ -77,9 +80,11 @@ def _layers(params: Tree, part: str, x: Array) -> tuple[Array, Tape]:
     tape: Tape = []
     for name in names:
         x, saved = dense(x, params[f"{name}.kernel"], params[f"{name}.bias"])
+        tap(name, x)
         saved_relu = None
         if name != names[-1]:
             x, saved_relu = relu(x, out=x)
+            tap(f"{name}_activation", x)
         tape.append((name, saved, saved_relu))
     return x, tape
 
@@ -92,8 +97,8 @@ def _layers_backward(dy: Array, tape: Tape) -> tuple[Array, dict[str, Array]]:
     gradients = {}
     for name, saved, saved_relu in reversed(tape):
         if saved_relu is not None:
-            relu_backward(dy, saved_relu, out=dy)
-        da = dy
+            relu_backward(tap_back(f"{name}_activation", dy), saved_relu, out=dy)
+        da = tap_back(name, dy)
         if name == tape[0][0]:
             dw, db = dense_backward_params(da, saved)
         else:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from backends.numpy import arrays
 from backends.numpy.arrays import xp
 from backends.numpy.dropout import recorded
 from backends.numpy.optimizers import Updater
+from backends.numpy.taps import recorded as taps_recorded, tap, tap_back
+from backends.program import Tap
 from tasks.task import Array, Chunk, State, Task, Tree
 
 Key = tuple[int, int]
@@ -19,13 +22,24 @@ Forward = Callable[[Tree, Tree, Tree], Tree]
 Loss = Callable[[Tree, Tree, Tree, Key | None], tuple[Array, Tree, Backward]]
 """``loss(params, buffers, batch, key) -> loss, new buffers, backward``; no key, no dropout
 but by masks in the batch."""
+Canonical = Callable[[Tree, str, Array], Array]
+"""``canonical(batch, name, x)``: a tap, or its cotangent, in the layout that all backends share."""
 
 
 class Program:
     """Implements ``backends.program.Program``; ``loss`` is what central differences check."""
 
-    def __init__(self, task: Task, state: State, seed: int | None, forward: Forward, loss: Loss):
+    def __init__(
+        self,
+        task: Task,
+        state: State,
+        seed: int | None,
+        forward: Forward,
+        loss: Loss,
+        canonical: Canonical | None = None,
+    ):
         self._forward, self.loss, self._seed = forward, loss, seed
+        self._canonical = canonical
         self._optimizer = task.optimizer
         self._dtype = state.dtype
         self._params: Tree
@@ -69,6 +83,17 @@ class Program:
     def gradients(self, placed: list[Tree]) -> tuple[float, Tree]:
         loss, _, backward = self.loss(self._params, self._buffers, placed[0], self._key())
         return float(loss), arrays.tree_to_host(backward(1.0))
+
+    def taps(self, placed: list[Tree]) -> Mapping[str, Tap]:
+        """Implements ``backends.program.Tapping``."""
+        batch = placed[0]
+        view = None if self._canonical is None else partial(self._canonical, batch)
+        with taps_recorded(view) as record:
+            loss, _, backward = self.loss(self._params, self._buffers, batch, self._key())
+            tap("loss", xp.asarray(loss))
+            tap_back("loss", xp.ones(()))
+            backward(1.0)
+        return record.taps()
 
     def dropout(self, placed: list[Tree]) -> Tree:
         with recorded() as masks:

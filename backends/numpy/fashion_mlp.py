@@ -19,6 +19,7 @@ from backends.numpy.layers import (
     softmax_squared_error,
     softmax_squared_error_backward,
 )
+from backends.numpy.taps import tap, tap_back
 from tasks.task import Array, State, Task, Tree
 
 LOSSES = {
@@ -54,11 +55,12 @@ def loss(
         renewed |= new
         ways.append((layer, saved, back))
     z, saved_output = dense(h, params["output.kernel"], params["output.bias"])
+    tap("output", z)
     value, saved_loss = compare[0](_scaled(config, z), batch["labels"])
 
     def backward(cotangent: float) -> Tree:
         gradients: dict[str, Array] = {}
-        dz = _scaled(config, compare[1](cotangent, saved_loss))
+        dz = tap_back("output", _scaled(config, compare[1](cotangent, saved_loss)))
         dh, *output = dense_backward(dz, saved_output)
         gradients["output.kernel"], gradients["output.bias"] = output
         for layer, saved, back in reversed(ways):

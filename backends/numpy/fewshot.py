@@ -30,6 +30,7 @@ from backends.numpy.layers import (
     relu,
     relu_backward,
 )
+from backends.numpy.taps import tap, tap_back
 from tasks.task import Array, State, Task, Tree
 
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4")
@@ -71,22 +72,27 @@ def _embed(params: Tree, images: Array) -> tuple[Array, Any]:
     saved: dict[str, Any] = {}
     for name in CONVOLUTIONS:
         y, saved[name] = convolution(x, params[f"{name}.kernel"], params[f"{name}.bias"])
+        tap(name, y)
         x = framed(y.shape, y.dtype)
         h, saved[f"{name}.relu"] = relu(y, out=inside(x, y.shape[1]))
+        tap(f"{name}_activation", h)
     flat = h.reshape(len(h), -1)  # (n, 256): rows, columns, channels
     z, saved["dense"] = dense(flat, params["dense.kernel"], params["dense.bias"])
+    tap("dense", z)
     embeddings, saved["normalize"] = l2_normalize(z)
-    return embeddings, saved
+    return tap("embeddings", embeddings), saved
 
 
 def _embed_backward(dembeddings: Array, saved: Any) -> Tree:
     gradients: dict[str, Array] = {}
-    dz = l2_normalize_backward(dembeddings, saved["normalize"])
+    dz = l2_normalize_backward(tap_back("embeddings", dembeddings), saved["normalize"])
+    tap_back("dense", dz)
     dx, gradients["dense.kernel"], gradients["dense.bias"] = dense_backward(dz, saved["dense"])
     for name in reversed(CONVOLUTIONS):
         (h,) = saved[f"{name}.relu"]
         dh = dx.reshape(h.shape) if dx.ndim == 2 else inside(dx, h.shape[1])
-        dy = relu_backward(dh, saved[f"{name}.relu"])
+        dy = relu_backward(tap_back(f"{name}_activation", dh), saved[f"{name}.relu"])
+        tap_back(name, dy)
         if name == CONVOLUTIONS[0]:
             dw, db = convolution_backward_params(dy, saved[name])
         else:
@@ -98,12 +104,15 @@ def _embed_backward(dembeddings: Array, saved: Any) -> Tree:
 def _compare(params: Tree, embeddings: Array, pairs: Array, same: int) -> tuple[Array, Any]:
     """The siamese loss and its way back: the embeddings' gradient, and those of the head."""
     difference, saved_difference = distances(embeddings, pairs)
+    tap("difference", difference)
     logits, saved_head = dense(difference, params["similarity.kernel"], params["similarity.bias"])
+    tap("similarity", logits)
     value, saved_loss = pair_cross_entropy(logits[:, 0], same)
 
     def backward(cotangent: float) -> tuple[Array, Tree]:
         dlogits = pair_cross_entropy_backward(cotangent, saved_loss)[:, None]
-        ddifference, dw, db = dense_backward(dlogits, saved_head)
+        ddifference, dw, db = dense_backward(tap_back("similarity", dlogits), saved_head)
+        tap_back("difference", ddifference)
         head = {"similarity.kernel": dw, "similarity.bias": db}
         return distances_backward(ddifference, saved_difference), head
 

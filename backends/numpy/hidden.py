@@ -13,6 +13,7 @@ from backends.numpy.activations import ACTIVATIONS
 from backends.numpy.arrays import xp
 from backends.numpy.dropout import Dropping, dropout, dropout_backward
 from backends.numpy.layers import batch_norm, batch_norm_backward, dense, dense_backward
+from backends.numpy.taps import tap, tap_back
 from tasks.task import Array, Tree
 
 Back = Callable[[Array, dict[str, Array]], Array]
@@ -34,22 +35,29 @@ def activated(
     Returns it with the layer's new buffers and the way back. ``a`` may be overwritten.
     """
     activate, activate_backward = ACTIVATIONS[activation]
+    tap(layer, a)
     h, saved_activation = activate(a)
+    tap(f"{layer}_activation", h)
     norm, renewed = f"{layer}_norm", {}
     if config.batch_norm:
         scale, offset = params[f"{norm}.scale"], params[f"{norm}.offset"]
         h, saved_norm, (mean, variance) = batch_norm(h, scale, offset, config.epsilon)
+        tap(norm, h)
         for name, new in ((f"{norm}.mean", mean), (f"{norm}.variance", variance)):
             old = buffers[name]
             renewed[name] = old + (new - old) * (1 - config.momentum)
     h, saved_dropout = dropout(h, drop.mask(layer, number, h.shape, h.dtype))
+    if config.dropout:
+        tap(f"{layer}_dropout", h)
 
     def back(dh: Array, gradients: dict[str, Array]) -> Array:
-        dh = dropout_backward(dh, saved_dropout)
+        dh = dropout_backward(tap_back(f"{layer}_dropout", dh), saved_dropout)
         if config.batch_norm:
+            tap_back(norm, dh)
             dh, *rest = batch_norm_backward(dh, saved_norm)
             gradients[f"{norm}.scale"], gradients[f"{norm}.offset"] = rest
-        return activate_backward(dh, saved_activation)
+        tap_back(f"{layer}_activation", dh)
+        return tap_back(layer, activate_backward(dh, saved_activation))
 
     return h, renewed, back
 
@@ -73,16 +81,21 @@ def stack(config: Any, params: Tree, x: Array) -> tuple[Array, Callable[[Array],
     ways = []
     for layer in config.layers:
         a, saved = dense(x, params[f"{layer}.kernel"], params[f"{layer}.bias"])
+        tap(layer, a)
         x, saved_activation = activate(a)
+        tap(f"{layer}_activation", x)
         ways.append((layer, saved, saved_activation))
     y, saved_output = dense(x, params["output.kernel"], params["output.bias"])
+    tap("output", y)
 
     def backward(dy: Array) -> Tree:
         gradients: dict[str, Array] = {}
-        dx, *own = dense_backward(dy[:, None], saved_output)
+        dx, *own = dense_backward(tap_back("output", dy[:, None]), saved_output)
         gradients["output.kernel"], gradients["output.bias"] = own
         for layer, saved, saved_activation in reversed(ways):
-            dx, *own = dense_backward(activate_backward(dx, saved_activation), saved)
+            tap_back(f"{layer}_activation", dx)
+            da = tap_back(layer, activate_backward(dx, saved_activation))
+            dx, *own = dense_backward(da, saved)
             gradients[f"{layer}.kernel"], gradients[f"{layer}.bias"] = own
         return gradients
 

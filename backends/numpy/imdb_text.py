@@ -17,6 +17,7 @@ from backends.numpy.layers import (
     sigmoid_cross_entropy,
     sigmoid_cross_entropy_backward,
 )
+from backends.numpy.taps import tap, tap_back
 from backends.numpy.text import bag_dense, bag_dense_backward, embedding_max, embedding_max_backward
 from tasks.task import Array, State, Task, Tree
 
@@ -60,6 +61,7 @@ def _bag_loss(
     a, saved_hidden = dense(h, params["hidden.kernel"], params["hidden.bias"])
     h, buffers_hidden, back_hidden = activated(config, params, buffers, "hidden", a, drop, 1)
     logits, saved_output = dense(h, params["output.kernel"], params["output.bias"])
+    tap("output", logits)
     value, saved_loss = sigmoid_cross_entropy(logits[:, 0], batch["labels"])
     if config.l1:
         value = value + config.l1 * sum(xp.abs(params[k]).sum() for k in PENALISED)
@@ -69,7 +71,7 @@ def _bag_loss(
     def backward(cotangent: float) -> Tree:
         gradients: dict[str, Array] = {}
         dlogits = sigmoid_cross_entropy_backward(cotangent, saved_loss)[:, None]
-        dh, *output = dense_backward(dlogits, saved_output)
+        dh, *output = dense_backward(tap_back("output", dlogits), saved_output)
         gradients["output.kernel"], gradients["output.bias"] = output
         dh, *hidden = dense_backward(back_hidden(dh, gradients), saved_hidden)
         gradients["hidden.kernel"], gradients["hidden.bias"] = hidden
@@ -90,21 +92,27 @@ def _embedding_loss(
     config: Any, params: Tree, buffers: Tree, batch: Tree, key: Key | None
 ) -> tuple[Array, Tree, Backward]:
     pooled, saved_embedding = embedding_max(batch["words"], params["embedding.kernel"])
+    tap("embedding", pooled)
     # dropping a channel of all words and taking the maximum is the same in either order
     drop = Dropping(config.dropout, key, batch)
     mask = drop.mask("embedding", 0, pooled.shape, pooled.dtype)
     h, saved_dropout = dropout(pooled, mask)
+    tap("embedding_dropout", h)
     a, saved_hidden = dense(h, params["hidden.kernel"], params["hidden.bias"])
+    tap("hidden", a)
     h, saved_relu = relu(a, out=a)
+    tap("hidden_activation", h)
     logits, saved_output = dense(h, params["output.kernel"], params["output.bias"])
+    tap("output", logits)
     value, saved_loss = sigmoid_cross_entropy(logits[:, 0], batch["labels"])
 
     def backward(cotangent: float) -> Tree:
         dlogits = sigmoid_cross_entropy_backward(cotangent, saved_loss)[:, None]
-        dh, dw_output, db_output = dense_backward(dlogits, saved_output)
-        da = relu_backward(dh, saved_relu, out=dh)
-        dh, dw_hidden, db_hidden = dense_backward(da, saved_hidden)
-        dpooled = dropout_backward(dh, saved_dropout)
+        dh, dw_output, db_output = dense_backward(tap_back("output", dlogits), saved_output)
+        da = relu_backward(tap_back("hidden_activation", dh), saved_relu, out=dh)
+        dh, dw_hidden, db_hidden = dense_backward(tap_back("hidden", da), saved_hidden)
+        dpooled = dropout_backward(tap_back("embedding_dropout", dh), saved_dropout)
+        tap_back("embedding", dpooled)
         return {
             "embedding.kernel": embedding_max_backward(dpooled, saved_embedding),
             "hidden.kernel": dw_hidden,

@@ -11,6 +11,7 @@ from backends.numpy.layers import (
     softmax_cross_entropy_backward,
 )
 from backends.numpy.recurrent import lstm, lstm_backward
+from backends.numpy.taps import tap, tap_back
 from tasks.task import Array, State, Task, Tree
 
 PIECE = 64
@@ -50,16 +51,22 @@ def loss(params: Tree, buffers: Tree, batch: Tree, key: Key | None) -> tuple[Arr
     """Mean cross-entropy from inputs and targets (n, T), the state after, and the way back."""
     kept = 1 - batch["reset"]
     h, c = buffers["carry.hidden"] * kept, buffers["carry.cell"] * kept
+    tap("carry.hidden", h)
+    tap("carry.cell", c)
     ids, targets = batch["inputs"].T, batch["targets"].T.reshape(-1)
     states, c, saved_lstm = lstm(_input_table(params), ids, params["lstm.recurrent"], h, c)
+    tap("lstm", states)
+    tap("lstm_cell", c)
     flat = states.reshape(len(targets), -1)  # (T n, H)
     logits, saved_output = dense(flat, params["output.kernel"], params["output.bias"])
+    tap("output", logits)
     value, saved_loss = softmax_cross_entropy(logits, targets)
 
     def backward(cotangent: float) -> Tree:
         dlogits = softmax_cross_entropy_backward(cotangent, saved_loss)
-        dh, dw_output, db_output = dense_backward(dlogits, saved_output)
-        dtable, dw_recurrent = lstm_backward(dh.reshape(states.shape), saved_lstm)
+        dh, dw_output, db_output = dense_backward(tap_back("output", dlogits), saved_output)
+        dstates = tap_back("lstm", dh.reshape(states.shape))
+        dtable, dw_recurrent = lstm_backward(dstates, saved_lstm)
         return {
             "embedding.kernel": dtable @ params["lstm.kernel"].T,
             "lstm.kernel": params["embedding.kernel"].T @ dtable,
@@ -72,6 +79,11 @@ def loss(params: Tree, buffers: Tree, batch: Tree, key: Key | None) -> tuple[Arr
     return value, {"carry.hidden": states[-1], "carry.cell": c}, backward
 
 
+def _canonical(batch: Tree, name: str, x: Array) -> Array:
+    """The logits (T n, characters) as (T, n, characters)."""
+    return x.reshape(*batch["inputs"].T.shape, -1) if name == "output" else x
+
+
 def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
-    return Program(task, state, seed, forward, loss)
+    return Program(task, state, seed, forward, loss, _canonical)

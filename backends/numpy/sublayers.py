@@ -27,6 +27,7 @@ from backends.numpy.layers import (
     relu,
     relu_backward,
 )
+from backends.numpy.taps import tap, tap_back
 from backends.numpy.vocabulary import embedding, embedding_backward
 from tasks.task import Array, Tree
 
@@ -57,12 +58,15 @@ class Sublayers:
         name = f"{stack}.embedding.kernel"
         x, saved = embedding(words, self.params[name])
         x += positions(int(place.max()) + 1, x.shape[1], x.dtype)[place]
+        tap(f"{stack}.embedding", x)
         x, dropped = self._dropout(f"{stack}.embedding", x)
 
         def back(dx: Array) -> None:
             if name not in self.gradients:  # the decoder's may come from the logits already
                 self.gradients[name] = xp.zeros_like(self.params[name])
-            embedding_backward(dropout_backward(dx, dropped), saved, self.gradients[name])
+            dx = self._dropout_backward(f"{stack}.embedding", dx, dropped)
+            tap_back(f"{stack}.embedding", dx)
+            embedding_backward(dx, saved, self.gradients[name])
 
         return x, back
 
@@ -71,8 +75,10 @@ class Sublayers:
         scale, offset = f"{name}.scale", f"{name}.offset"
         epsilon = self.config.norm_epsilon
         y, saved = layer_norm(x, self.params[scale], self.params[offset], epsilon)
+        tap(name, y)
 
         def back(dy: Array) -> Array:
+            tap_back(name, dy)
             dx, self.gradients[scale], self.gradients[offset] = layer_norm_backward(dy, saved)
             return dx
 
@@ -81,11 +87,14 @@ class Sublayers:
     def dense(self, names: tuple[str, ...], x: Array) -> tuple[Array, Back]:
         """Dense layers of the same input, side by side, as one product."""
         y, saved = dense(x, *self._side_by_side(names))
+        size = y.shape[1] // len(names)
+        parts = [slice(i * size, (i + 1) * size) for i in range(len(names))]
+        for name, part in zip(names, parts, strict=True):
+            tap(name, y[:, part])
 
         def back(dy: Array) -> Array:
-            size = dy.shape[1] // len(names)
-            for i, name in enumerate(names):
-                part = dy[:, i * size : (i + 1) * size]
+            for name, columns in zip(names, parts, strict=True):
+                part = tap_back(name, dy[:, columns])
                 dw, db = dense_backward_params(part, saved)
                 if name.endswith(".key"):
                     # Softmax does not see what all keys share. Adam would take whole steps by
@@ -119,9 +128,11 @@ class Sublayers:
         y, back_sublayer = sublayer(name, normed)
         y, dropped = self._dropout(name, y)
         y += x
+        tap(name, y)
 
         def back(dy: Array) -> Array:
-            dx = back_norm(back_sublayer(dropout_backward(dy, dropped)))
+            tap_back(name, dy)
+            dx = back_norm(back_sublayer(self._dropout_backward(name, dy, dropped)))
             dx += dy
             return dx
 
@@ -131,10 +142,11 @@ class Sublayers:
         """relu(x W1 + b1) W2 + b2. Vaswani et al. 2017, equation 2."""
         a, back_hidden = self.dense((f"{name}.hidden",), x)
         h, saved = relu(a, out=a)
+        tap(f"{name}.hidden_activation", h)
         y, back_output = self.dense((f"{name}.output",), h)
 
         def back(dy: Array) -> Array:
-            dh = back_output(dy)
+            dh = tap_back(f"{name}.hidden_activation", back_output(dy))
             return back_hidden(relu_backward(dh, saved, out=dh))
 
         return y, back
@@ -148,7 +160,7 @@ class Sublayers:
         q, k, v = split_heads(projected, 3, self.config.heads)
         y, saved = attention(q, k, v, mask)
         self.weights[name] = saved[0]
-        z, back_output = self.dense((f"{name}.output",), layout.gather(y))
+        z, back_output = self._attended(name, layout.gather(y))
 
         def back(dz: Array) -> Array:
             dy, dprojected = layout.spread(back_output(dz)), xp.empty_like(projected)
@@ -167,7 +179,7 @@ class Sublayers:
         k, v = memory.keys_and_values(layer)
         y, saved = attention(q, k, v, memory.mask)
         self.weights[name] = saved[0]
-        z, back_output = self.dense((f"{name}.output",), layout.gather(y))
+        z, back_output = self._attended(name, layout.gather(y))
 
         def back(dz: Array) -> Array:
             dy, dqueries = layout.spread(back_output(dz)), xp.empty_like(queries)
@@ -176,6 +188,12 @@ class Sublayers:
             return back_rows(layout.gather(dqueries))
 
         return z, back
+
+    def _attended(self, name: str, y: Array) -> tuple[Array, Back]:
+        """The output layer of attention, for y (rows, width)."""
+        tap(f"{name}.attend", y)
+        z, back = self.dense((f"{name}.output",), y)
+        return z, lambda dz: tap_back(f"{name}.attend", back(dz))
 
     def cached_attention(
         self, keys: Array, values: Array, place: int, name: str, x: Array
@@ -206,4 +224,10 @@ class Sublayers:
         if self._drop is None:
             return dropout(x, None)
         self._dropouts += 1
-        return dropout(x, self._drop.mask(layer, self._dropouts, x.shape, x.dtype))
+        y, dropped = dropout(x, self._drop.mask(layer, self._dropouts, x.shape, x.dtype))
+        if self.config.dropout:
+            tap(f"{layer}_dropout", y)
+        return y, dropped
+
+    def _dropout_backward(self, layer: str, dy: Array, dropped: Any) -> Array:
+        return dropout_backward(tap_back(f"{layer}_dropout", dy), dropped)

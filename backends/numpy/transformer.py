@@ -218,6 +218,15 @@ def _greedy(model: Sublayers, source: Array) -> Array:
     return tokens
 
 
+def _canonical(batch: Tree, name: str, x: Array) -> Array:
+    """Rows (rows, ...) as sentences (n, T, ...), 0 at padding: of the source, or of the targets."""
+    if not x.ndim:
+        return x
+    of_source = name.startswith("encoder") or ".cross.key" in name or ".cross.value" in name
+    return Layout(batch["source" if of_source else "targets"] != PAD).spread(x)
+
+
 def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
-    return Program(task, state, seed, partial(forward, task.config), partial(loss, task.config))
+    given = partial(forward, task.config), partial(loss, task.config)
+    return Program(task, state, seed, *given, _canonical)

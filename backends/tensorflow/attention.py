@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from backends.tensorflow.dropout import Dropout
+from backends.tensorflow.taps import tap
 from tasks.task import MASK, Array
 
 Backward = Callable[[tf.Tensor], tf.Tensor]
@@ -215,7 +216,7 @@ class Attention(Part):
         weights = tf.nn.softmax(scores + bias)
         mixed = tf.transpose(tf.matmul(weights, v), (0, 2, 1, 3))  # (n, T, heads, width / heads)
         y = packing.pack(tf.reshape(mixed, (packing.sentences, packing.length, x.shape[-1])))
-        return self.output_layer(y), weights, (k, v)
+        return self.output_layer(tap(f"{self.name}.attend", y)), weights, (k, v)
 
     def keys_and_values(self, memory: tf.Tensor, packing: Packing) -> Heads:
         """Keys and values of the rows (words, width) that others attend to."""
@@ -233,7 +234,8 @@ class Attention(Part):
             biases[place] = _held(tf.convert_to_tensor(biases[place]))
         bias = tf.concat(biases, axis=0)
         y = packing.pad(tf.nn.bias_add(tf.matmul(x, kernel), bias))
-        return split(y, len(layers), self.heads)
+        parts = split(y, len(layers), self.heads)
+        return [tap(layer.name, x) for layer, x in zip(layers, parts, strict=True)]
 
 
 @tf.custom_gradient

@@ -40,7 +40,7 @@ def loss(model: keras.Model, batch: Batch) -> tf.Tensor:
 def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
     x = inputs = keras.Input((len(state.params["decoder.output.bias"]),))
-    codes = _Normalized()(_layers(state, "encoder", x))
+    codes = _Normalized(name="codes")(_layers(state, "encoder", x))
     model = keras.Model(inputs, [codes, _layers(state, "decoder", codes)])
     return Program(task, state, seed, model, forward, loss)
 

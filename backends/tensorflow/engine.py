@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 import backends.tensorflow
+from backends.program import Tap
 from backends.tensorflow import layers
 from backends.tensorflow.dropout import recorded
 from backends.tensorflow.optimizers import Updater
+from backends.tensorflow.taps import recorded as taps_recorded, tap
 from tasks.task import Array, Chunk, State, Task, Tree, require_leaves
 
 Batch = Mapping[str, tf.Tensor]
 Forward = Callable[[keras.Model, Batch], Mapping[str, tf.Tensor]]
 Loss = Callable[[keras.Model, Batch], tf.Tensor]
 Gradients = Callable[[Batch, tf.Tensor], tuple[tf.Tensor, list[tf.Tensor]]]
+Canonical = Callable[[Batch, str, tf.Tensor], tf.Tensor]
+"""``canonical(batch, name, x)``: a tap, or its cotangent, in the layout that all backends share."""
 
 
 class Program:
@@ -31,8 +37,10 @@ class Program:
         model: keras.Model,
         forward: Forward,
         loss: Loss,
+        canonical: Canonical | None = None,
     ):
         self._model, self._forward, self._loss, self._seed = model, forward, loss, seed
+        self._canonical = canonical
         self._params = dict(layers.parameters(model))
         require_leaves({name: tuple(p.shape) for name, p in self._params.items()}, state)
         self._buffers = dict(layers.buffers(model))
@@ -110,19 +118,34 @@ class Program:
         outputs = [self._predict(placed, step) for step in steps]
         return {name: np.stack([o[name] for o in outputs]) for name in outputs[0]}
 
-    def dropout(self, placed: Batch) -> Tree:
+    @contextmanager
+    def _buffers_kept(self) -> Iterator[None]:
+        """The buffers are afterwards what they were."""
         before = {name: b.numpy() for name, b in self._buffers.items()}
-        found = self._factors(_batch(placed, 0), tf.constant(self._step, tf.int64))
+        yield
         for name, b in self._buffers.items():
             b.assign(before[name])
+
+    def taps(self, placed: Batch) -> Mapping[str, Tap]:
+        """Implements ``backends.program.Tapping``: eagerly, whatever the mode compiles."""
+        batch = _batch(placed, 0)
+        view = None if self._canonical is None else partial(self._canonical, batch)
+        self._seed_dropout(tf.constant(self._step, tf.int64))
+        own = list(layers.leaves(self._model))
+        with self._buffers_kept(), taps_recorded(own, view) as record:
+            with tf.GradientTape() as tape:
+                loss = tap("loss", self._loss(self._model, batch))
+            return record.taps(loss, tape)
+
+    def dropout(self, placed: Batch) -> Tree:
+        with self._buffers_kept():
+            found = self._factors(_batch(placed, 0), tf.constant(self._step, tf.int64))
         return {layer: factors.numpy() for layer, factors in found.items()}
 
     def gradients(self, placed: Batch) -> tuple[float, Tree]:
-        before = {name: b.numpy() for name, b in self._buffers.items()}
         step = tf.constant(self._step, tf.int64)
-        value, gradients = self._gradients(_batch(placed, 0), step)
-        for name, b in self._buffers.items():
-            b.assign(before[name])
+        with self._buffers_kept():
+            value, gradients = self._gradients(_batch(placed, 0), step)
         named = zip(self._params, gradients, strict=True)
         return float(value), {name: g.numpy() for name, g in named}
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from backends.tensorflow.engine import Batch, Program
 from backends.tensorflow.hidden import ACTIVATIONS, after, dense, mask
+from backends.tensorflow.taps import tap
 from tasks.task import State, Task, Tree
 
 
@@ -33,7 +34,7 @@ class _Perceptron(keras.Model):
         h, hidden = batch["images"], []
         for layer in self.stack:
             if isinstance(layer, keras.layers.Dense):
-                h = self.activate(layer(h))
+                h = tap(f"{layer.name}_activation", self.activate(layer(h)))
                 hidden.append(h)
             else:
                 h = layer(h, training=training, **mask(layer, batch))

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 import backends.tensorflow
 from backends.tensorflow.engine import Batch, Program
+from backends.tensorflow.taps import tap
 from tasks.task import Array, State, Task
 
 SMALLEST_SQUARE = 1e-24
@@ -42,7 +43,7 @@ class _Embedder(keras.Model):
         for convolution in self.convolutions:
             h = _as_product(convolution, h) if xla else convolution(self.padding(h))
         h = self.dense(self.flatten(h))
-        return tf.math.l2_normalize(h, axis=1, epsilon=SMALLEST_SQUARE)
+        return tap("embeddings", tf.math.l2_normalize(h, axis=1, epsilon=SMALLEST_SQUARE))
 
 
 def _as_product(layer: keras.layers.Conv2D, x: tf.Tensor) -> tf.Tensor:
@@ -77,7 +78,7 @@ def loss(config: Any, model: keras.Model, batch: Batch) -> tf.Tensor:
         return _triplet_loss(embeddings, config.per_class, config.margin)
     first, second = tf.unstack(batch["pairs"], axis=1)
     difference = tf.gather(embeddings, first) - tf.gather(embeddings, second)
-    logits = model.similarity(tf.abs(difference))[:, 0]
+    logits = model.similarity(tap("difference", tf.abs(difference)))[:, 0]
     same = embeddings.shape[0] * (config.per_class - 1) // 2
     alike = tf.reduce_mean(tf.nn.softplus(-logits[:same]))
     return (alike + tf.reduce_mean(tf.nn.softplus(logits[same:]))) / 2

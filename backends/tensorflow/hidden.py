@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from backends.tensorflow.dropout import Dropout
 from backends.tensorflow.engine import Batch
+from backends.tensorflow.taps import tap
 from tasks.task import MASK, Tree
 
 
@@ -73,5 +74,5 @@ class Stack(keras.Model):
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """The output (n,) for x (n, in)."""
         for layer in self.stack[:-1]:
-            x = self.activate(layer(x))
+            x = tap(f"{layer.name}_activation", self.activate(layer(x)))
         return self.stack[-1](x)[:, 0]

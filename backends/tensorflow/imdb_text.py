@@ -13,6 +13,7 @@ import backends.tensorflow
 from backends.tensorflow.dropout import Dropout
 from backends.tensorflow.engine import Batch, Program
 from backends.tensorflow.hidden import after, dense, mask
+from backends.tensorflow.taps import tap
 from backends.tensorflow.text import BagDense, EmbeddingMax
 from tasks.task import State, Task
 
@@ -31,9 +32,10 @@ class _BagOfWords(keras.Model):
         xla = training and backends.tensorflow.mode == "xla"
         words, reviews, offsets = (batch[name] for name in ("words", "reviews", "offsets"))
         h = tf.nn.relu(self.bag(words, reviews, offsets, batch.get("values"), xla=xla))
+        h = tap("bag_activation", h)
         for layer in self.bag_after:
             h = layer(h, training=training, **mask(layer, batch))
-        h = tf.nn.relu(self.hidden(h))
+        h = tap("hidden_activation", tf.nn.relu(self.hidden(h)))
         for layer in self.hidden_after:
             h = layer(h, training=training, **mask(layer, batch))
         return self.output_layer(h)[:, 0]
@@ -52,7 +54,8 @@ class _Embedding(keras.Model):
         """Logits (n,)."""
         h = self.embedding(batch["words"])
         h = self.dropout(h, training=training, **mask(self.dropout, batch))
-        return self.output_layer(tf.nn.relu(self.hidden(h)))[:, 0]
+        h = tap("hidden_activation", tf.nn.relu(self.hidden(h)))
+        return self.output_layer(h)[:, 0]
 
 
 def forward(model: keras.Model, batch: Batch) -> Mapping[str, tf.Tensor]:

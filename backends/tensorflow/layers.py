@@ -19,7 +19,7 @@ def parameters(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:
 
     Those of a layer that is not known here keep their own name, ``<layer>.<name>``.
     """
-    for layer in _leaves(model):
+    for layer in leaves(model):
         match layer:
             case keras.layers.Dense() | keras.layers.Conv2D() | BagDense():
                 yield f"{layer.name}.kernel", layer.kernel.value
@@ -49,7 +49,7 @@ def buffers(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:
 
     They are batch-norm statistics and what a model keeps, such as carried state.
     """
-    for layer in _leaves(model):
+    for layer in leaves(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             yield f"{layer.name}.mean", layer.moving_mean.value
             yield f"{layer.name}.variance", layer.moving_variance.value
@@ -60,15 +60,15 @@ def buffers(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:
 
 def dropouts(model: keras.Model) -> Iterator[Dropout]:
     """The model's dropout layers that drop anything, in order."""
-    for layer in _leaves(model):
+    for layer in leaves(model):
         if isinstance(layer, Dropout) and layer.rate:
             yield layer
 
 
-def _leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
+def leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
     """The model's layers and those of the models among them."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            yield from _leaves(layer)
+            yield from leaves(layer)
         else:
             yield layer

@@ -10,6 +10,7 @@ import tensorflow as tf
 from backends.tensorflow.engine import Batch, Program
 from backends.tensorflow.kept import Kept
 from backends.tensorflow.recurrent import LSTM, lstm
+from backends.tensorflow.taps import tap
 from tasks.task import State, Task
 
 
@@ -58,9 +59,10 @@ def loss(model: keras.Model, batch: Batch) -> tf.Tensor:
         model.input_table(),
         tf.transpose(batch["inputs"]),
         tf.convert_to_tensor(model.lstm.recurrent.value),
-        carry.hidden.value * kept,
-        carry.cell.value * kept,
+        tap("carry.hidden", carry.hidden.value * kept),
+        tap("carry.cell", carry.cell.value * kept),
     )
+    states, cell = tap("lstm", states), tap("lstm_cell", cell)
     carry.hidden.value.assign(states[-carry.hidden.shape[0] :])
     carry.cell.value.assign(cell)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
@@ -69,8 +71,14 @@ def loss(model: keras.Model, batch: Batch) -> tf.Tensor:
     return tf.reduce_mean(losses)
 
 
+def _canonical(batch: Batch, name: str, x: tf.Tensor) -> tf.Tensor:
+    """States and logits (T n, any) as (T, n, any)."""
+    shape = (*batch["inputs"].shape[::-1], -1)
+    return tf.reshape(x, shape) if name in ("lstm", "output") else x
+
+
 def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
     characters, channels = state.params["embedding.kernel"].shape
     model = _Characters(characters, channels, state.buffers["carry.hidden"].shape)
-    return Program(task, state, seed, model, forward, loss)
+    return Program(task, state, seed, model, forward, loss, _canonical)

@@ -33,6 +33,7 @@ from backends.tensorflow.attention import (
 )
 from backends.tensorflow.dropout import Dropout
 from backends.tensorflow.engine import Batch, Program
+from backends.tensorflow.taps import tap
 from tasks.task import State, Task
 
 PAD, BEGIN, END, UNKNOWN = range(4)
@@ -65,7 +66,8 @@ class _Attending(_Sublayer):
         y, weights, used = self.attention(
             self.norm(x), packing=packing, bias=bias, attended=attended, cache=cache
         )
-        return x + packing.drop(self.dropout, y), weights, used
+        x += packing.drop(self.dropout, y)
+        return tap(self.name, x), weights, used
 
 
 class _FeedForward(_Sublayer):
@@ -76,7 +78,7 @@ class _FeedForward(_Sublayer):
 
     def call(self, x: tf.Tensor, packing: Packing) -> tf.Tensor:
         y = self.output_layer(self.hidden(self.norm(x)))
-        return x + packing.drop(self.dropout, y)
+        return tap(self.name, x + packing.drop(self.dropout, y))
 
 
 class _EncoderLayer(Part):
@@ -126,7 +128,8 @@ class _Stack(Part):
 
     def embedded(self, rows: tf.Tensor, sinusoids: tf.Tensor, packing: Packing) -> tf.Tensor:
         """The layers' input from rows of the embedding."""
-        return packing.drop(self.dropout, rows * rows.shape[-1] ** 0.5 + sinusoids)
+        x = tap(f"{self.name}.embedding", rows * rows.shape[-1] ** 0.5 + sinusoids)
+        return packing.drop(self.dropout, x)
 
 
 class _Encoder(_Stack):
@@ -328,9 +331,22 @@ def loss(config: Any, model: keras.Model, batch: Batch) -> tf.Tensor:
     )
 
 
+def _canonical(batch: Batch, name: str, x: tf.Tensor) -> tf.Tensor:
+    """A tap as sentences (n, T, ...), 0 at padding: of the source, or of the targets."""
+    if not x.shape.rank:
+        return x
+    of_source = name.startswith("encoder") or ".cross.key" in name or ".cross.value" in name
+    real = batch["source" if of_source else "targets"] != PAD
+    if x.shape.rank == 4:  # (n, heads, T, width / heads)
+        x = tf.transpose(x, (0, 2, 1, 3))
+    elif x.shape[0] == tf.math.count_nonzero(real):
+        return Packing(real).pad(x)
+    return tf.reshape(x, (*real.shape, -1)) * tf.cast(real, x.dtype)[..., None]
+
+
 def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
     german, english = (len(state.params[f"{s}.embedding.kernel"]) for s in ("encoder", "decoder"))
     model = _Transformer(task.config, german, english)
     bound = (partial(f, task.config) for f in (forward, loss))
-    return Program(task, state, seed, model, *bound)
+    return Program(task, state, seed, model, *bound, canonical=_canonical)

@@ -12,6 +12,7 @@ from torch import nn
 
 import backends.torch
 from backends.torch.dropout import Dropout
+from backends.torch.taps import tap
 from tasks.task import MASK
 
 ALIGNED = 16
@@ -196,7 +197,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(rows, width) from (rows, width)."""
-        y: torch.Tensor = self.output(F.relu(self.hidden(self.norm(x)), inplace=True))
+        h = tap("hidden_activation", F.relu(self.hidden(self.norm(x)), inplace=True))
+        y: torch.Tensor = self.output(h)
         return y
 
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from backends.torch.engine import Batch, Program
+from backends.torch.taps import tap
 from tasks.task import State, Task
 
 SMALLEST_NORM = 1e-12
@@ -25,7 +26,7 @@ class _Autoencoder(nn.Module):
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         a = self.encoder(x)
         codes = F.normalize(a, eps=SMALLEST_NORM) * math.sqrt(a.shape[1])
-        return codes, self.decoder(codes)
+        return tap("codes", codes), self.decoder(codes)
 
 
 def forward(model: nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
@@ -55,7 +56,8 @@ def _layers(state: State, part: str) -> nn.Sequential:
     layers = nn.Sequential()
     for name, kernel in state.params.items():
         if name.startswith(part) and name.endswith(".kernel"):
-            if layers:
-                layers.append(nn.ReLU())
-            layers.add_module(name.split(".")[1], nn.Linear(*kernel.shape))
+            layer = name.split(".")[1]
+            layers.add_module(layer, nn.Linear(*kernel.shape))
+            if layer != "output":
+                layers.add_module(f"{layer}_activation", nn.ReLU())
     return layers

@@ -3,7 +3,8 @@ the chunk replayed as a CUDA graph."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -12,10 +13,12 @@ import torch
 from torch import nn
 
 import backends.torch
+from backends.program import Tap
 from backends.torch import layers
 from backends.torch.dropout import Dropout, recorded
 from backends.torch.graphs import Graphs
 from backends.torch.optimizers import Rates, Updater
+from backends.torch.taps import recorded as taps_recorded, tap
 from tasks.task import Array, Chunk, State, Task, Tree, require_leaves
 
 P = ParamSpec("P")
@@ -25,6 +28,8 @@ Forward = Callable[[nn.Module, Batch], Mapping[str, torch.Tensor]]
 Loss = Callable[[nn.Module, Batch], torch.Tensor]
 Step = Callable[[Batch, Rates], torch.Tensor]
 Gradients = Callable[[Batch], tuple[torch.Tensor, tuple[torch.Tensor, ...]]]
+Canonical = Callable[[Batch, str, torch.Tensor], torch.Tensor]
+"""``canonical(batch, name, x)``: a tap, or its cotangent, in the layout that all backends share."""
 
 
 class Program:
@@ -38,8 +43,10 @@ class Program:
         model: nn.Module,
         forward: Forward,
         loss: Loss,
+        canonical: Canonical | None = None,
     ):
         self._forward, self._loss = _rounding(forward), _rounding(loss)
+        self._canonical = canonical
         self._seed = seed
         self._dtype = torch.from_numpy(next(iter(state.params.values()))).dtype
         self._model = model.to(backends.torch.device, self._dtype)
@@ -141,21 +148,34 @@ class Program:
     def gradients(self, placed: list[Batch]) -> tuple[float, Tree]:
         self._to_training_mode()
         self._seed_dropout()
-        before = {name: b.clone() for name, b in self._buffers.items()}
-        loss, gradients = self._gradients(placed[0])
-        for name, b in self._buffers.items():
-            b.copy_(before[name])
+        with self._buffers_kept():
+            loss, gradients = self._gradients(placed[0])
         named = zip(self._params, gradients, strict=True)
         return float(loss), {name: layers.to_canonical(name, g) for name, g in named}
+
+    @contextmanager
+    def _buffers_kept(self) -> Iterator[None]:
+        """The buffers are afterwards what they were."""
+        before = {name: b.clone() for name, b in self._buffers.items()}
+        yield
+        for name, b in self._buffers.items():
+            b.copy_(before[name])
+
+    def taps(self, placed: list[Batch]) -> Mapping[str, Tap]:
+        """Implements ``backends.program.Tapping``: step by step, whatever the mode compiles."""
+        self._to_training_mode()
+        self._seed_dropout()
+        view = None if self._canonical is None else partial(self._canonical, placed[0])
+        with self._buffers_kept(), taps_recorded(self._model, view) as record:
+            loss = tap("loss", self._loss(self._model, placed[0]))
+            torch.autograd.grad(loss, self._leaves)
+        return record.taps()
 
     def dropout(self, placed: list[Batch]) -> Tree:
         self._to_training_mode()
         self._seed_dropout()
-        before = {name: b.clone() for name, b in self._buffers.items()}
-        with recorded(self._dropouts):
+        with self._buffers_kept(), recorded(self._dropouts):
             factors = self._factors(placed[0])
-        for name, b in self._buffers.items():
-            b.copy_(before[name])
         named = zip(self._dropouts, factors, strict=True)
         return {d.layer: f.to(self._dtype).cpu().numpy() for d, f in named if f is not None}
 

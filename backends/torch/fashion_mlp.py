@@ -12,6 +12,7 @@ from torch import nn
 
 from backends.torch.engine import Batch, Program
 from backends.torch.hidden import ACTIVATIONS, add_after, followed
+from backends.torch.taps import tap
 from tasks.task import State, Task, Tree
 
 
@@ -21,18 +22,18 @@ class _Perceptron(nn.Module):
     def __init__(self, config: Any, params: Tree):
         super().__init__()
         self._activate, self._beta = ACTIVATIONS[config.activation], config.beta
-        self._stack: list[tuple[nn.Linear, list[nn.Module]]] = []
+        self._stack: list[tuple[str, nn.Linear, list[nn.Module]]] = []
         for layer, width in zip(config.layers, config.widths, strict=True):
             dense = nn.Linear(*params[f"{layer}.kernel"].shape)
             self.add_module(layer, dense)
-            self._stack.append((dense, add_after(self, config, layer, width)))
+            self._stack.append((layer, dense, add_after(self, config, layer, width)))
         self.output = nn.Linear(*params["output.kernel"].shape)
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Logits (n, 10) from images (n, 784), and the activations of each hidden layer."""
         h, hidden = batch["images"], []
-        for dense, after in self._stack:
-            h = self._activate(dense(h))
+        for name, dense, after in self._stack:
+            h = tap(f"{name}_activation", self._activate(dense(h)))
             hidden.append(h)
             for layer in after:
                 h = followed(layer, h, batch)

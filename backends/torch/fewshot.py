@@ -11,7 +11,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from backends.torch.engine import Batch, Program
+from backends.torch.taps import tap
 from tasks.task import State, Task
+
+LAST = (0, 2, 3, 1)
+"""The order of axes in which the channels come last."""
 
 
 class _Embedder(nn.Module):
@@ -31,10 +35,11 @@ class _Embedder(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         h = images[:, None]  # (n, 1, side, side)
-        for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
-            h = F.relu(conv(h), inplace=True)
+        for number, conv in enumerate((self.conv1, self.conv2, self.conv3, self.conv4), 1):
+            a = tap(f"conv{number}", conv(h), LAST)
+            h = tap(f"conv{number}_activation", F.relu(a, inplace=True), LAST)
         h = h.permute(0, 2, 3, 1).flatten(1)  # in memory the channels come last already
-        return F.normalize(self.dense(h))
+        return tap("embeddings", F.normalize(self.dense(h)))
 
 
 def forward(model: nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
@@ -52,7 +57,7 @@ def loss(config: Any, model: nn.Module, batch: Batch) -> torch.Tensor:
         return _triplet_loss(embeddings, config.per_class, config.margin)
     first, second = batch["pairs"].T
     difference = embeddings.index_select(0, first) - embeddings.index_select(0, second)
-    logits = model.get_submodule("similarity")(difference.abs())[:, 0]
+    logits = model.get_submodule("similarity")(tap("difference", difference.abs()))[:, 0]
     same = len(embeddings) * (config.per_class - 1) // 2
     return -(F.logsigmoid(logits[:same]).mean() + F.logsigmoid(-logits[same:]).mean()) / 2
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from backends.torch.dropout import Dropout
 from backends.torch.engine import Batch
+from backends.torch.taps import tap
 from backends.torch.text import BatchNorm
 from tasks.task import MASK, Tree
 
@@ -65,6 +66,6 @@ class Stack(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The output (n,) for x (n, in)."""
         for layer in self._layers:
-            x = self._activate(self.get_submodule(layer)(x))
+            x = tap(f"{layer}_activation", self._activate(self.get_submodule(layer)(x)))
         y: torch.Tensor = self.get_submodule("output")(x)
         return y[:, 0]

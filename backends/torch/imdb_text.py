@@ -14,6 +14,7 @@ import backends.torch
 from backends.torch.dropout import Dropout
 from backends.torch.engine import Batch, Program
 from backends.torch.hidden import add_after, followed
+from backends.torch.taps import tap
 from backends.torch.text import BagDense
 from tasks.task import State, Task
 
@@ -34,10 +35,10 @@ class _BagOfWords(nn.Module):
             count = int(batch["offsets"][-1])  # the rest is padding
             words, reviews = words[:count], reviews[:count]
             values = None if values is None else values[:count]
-        h = F.relu(self.bag(words, batch["offsets"], reviews, values))
+        h = tap("bag_activation", F.relu(self.bag(words, batch["offsets"], reviews, values)))
         for layer in self._after_bag:
             h = followed(layer, h, batch)
-        h = F.relu(self.hidden(h))
+        h = tap("hidden_activation", F.relu(self.hidden(h)))
         for layer in self._after_hidden:
             h = followed(layer, h, batch)
         logits: torch.Tensor = self.output(h)[:, 0]
@@ -57,7 +58,8 @@ class _Embedding(nn.Module):
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits (n,)."""
         h = followed(self.dropout, self.embedding(batch["words"]), batch)
-        logits: torch.Tensor = self.output(F.relu(self.hidden(h)))[:, 0]
+        h = tap("hidden_activation", F.relu(self.hidden(h)))
+        logits: torch.Tensor = self.output(h)[:, 0]
         return logits
 
 

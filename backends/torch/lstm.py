@@ -10,6 +10,7 @@ from torch import nn
 
 from backends.torch.engine import Batch, Program
 from backends.torch.recurrent import LSTM, Carry
+from backends.torch.taps import tap
 from tasks.task import State, Task
 
 PIECE = 64
@@ -30,6 +31,7 @@ class _Characters(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Logits (T, n, characters) and the state (n, H) after ids (T, n) and the state before."""
         states, (h, c) = self.lstm(self.embedding(ids), (h[None], c[None]))
+        tap("lstm_cell", c[0])
         return self.output(states), h[0], c[0]
 
 
@@ -52,7 +54,8 @@ def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
     carry = model.get_submodule("carry")
     assert isinstance(carry, Carry)
     kept = 1 - batch["reset"]
-    logits, h, c = model(batch["inputs"].T, carry.hidden * kept, carry.cell * kept)
+    h, c = tap("carry.hidden", carry.hidden * kept), tap("carry.cell", carry.cell * kept)
+    logits, h, c = model(batch["inputs"].T, h, c)
     carry.hidden.copy_(h.detach())
     carry.cell.copy_(c.detach())
     return F.cross_entropy(logits.flatten(0, 1), batch["targets"].T.flatten().long())

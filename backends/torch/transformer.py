@@ -25,6 +25,7 @@ from backends.torch.attention import (
 )
 from backends.torch.dropout import Dropout
 from backends.torch.engine import Batch, Program
+from backends.torch.taps import tap
 from tasks.task import State, Task
 
 PAD, BEGIN, END, UNKNOWN = range(4)
@@ -40,9 +41,9 @@ class _EncoderLayer(nn.Module):
         self.feedforward_dropout = Dropout(config.dropout, f"{name}.feedforward")
 
     def forward(self, x: torch.Tensor, layout: Layout, mask: torch.Tensor) -> torch.Tensor:
-        x = x + layout.drop(self.self_dropout, self.self(x, layout, mask))
+        x = tap("self", x + layout.drop(self.self_dropout, self.self(x, layout, mask)))
         y: torch.Tensor = x + layout.drop(self.feedforward_dropout, self.feedforward(x))
-        return y
+        return tap("feedforward", y)
 
 
 class _DecoderLayer(nn.Module):
@@ -63,10 +64,10 @@ class _DecoderLayer(nn.Module):
         source: Source,
         past: Past | None = None,
     ) -> torch.Tensor:
-        x = x + layout.drop(self.self_dropout, self.self(x, layout, mask, past))
-        x = x + layout.drop(self.cross_dropout, self.cross(x, layout, source))
+        x = tap("self", x + layout.drop(self.self_dropout, self.self(x, layout, mask, past)))
+        x = tap("cross", x + layout.drop(self.cross_dropout, self.cross(x, layout, source)))
         y: torch.Tensor = x + layout.drop(self.feedforward_dropout, self.feedforward(x))
-        return y
+        return tap("feedforward", y)
 
 
 class _Stack(nn.Module, Generic[_Layer]):
@@ -263,9 +264,20 @@ def _greedy(config: Any, model: _Transformer, source: torch.Tensor) -> torch.Ten
     return tokens
 
 
+def _canonical(batch: Batch, name: str, x: torch.Tensor) -> torch.Tensor:
+    """A tap as sentences (n, T, ...), 0 at padding: of the source, or of the targets."""
+    if not x.ndim:
+        return x
+    of_source = name.startswith("encoder") or ".cross.key" in name or ".cross.value" in name
+    real = batch["source" if of_source else "targets"] != PAD
+    if len(x) == real.sum():
+        return Layout(real.shape, real).spread(x)
+    return x.view(*real.shape, -1) * real[..., None]
+
+
 def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
     words = (len(state.params[f"{stack}.embedding.kernel"]) for stack in ("encoder", "decoder"))
     model = _Transformer(task.config, *words)
     given = partial(forward, task.config), partial(loss, task.config)
-    return Program(task, state, seed, model, *given)
+    return Program(task, state, seed, model, *given, _canonical)

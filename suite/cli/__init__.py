@@ -6,8 +6,8 @@ Exit codes: 0 all well; 1 the run found a failure; 2 the request was wrong; 130 
 from __future__ import annotations
 
 import importlib.metadata
-from functools import partial
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 import typer
 
@@ -26,9 +26,10 @@ from suite.cli import (
     run as run_cli,
     sync as sync_cli,
     time as time_cli,
+    upgrade as upgrade_cli,
     verify as verify_cli,
 )
-from suite.cli.commands import Command, Commands
+from suite.cli.commands import Command, Commands, example_of
 from suite.show import plain
 
 
@@ -57,26 +58,37 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-command = partial(app.command, cls=Command)
-command()(run_cli.run)
-command()(verify_cli.verify)
-command(name="list")(list_cli.list_)
-command()(list_cli.show)
-command()(new_cli.new)
-command()(sync_cli.sync)
-command()(report_cli.report)
-command()(browse_cli.browse)
-app.add_typer(data_cli.app, name="data")
-command()(time_cli.time)
-command()(compare_cli.compare)
-command()(history_cli.history)
-command()(reproduce_cli.reproduce)
-command()(check_cli.check)
-command()(regress_cli.regress)
-app.add_typer(baseline_cli.app, name="baseline")
+_Function = TypeVar("_Function", bound=Callable[..., None])
+
+
+def _add(purpose: str, example: str, name: str | None = None) -> Callable[[_Function], _Function]:
+    """Registers a function as a command, below its ``purpose`` in the list of commands."""
+    return app.command(name, cls=Command, rich_help_panel=purpose, epilog=example_of(example))
+
+
+MEASURE, PROVE, GUARD, LOOK, DATA = "Measure", "Prove", "Guard", "Look", "Data and records"
+"""Purposes of the commands, in the order in which they are listed."""
+
+_add(MEASURE, "run --task fashion_mlp --backend numpy --backend jax")(run_cli.run)
+_add(MEASURE, "time --task lstm --backend torch:all --limit 30")(time_cli.time)
+_add(PROVE, "verify --task transformer --backend torch")(verify_cli.verify)
+_add(PROVE, "new ports/mine --backend torch --backend jax")(new_cli.new)
+_add(PROVE, "reproduce results/records/SESSION/CELL.json")(reproduce_cli.reproduce)
+_add(GUARD, "check --task fashion_mlp --backend numpy")(check_cli.check)
+_add(GUARD, "compare HEAD~1 --task fashion_mlp --backend torch")(compare_cli.compare)
+_add(GUARD, "regress --task fashion_mlp --limit 10")(regress_cli.regress)
+_add(GUARD, "upgrade 'jax==0.10.1' --task lstm --backend jax")(upgrade_cli.upgrade)
+app.add_typer(baseline_cli.app, name="baseline", rich_help_panel=GUARD)
+_add(LOOK, "list --json", "list")(list_cli.list_)
+_add(LOOK, "show lstm")(list_cli.show)
+_add(LOOK, "report --output page")(report_cli.report)
+_add(LOOK, "history fashion_mlp --metric test_accuracy")(history_cli.history)
+_add(LOOK, "browse --port 5001")(browse_cli.browse)
+app.add_typer(data_cli.app, name="data", rich_help_panel=DATA)
+_add(DATA, "sync ../other-machine/results")(sync_cli.sync)
 
 
 def main() -> None:
     """Entry point."""
     plain.prepare()
-    app()
+    app(prog_name="tetragrad")

@@ -14,7 +14,7 @@ import backends
 import tasks
 from suite.cli import options
 from suite.cli.check import SMOKE, cells_in, sources
-from suite.cli.commands import Command
+from suite.cli.commands import Command, example_of
 from suite.cli.options import (
     BASELINES,
     RESULTS,
@@ -35,10 +35,10 @@ from suite.session.check import Result
 from suite.show.console import errors
 from suite.show.progress import Terminal
 
-app = typer.Typer(help="What runs are held against in `check`.", no_args_is_help=True)
+app = typer.Typer(help="Reference results for `check`.", no_args_is_help=True)
 
 
-@app.command(cls=Command)
+@app.command(cls=Command, epilog=example_of("baseline update --task fashion_mlp --seeds 5"))
 def update(
     task: TaskOption = [],  # noqa: B006
     backend: BackendOption = [],  # noqa: B006
@@ -53,7 +53,7 @@ def update(
     folder: BaselinesOption = BASELINES,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Make baselines anew from runs that are verified and end well, or leave them as they are.
+    """Make new baselines, if every run is verified and ends well.
 
     Without --task: every task, in its default variant.
     """

@@ -18,7 +18,8 @@ import typer
 
 from suite.cli.options import RESULTS, ResultsOption, UriOption
 from suite.tracking import tracker as tracking
-from suite.tracking.tracker import Tracker, TrackingError
+from suite.tracking.errors import TrackingError, without_secrets
+from suite.tracking.tracker import Tracker
 from tasks.task import RequestError
 
 SERVER = (sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port")
@@ -40,7 +41,7 @@ def browse(
         raise RequestError(f"there are no results in {results.resolve()}; `tetragrad run` first")
     server = f"http://127.0.0.1:{port}"
     if there := re.match("https?://", uri):
-        server = tracking.without_secrets(uri).rstrip("/")  # which has pages of its own
+        server = without_secrets(uri).rstrip("/")  # which has pages of its own
     else:
         _require_free(port)
     try:
@@ -87,7 +88,7 @@ def serve(command: Sequence[str], environment: Mapping[str, str]) -> None:
     last = next((line.strip() for line in reversed(said) if line.strip()), "it said nothing")
     raise RequestError(
         f"MLflow's server ended with exit code {process.returncode}: "
-        f"{tracking.without_secrets(last)}; look for what keeps it from serving, or try another "
+        f"{without_secrets(last)}; look for what keeps it from serving, or try another "
         "--port"
     )
 

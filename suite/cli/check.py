@@ -61,9 +61,9 @@ def check(
     folder: BaselinesOption = BASELINES,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Verify and train, and hold what comes of it against the baselines, in both directions.
+    """Verify and train, and compare the results with the baselines, in both directions.
 
-    Without --task: every task, in its default variant. Exit code 1: something is not as it was.
+    Without --task: every task, in its default variant. Exit code 1: a result has changed.
     """
     options.chosen([profile], tasks.PROFILES, "profile")
     choices = tasks.chosen(task or tasks.names())
@@ -77,8 +77,7 @@ def check(
     console = output()
     print_checked(findings.found, console)
     print_findings([finding for finding in findings.found if not finding.passed], console)
-    counts = f"{len(findings.found)} checked, {len(findings.failed)} not as in the baselines"
-    console.print(counts, highlight=False)
+    console.print(findings.summary, highlight=False)
     findings.write(markdown, junit)
     raise typer.Exit(findings.exit_code)
 

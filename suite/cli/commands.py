@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Container
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
@@ -13,6 +14,14 @@ from suite.show.console import errors
 from tasks import outside
 from tasks.task import RequestError
 
+WITHOUT_VALUE = {"--report": "proof.html"}
+"""Options that need no value, and the value that they then have."""
+
+
+def example_of(words: str) -> str:
+    """The last line of a command's help: the command as it can be typed."""
+    return f"Example: tetragrad {words}"
+
 
 class Command(TyperCommand):
     """A command that, given a value without its option, says which option that may be."""
@@ -20,7 +29,8 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """The words that are left over, which are none. RequestError for any."""
         ctx.allow_extra_args = True  # click would say no more than that they are unexpected
-        left = super().parse_args(ctx, args)
+        valued = {opt for p in self.params if not getattr(p, "is_flag", True) for opt in p.opts}
+        left = super().parse_args(ctx, _with_values(args, valued & WITHOUT_VALUE.keys()))
         for word in left:
             meant = _meant(word)
             remedy = f"did you mean {meant}?" if meant else "--help shows the options"
@@ -46,6 +56,16 @@ class Commands(TyperGroup):
         if command is None and (meant := _meant(cmd_name)):
             raise RequestError(f"{cmd_name} is no command; did you mean tetragrad run {meant}?")
         return command
+
+
+def _with_values(args: list[str], options: Container[str]) -> list[str]:
+    """The arguments with the values that were left out behind these options."""
+    whole = []
+    for word, after in zip(args, [*args[1:], "--"], strict=True):
+        whole.append(word)
+        if word in options and after.startswith("-"):
+            whole.append(WITHOUT_VALUE[word])
+    return whole
 
 
 def _meant(word: str) -> str | None:

@@ -28,11 +28,13 @@ from suite.cli.options import (
     path_given,
 )
 from suite.records import record as records
-from suite.records.findings import Findings
+from suite.records.findings import Finding, Findings
 from suite.session import compare as comparison
 from suite.session.compare import THRESHOLD
+from suite.session.first_slower import first_slower
 from suite.session.plan import Plan
 from suite.session.preparation import Preparation
+from suite.session.reporter import Reporter
 from suite.show.console import output
 from suite.show.findings import print_findings
 from suite.show.progress import Terminal
@@ -48,7 +50,7 @@ def compare(
     head: Annotated[
         str | None,
         typer.Argument(
-            help="Git revision that is new. Default: the source as it is.", show_default=False
+            help="Git revision that is new. Default: the working tree.", show_default=False
         ),
     ] = None,
     base_python: Annotated[
@@ -67,7 +69,9 @@ def compare(
     data: DataOption = Data.auto,
     threshold: Annotated[
         float,
-        typer.Option(min=0.001, max=0.9, help="By how much a speed may differ and be the same."),
+        typer.Option(
+            min=0.001, max=0.9, help="Largest difference in speed that counts as the same."
+        ),
     ] = THRESHOLD,
     limit: Annotated[
         float, typer.Option(min=0, help="Seconds for each task and backend, at most.")
@@ -76,12 +80,19 @@ def compare(
     results: ResultsOption = RESULTS,
     markdown: MarkdownOption = None,
     junit: JUnitOption = None,
+    bisect: Annotated[
+        bool,
+        typer.Option("--bisect", help="Find the commit from BASE to HEAD that made it slower."),
+    ] = False,
 ) -> None:
-    """Time a revision, or another environment, against the source as it is, in turns.
+    """Compare the speed of the working tree with a revision or another environment.
 
-    Exit code 1 if anything is slower: if the whole interval lies beyond the threshold.
+    Both are timed in turns. Exit code 1: one is slower, its whole interval beyond the threshold.
     """
     options.require_possible(threads, timeout)
+    if bisect and (base is None or base_python):
+        raise RequestError("--bisect is for two revisions: name BASE and HEAD, no --base-python")
+    commits = revisions.between(base, head or "HEAD") if bisect and base else []
     choices = tasks.chosen(task or tasks.names())
     plan = Plan(
         choices=choices,
@@ -94,13 +105,26 @@ def compare(
     )
     records.require_writable(results)
     with Terminal() as reporter, _sides(base, head, base_python) as (old, new):
-        preparation = Preparation(plan, results, reporter, new)
-        found = comparison.compare(plan, old, new, threshold, preparation, reporter.busy)
-    findings = Findings(f"{new.name} against {old.name}", tuple(found))
+        found = _compared(plan, old, new, threshold, results, reporter)
+        if bisect:
+
+            def one(side: Side, name: str) -> Finding:
+                asked = comparison.alone(plan, name)
+                return _compared(asked, old, side, threshold, results, reporter)[0]
+
+            found = first_slower(commits, found, one, reporter.say)
+    findings = Findings(f"{new.name} compared with {old.name}", tuple(found))
     print(findings.title)
     print_findings(findings.found, output())
     findings.write(markdown, junit)
     raise typer.Exit(1 if findings.failed else 0)  # nothing decided is no regression
+
+
+def _compared(
+    plan: Plan, old: Side, new: Side, threshold: float, results: Path, reporter: Reporter
+) -> list[Finding]:
+    preparation = Preparation(plan, results, reporter, new)
+    return comparison.compare(plan, old, new, threshold, preparation, reporter.busy)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import typer
 from rich.markup import escape
 
 import tasks
+from suite.cli.commands import example_of
 from suite.show.console import output, print_fitted, table
 from tasks import datasets
 from tasks.datasets.sources import Source
@@ -17,7 +18,7 @@ app = typer.Typer(help="The data sets: fetch, verify, locate, list.", no_args_is
 DataSets = Annotated[list[str] | None, typer.Argument(help="Data sets. Default: all.")]
 
 
-@app.command()
+@app.command(epilog=example_of("data fetch fashion_mnist"))
 def fetch(names: DataSets = None) -> None:
     """Download what is missing or damaged."""
     for source in _sources(names):
@@ -25,7 +26,7 @@ def fetch(names: DataSets = None) -> None:
         print(f"{source.name}: complete in {datasets.data_directory() / source.name}")
 
 
-@app.command()
+@app.command(epilog=example_of("data verify"))
 def verify(names: DataSets = None) -> None:
     """Check every file against its SHA-256."""
     for source in _sources(names):
@@ -33,14 +34,14 @@ def verify(names: DataSets = None) -> None:
         print(f"{source.name}: verified")
 
 
-@app.command()
+@app.command(epilog=example_of("data path imdb"))
 def path(names: DataSets = None) -> None:
     """Print where the data sets lie, or would."""
     for source in _sources(names):
         print(datasets.data_directory() / source.name)
 
 
-@app.command(name="list")
+@app.command(name="list", epilog=example_of("data list"))
 def list_(names: DataSets = None) -> None:
     """Show what there is: tasks, size, whether it is here, licence, citation, addresses."""
     shown = table(f"Data sets, in {datasets.data_directory()}")

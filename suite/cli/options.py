@@ -62,6 +62,24 @@ class TrainingPrecision(StrEnum):
     bfloat16 = "bfloat16"
 
 
+def _tasks(incomplete: str) -> list[str]:
+    """The tasks that a word of the command line may become; behind a colon, their variants."""
+    name, colon, _ = incomplete.partition(":")
+    known = [tasks.ALL, *tasks.names()]
+    if colon and name in tasks.names():
+        known = [f"{name}:{variant}" for variant in (*tasks.variants(name), tasks.ALL) if variant]
+    return [word for word in known if word.startswith(incomplete)]
+
+
+def _backends(incomplete: str) -> list[str]:
+    """The backends that a word of the command line may become; behind a colon, their modes."""
+    name, colon, _ = incomplete.partition(":")
+    known = [backends.ALL, *backends.names()]
+    if colon and name in backends.names():
+        known = [f"{name}:{mode}" for mode in (*backends.load(name).MODES, backends.ALL)]
+    return [word for word in known if word.startswith(incomplete)]
+
+
 TaskOption = Annotated[
     list[str],
     typer.Option(
@@ -69,6 +87,7 @@ TaskOption = Annotated[
         help="task, task:variant, task:all, all, or the path of a folder with a task.py; "
         "repeatable.",
         show_default=False,
+        autocompletion=_tasks,
     ),
 ]
 BackendOption = Annotated[
@@ -77,10 +96,11 @@ BackendOption = Annotated[
         "--backend",
         help="backend, backend:mode, backend:all or all; repeatable. Default: every backend.",
         show_default=False,
+        autocompletion=_backends,
     ),
 ]
 ModeOption = Annotated[
-    str | None, typer.Option(help="Mode of the backends that have it and are named without one.")
+    str | None, typer.Option(help="Mode of the backends that are named without one and have it.")
 ]
 MemoryOption = Annotated[
     str | None,
@@ -93,7 +113,7 @@ CheckpointOption = Annotated[
 ResumeOption = Annotated[
     str | None,
     typer.Option(
-        metavar="SESSION", help="Run only what this session has no good record of, as it was asked."
+        metavar="SESSION", help="Run only the cells that this session has no good record of."
     ),
 ]
 RESULTS = records.RESULTS
@@ -116,7 +136,7 @@ PatienceOption = Annotated[
     typer.Option(
         min=1,
         metavar="PATIENCE",
-        help="End after so many epochs without a lower validation metric; keep the best.",
+        help="Stop after so many epochs without a lower validation metric; keep the best.",
     ),
 ]
 
@@ -144,7 +164,8 @@ DeviceOption = Annotated[
     ),
 ]
 PrecisionOption = Annotated[
-    TrainingPrecision, typer.Option(help="Of the factors of products; all else is float32.")
+    TrainingPrecision,
+    typer.Option(help="Precision of the factors of products; all else is float32."),
 ]
 ProfileOption = Annotated[
     str, typer.Option(help=f"How much to train: {', '.join(tasks.PROFILES)}.")

@@ -68,10 +68,10 @@ def regress(
     folder: BaselinesOption = BASELINES,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Hold what runs come to against the baselines, and their speeds against an earlier revision.
+    """Compare results with the baselines, and speeds with an earlier revision.
 
-    Writes summary.md and junit.xml to the results folder's regress/. Exit code 1 on a regression,
-    2 if there is nothing to compare with: before anything is run.
+    Writes summary.md and junit.xml to the results folder's regress/. Exit code 1: a regression.
+    Exit code 2, before anything is run: there is nothing to compare with.
     """
     options.require_possible(1, timeout)
     choices = tasks.chosen(task or tasks.names())
@@ -95,7 +95,7 @@ def regress(
     print_checked(checked.found, console)
     print_findings([finding for finding in found if finding.passed is not True], console)
     findings.write(results / "regress" / "summary.md", results / "regress" / "junit.xml")
-    print(f"{len(found)} checked, {len(findings.failed)} failed: {results / 'regress'}")
+    print(f"{findings.summary}: {results / 'regress'}")
     raise typer.Exit(1 if findings.failed else 0)
 
 

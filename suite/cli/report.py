@@ -40,7 +40,7 @@ def report(
     ] = None,
     tracking_uri: UriOption = None,
 ) -> None:
-    """Write what sessions came to: one HTML page, with CSV, JSON and Markdown beside it."""
+    """Write the results of sessions as one HTML page, with CSV, JSON and Markdown beside it."""
     files = write(results, session or [], output_folder, tracking_uri)
     for path in (files.html, files.markdown, files.csv, files.json):
         print(path)

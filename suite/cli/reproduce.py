@@ -19,7 +19,8 @@ from suite.show.console import output
 from suite.show.findings import print_findings
 from suite.show.progress import Terminal
 from suite.tracking import tracker as tracking
-from suite.tracking.tracker import Tracker, TrackingError
+from suite.tracking.errors import TrackingError
+from suite.tracking.tracker import Tracker
 from tasks import paths
 from tasks.task import RequestError
 
@@ -32,9 +33,9 @@ def reproduce(
     results: ResultsOption = RESULTS,
     tracking_uri: UriOption = None,
 ) -> None:
-    """Train a recorded cell again, and say what differs around it and what came out the same.
+    """Train a recorded cell again, and say what is different and what is the same.
 
-    Nothing of the new training is kept. Exit code 1: it did not come out the same.
+    The new training is not kept. Exit code 1: the results are not the same.
     """
     record = _record(what, results, tracking_uri)
     reproduction.losses(record)

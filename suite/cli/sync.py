@@ -12,7 +12,8 @@ from suite.records import moving, record as records
 from suite.report import notes
 from suite.show.console import errors
 from suite.tracking import tracker as tracking
-from suite.tracking.tracker import Tracker, TrackingError
+from suite.tracking.errors import TrackingError
+from suite.tracking.tracker import Tracker
 from tasks.task import RequestError
 
 
@@ -21,7 +22,7 @@ def sync(
         Path | None,
         typer.Argument(
             parser=path_given,
-            help="Bring these records home first: a results folder of another machine, or one of "
+            help="Copy these records here first: a results folder of another machine, or one of "
             "its sessions' folders of records.",
             show_default=False,
         ),
@@ -38,9 +39,10 @@ def sync(
         print(f"{moving.bring_home(folder, results)} brought to {results}")
     uri = tracking_uri or tracking.default_uri(results)
     tracker = Tracker(uri, results)
+    passed = notes.Bases()
     try:
-        sent, there = tracking.sync(results, tracker, console.print)
-        notes.write(tracker, results)
+        sent, there = tracking.sync(results, tracker, console.print, passed.add)
+        notes.write(tracker, results, known=passed)
     except TrackingError as error:
         console.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None

@@ -61,7 +61,7 @@ def time(
 ) -> None:
     """Time backends in turns, after verifying them, without training to the end.
 
-    A backend that is given twice is timed as two: what they differ by, the clock cannot see.
+    A backend that is given twice is timed as two: their difference is the clock's error.
     """
     options.require_possible(threads, timeout)
     choices = tasks.chosen(task or tasks.names())

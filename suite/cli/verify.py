@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,6 +23,7 @@ from suite.cli.options import (
     TaskOption,
     constants,
     interruptible,
+    path_given,
 )
 from suite.records.events import Outcome
 from suite.records.verdict import PRECISIONS
@@ -42,16 +46,36 @@ def verify(
     data: DataOption = Data.auto,
     device: DeviceOption = devices.CPU,
     option: ConstantsOption = [],  # noqa: B006
+    locate: Annotated[
+        bool,
+        typer.Option(
+            "--locate", help="Show the error of every operation, of backends that pass too."
+        ),
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="[PATH]",
+            parser=path_given,
+            help="Write one HTML page of the proof, to proof.html if no path is given.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Prove that every backend computes the same model as NumPy in float64.
 
-    Of a task in a folder: as the backend that it names its oracle, if it has no numpy.py.
+    A task in a folder without numpy.py is compared with the backend that it names its oracle.
 
-    Without --task: every task in every variant. Exit code 1: one is not, or could not be tested
-    though it was asked for by name.
+    Where a backend differs, the first operation that adds error is named: by the names of its
+    layers, and of what tap(name, x) names. So is the cause, if a known one explains the difference.
+
+    Without --task: every task in every variant. Exit code 1: a backend is not the same model, or
+    was asked for by name and could not be tested.
     """
     chosen: Sequence[Precision] = [p.value for p in dict.fromkeys(precision)] or PRECISIONS
     choices = tasks.chosen(task or [tasks.ALL])
+    searches: list[verdict_tables.Searched] = []
+    watch = (lambda *found: searches.append(found)) if locate or report else None
     with Terminal() as reporter, interruptible():
         verdicts = verification.verify_all(
             choices,
@@ -61,8 +85,16 @@ def verify(
             devices.parse(device),
             reporter,
             constants(option, choices),
+            watch,
         )
+    verdict_tables.print_searches(searches if locate else [], output())
     verdict_tables.print_verdicts(verdicts, output())
+    if report:
+        from suite.report import proof  # slow to import
+
+        asked = [word for word in sys.argv[1:] if word]
+        proof.write(proof.Proof(verdicts, searches, shlex.join(["tetragrad", *asked])), report)
+        print(report)
     named = backends.named(backend, mode, of=choices)
     ran = [v for v in verdicts if v.outcome is not Outcome.SKIPPED or (v.backend, v.mode) in named]
     raise typer.Exit(0 if ran and all(v.verified for v in ran) else 1)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import ast
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 import tasks
+from suite.records import machines
 from suite.records.cell import Conditions
 from suite.report import words
+from suite.tracking import reading
 from suite.tracking.entries import COMPLETE_TAG, SESSION_TAG, TRAINING
-from suite.tracking.tracker import Tracker, TrackingError
+from suite.tracking.errors import TrackingError
+from suite.tracking.tracker import Tracker
 from tasks.task import RequestError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 METRIC = "metrics."
 """Beginning of the names of columns that hold metrics, as MLflow has it."""
@@ -21,6 +27,10 @@ PER_SECOND = "_per_second"
 """End of the names of rates; each task has a rate of its own."""
 RATES = (PER_SECOND, f"{PER_SECOND}_low", f"{PER_SECOND}_high", "efficiency")
 _OF_TIME = (*RATES, "_seconds")
+_CONDITIONS = tuple(f.name for f in fields(Conditions))
+PARAMS = (*_CONDITIONS, "seed")
+TAGS = (SESSION_TAG, COMPLETE_TAG, "outcome", "verified", "cpu", "data.digest", "git.commit")
+TAGS += ("git.dirty", "machine", "version.*")
 
 
 @dataclass(frozen=True)
@@ -74,8 +84,8 @@ def read(tracker: Tracker, choice: tasks.Choice) -> pd.DataFrame:
     """The cells of a task and variant that went well, oldest first.
 
     Columns: ``session``, ``created`` [UTC], ``commit``, ``dirty``, ``backend``, ``mode``, ``seed``,
-    ``verified`` (with all seeds of the session), ``conditions``, ``versions`` (a dict by package)
-    and ``metrics.<name>``.
+    ``verified`` (with all seeds of the session), ``conditions``, ``machine``, ``versions`` (a dict
+    by package) and ``metrics.<name>``.
     RequestError if there are none, or the store cannot be read.
     """
     task, variant = choice
@@ -83,7 +93,7 @@ def read(tracker: Tracker, choice: tasks.Choice) -> pd.DataFrame:
     try:
         with tracker.connection() as client:
             known = client.get_experiment_by_name(task)
-            found = _search(task, variant) if known else pd.DataFrame()
+            found = _search(client, known.experiment_id, variant) if known else pd.DataFrame()
     except TrackingError as error:
         raise RequestError(f"the MLflow store cannot be read: {error}") from None
     if found.empty:
@@ -94,17 +104,17 @@ def read(tracker: Tracker, choice: tasks.Choice) -> pd.DataFrame:
     return _tidied(found)
 
 
-def _search(task: str, variant: str | None) -> pd.DataFrame:
-    import mlflow  # slow to import
-
-    wanted = (
-        f"params.variant = '{variant}'",
-        f"tags.`{COMPLETE_TAG}` = 'true'",
-        "tags.outcome = 'ok'",
-    )
-    return mlflow.search_runs(
-        experiment_names=[task], filter_string=" and ".join(wanted), order_by=["start_time ASC"]
-    )
+def _search(client: MlflowClient, experiment: str, variant: str | None) -> pd.DataFrame:
+    """The cells that went well and of which all has arrived."""
+    found = reading.table(client, experiment, PARAMS, TAGS)
+    wanted = {
+        "params.variant": str(variant),
+        f"tags.{COMPLETE_TAG}": "true",
+        "tags.outcome": "ok",
+    }
+    for name, value in wanted.items():
+        found = found[found[name] == value] if name in found else found.iloc[:0]
+    return found.dropna(axis="columns", how="all").reset_index(drop=True)
 
 
 def _tidied(found: pd.DataFrame) -> pd.DataFrame:
@@ -119,10 +129,11 @@ def _tidied(found: pd.DataFrame) -> pd.DataFrame:
             **params,
             "seed": found["params.seed"].astype(int),
             "verified": found["tags.verified"] == "true",
-            "conditions": [_comparable(row) for row in found.to_dict("records")],
+            "conditions": _comparables(found),
+            "machine": _machines(found),
             "versions": [
-                {name.removeprefix("tags.version."): row[name] for name in versions}
-                for row in found.to_dict("records")
+                {name.removeprefix("tags.version."): value for name, value in row.items()}
+                for row in found[versions].to_dict("records")
             ],
         }
     )
@@ -144,6 +155,26 @@ def _of_turns(metrics: pd.DataFrame) -> pd.DataFrame:
             found[own] = said.where(~before, found[name])
             found[name] = found[name].mask(before)
     return found
+
+
+def _machines(found: pd.DataFrame) -> list[str]:
+    """The names of the machines; runs of before they were sent know the processor's alone."""
+    said = found.get("tags.machine", pd.Series(index=found.index, dtype=object))
+    facts = [
+        machines.facts_in(text) if isinstance(text, str) and text else {"cpu": cpu}
+        for text, cpu in zip(said, found["tags.cpu"], strict=True)
+    ]
+    return machines.names_of(facts)
+
+
+def _comparables(found: pd.DataFrame) -> list[Comparable]:
+    """The conditions of every run; equal ones are the same object, for there are few of them."""
+    wanted = [f"params.{name}" for name in _CONDITIONS] + ["tags.data.digest", "tags.cpu"]
+    names = [name for name in wanted if name in found]
+    rows = [*found[names].itertuples(index=False, name=None)]
+    own = {row: _comparable(dict(zip(names, row, strict=True))) for row in dict.fromkeys(rows)}
+    shared = {comparable: comparable for comparable in own.values()}
+    return [shared[own[row]] for row in rows]
 
 
 def _comparable(row: dict[str, Any]) -> Comparable:

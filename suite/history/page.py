@@ -15,7 +15,7 @@ from plotly.offline import get_plotlyjs
 from suite.history import telling
 from suite.history.series import History, Series
 from suite.records.statistics import axis_ends
-from suite.report import page, words
+from suite.report import machines, page, words
 from suite.report.charts import Chart, axis, chart, short
 from suite.report.looks import look
 from tasks.paths import because
@@ -54,6 +54,8 @@ def render(history: History) -> str:
             shown=telling.shown,
             steps=telling.step_sentences(history),
             notices=list(telling.notices(history)),
+            machines=machines,
+            unit=telling.unit(history.metric),
             together=_chart(history, drawn) if len(drawn) > 1 else None,
             alone=[_chart(history, [series]) for series in drawn],
             look=look,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +15,7 @@ import tasks
 from suite.history import cells
 from suite.history.cells import METRIC, PER_SECOND, Comparable
 from suite.history.steps import Level, find_levels
+from suite.records.machines import Block, Machines, compare
 from suite.report import words
 from suite.tracking.entries import TRAINING
 from suite.tracking.tracker import Tracker
@@ -84,6 +86,11 @@ class Series:
         """``backend:mode``."""
         return f"{self.backend}:{self.mode}"
 
+    @cached_property
+    def by_session(self) -> dict[str, SessionValue]:
+        """The points by the ids of their sessions."""
+        return {point.session.id: point for point in self.points}
+
 
 @dataclass(frozen=True)
 class History:
@@ -100,6 +107,10 @@ class History:
     unverified: dict[str, tuple[str, ...]]
     """By ``backend:mode`` the sessions that do not count, as a cell was not verified."""
     asked_for_steps: bool = False
+    machines: Machines | None = None
+    """The same contestants under these conditions on several machines, if the metric is a rate."""
+    shown_on: tuple[str, ...] = ()
+    """The machines of the sessions that are shown, whose processors have one name."""
 
 
 def build(
@@ -123,7 +134,7 @@ def build(
     sessions = table.groupby("conditions", sort=False)["session"].nunique()
     own = table[table["conditions"] == conditions]
     counted, unverified = _counted(own, metric)
-    shown = {str(name): _session(str(name), rows) for name, rows in own.groupby("session")}
+    shown = _sessions(own)
     found = (
         Series(backend, mode, tuple(_points(group, metric, shown)))
         for (backend, mode), group in counted.groupby(["backend", "mode"], sort=False)
@@ -138,6 +149,8 @@ def build(
         others={other: int(n) for other, n in sessions.items() if other != conditions},
         unverified=unverified,
         asked_for_steps=find_steps,
+        machines=_on_machines(table, conditions, metric),
+        shown_on=tuple(sorted(own["machine"].unique())),
     )
 
 
@@ -166,6 +179,24 @@ def _of_backends(table: pd.DataFrame, wanted: Sequence[backends.Choice]) -> pd.D
     return table[chosen] if wanted else table
 
 
+def _on_machines(table: pd.DataFrame, own: Comparable, metric: str) -> Machines | None:
+    """The contestants' rates, session by session, on all machines with the conditions ``own``."""
+    if not metric.endswith(PER_SECOND):
+        return None
+    same = {
+        c: (c.conditions, c.digest) == (own.conditions, own.digest) for c in {*table["conditions"]}
+    }
+    counted, _ = _counted(table[table["conditions"].map(same)], metric)
+    if counted["machine"].nunique() < 2:
+        return None
+    keys = ["machine", "session", "backend", "mode"]
+    blocks: dict[tuple[str, str], dict[str, list[float]]] = {}
+    for key, value in counted.groupby(keys, sort=False)[METRIC + metric].median().items():
+        machine, session, backend, mode = key
+        blocks.setdefault((machine, session), {})[f"{backend}:{mode}"] = [float(value)]
+    return compare([Block(m, rates) for (m, _), rates in blocks.items()], "numpy:eager")
+
+
 def _latest_conditions(table: pd.DataFrame, profile: str | None) -> Comparable:
     there = table["conditions"].tolist()
     own = [c for c in there if profile in (None, c.profile)]
@@ -186,27 +217,33 @@ def _counted(table: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, dict[str, 
     return table[table["verified"]], {name: tuple(sessions) for name, sessions in left.items()}
 
 
-def _session(name: str, own: pd.DataFrame) -> PastSession:
-    last = own.iloc[-1]
-    return PastSession(
-        id=name,
-        created=own["created"].iloc[0].isoformat(timespec="seconds"),
-        commit=str(last["commit"]),
-        dirty=bool(last["dirty"]),
-        versions={k: v for k, v in last["versions"].items() if isinstance(v, str)},
-    )
+def _sessions(own: pd.DataFrame) -> dict[str, PastSession]:
+    """The sessions of the cells, which are ordered by time, by their names."""
+    began = own.drop_duplicates("session").set_index("session")["created"]
+    columns = ["session", "commit", "dirty", "versions"]
+    return {
+        name: PastSession(
+            id=name,
+            created=began[name].isoformat(timespec="seconds"),
+            commit=str(commit),
+            dirty=bool(dirty),
+            versions={k: v for k, v in versions.items() if isinstance(v, str)},
+        )
+        for name, commit, dirty, versions in own[columns]
+        .drop_duplicates("session", keep="last")
+        .itertuples(index=False, name=None)
+    }
 
 
 def _points(
     group: pd.DataFrame, metric: str, sessions: Mapping[str, PastSession]
 ) -> Iterator[SessionValue]:
     """A backend's points in the order of the sessions."""
-    by_session = {str(name): own[METRIC + metric] for name, own in group.groupby("session")}
+    values = group.groupby("session")[METRIC + metric].agg(["size", "median", "min", "max"])
     for session in sorted(sessions.values(), key=lambda session: session.created):
-        if session.id in by_session:
-            values = by_session[session.id]
-            ends = float(values.min()), float(values.max())
-            yield SessionValue(session, len(values), float(values.median()), *ends)
+        if session.id in values.index:
+            seeds, *figures = values.loc[session.id]
+            yield SessionValue(session, int(seeds), *map(float, figures))
 
 
 def _place(series: Series) -> tuple[Any, ...]:

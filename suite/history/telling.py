@@ -15,8 +15,9 @@ from rich.table import Table
 from suite.history import steps
 from suite.history.cells import PER_SECOND
 from suite.history.series import History, PastSession, Series, Step
-from suite.report import words
+from suite.report import machines, words
 from suite.show.console import print_fitted, table as new_table
+from suite.tracking.entries import TRAINING
 
 
 def figure(metric: str, value: float) -> str:
@@ -28,11 +29,10 @@ def shown(history: History, series: Series, session: PastSession) -> str:
     """Text for a session in a table: the median, and the number of seeds if there are several."""
     if session.id in history.unverified.get(series.name, ()):
         return "NOT verified"
-    for point in series.points:
-        if point.session == session:
-            seeds = f" ({point.seeds} seeds)" if point.seeds > 1 else ""
-            return figure(history.metric, point.value) + seeds
-    return words.NOTHING
+    if not (point := series.by_session.get(session.id)):
+        return words.NOTHING
+    seeds = f" ({point.seeds} seeds)" if point.seeds > 1 else ""
+    return figure(history.metric, point.value) + seeds
 
 
 def step_sentences(history: History) -> list[str]:
@@ -72,12 +72,24 @@ def _step(step: Step, metric: str) -> str:
     )
 
 
+def unit(metric: str) -> str:
+    """The unit of a rate's name: ``samples/s`` of ``samples_per_second``."""
+    return metric.removesuffix(PER_SECOND).removeprefix(TRAINING) + "/s"
+
+
 def notices(history: History) -> Iterator[str]:
     """Sentences on everything that is not shown, and why."""
+    if len(history.shown_on) > 1:
+        yield (
+            f"the sessions shown are of {len(history.shown_on)} machines with the same processor: "
+            f"{'; '.join(history.shown_on)}"
+        )
+    if history.machines:
+        yield from machines.warnings(history.machines)
     for name, sessions in history.unverified.items():
         yield (
             f"{name} is NOT VERIFIED in {words.count(len(sessions), 'session')} "
-            f"({', '.join(sessions)}): its speed does not count there"
+            f"({', '.join(sessions)}): its speed is left out there"
         )
     for other, number in history.others.items():
         same = other.profile == history.conditions.profile
@@ -88,6 +100,18 @@ def notices(history: History) -> Iterator[str]:
 def print_history(history: History, console: Console) -> None:
     """The table, the steps, and what is not shown."""
     print_fitted(_table(history), console)
+    if history.machines:
+        headings, rows = machines.table(history.machines, unit(history.metric))
+        compared = new_table("on several machines")
+        for heading in headings:
+            compared.add_column(
+                escape(heading), justify="left" if heading == "backend" else "right"
+            )
+        for row in rows:
+            compared.add_row(*map(escape, row))
+        print_fitted(compared, console)
+        said = machines.answer(history.machines, unit(history.metric))
+        console.print(escape(said), highlight=False, soft_wrap=True)
     for line in step_sentences(history):
         console.print(escape(line), highlight=False, soft_wrap=True)
     for line in notices(history):
@@ -119,6 +143,7 @@ def document(history: History, page: str) -> dict[str, Any]:
         "other_conditions": [
             {**other.document(), "sessions": sessions} for other, sessions in history.others.items()
         ],
+        "machines": machines.document(history.machines, unit(history.metric)),
         "page": page,
     }
 

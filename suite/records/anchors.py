@@ -60,4 +60,8 @@ def compare(task: Task, trace: Tree) -> tuple[Deviation, ...]:
     worst = max(errors, key=lambda name: np.nan_to_num(errors[name], nan=np.inf))
     passed = bool(errors[worst] <= TOLERANCE)
     where = f"{worst}, as {anchor['made']['backend']} computed it"
+    losses = np.asarray(anchor["values"]["loss"])
+    apart = np.abs(np.asarray(own["loss"])[: len(losses)] - losses) / np.abs(losses).max()
+    if (apart > TOLERANCE).any():
+        where += f"; the loss from step {int(np.argmax(apart > TOLERANCE)) + 1} on"
     return (Deviation("anchor", errors[worst], TOLERANCE, where, passed),)

@@ -40,11 +40,24 @@ class Findings:
 
     title: str
     found: tuple[Finding, ...]
+    about: tuple[str, ...] = ()
+    """Lines that say what was held against what."""
 
     @property
     def failed(self) -> tuple[Finding, ...]:
         """Those that did not pass."""
         return tuple(f for f in self.found if f.passed is False)
+
+    @property
+    def summary(self) -> str:
+        """How many checks passed: ``all 20 checks passed``, ``2 of 20 checks failed``."""
+        count, failed = len(self.found), len(self.failed)
+        nothing = sum(f.passed is None for f in self.found)
+        if failed:
+            said = f"{failed} of {count} checks failed"
+        else:
+            said = f"{f'{count - nothing} of {count}' if nothing else f'all {count}'} checks passed"
+        return f"{said}, {nothing} without a verdict" if nothing else said
 
     @property
     def exit_code(self) -> int:
@@ -53,12 +66,14 @@ class Findings:
 
     def markdown(self) -> str:
         """The failed findings, each with its reason, then a table of all, as Markdown."""
-        lines = [f"# {self.title}", "", self._summary(), ""]
-        lines += [f"- **{_plain(f.name)}**: {_plain(f.reason)}" for f in self.failed]
+        lines = [f"# {plain(self.title)}", ""]
+        lines += [line for text in self.about for line in (plain(text), "")]
+        lines += [f"{self.summary.capitalize()}.", ""]
+        lines += [f"- **{plain(f.name)}**: {plain(f.reason)}" for f in self.failed]
         lines += [""] if self.failed else []
         lines += ["| | checked | verdict | reason |", "|---|---|---|---|"]
         lines += [
-            f"| {_MARKS[f.passed]} | {_plain(f.name)} | {_plain(f.verdict)} | {_plain(f.reason)} |"
+            f"| {_MARKS[f.passed]} | {plain(f.name)} | {plain(f.verdict)} | {plain(f.reason)} |"
             for f in self.found
         ]
         return "\n".join(lines) + "\n"
@@ -97,16 +112,11 @@ class Findings:
             except OSError as error:
                 raise RequestError(f"{path} cannot be written {because(error)}") from None
 
-    def _summary(self) -> str:
-        nothing = sum(f.passed is None for f in self.found)
-        said = f"{len(self.found)} checked, {len(self.failed)} failed"
-        return f"{said}, {nothing} without a verdict." if nothing else f"{said}."
-
 
 _MARKS = {True: "✅", False: "❌", None: "⚪"}
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text on one line that Markdown takes for text. An underscore within a word is one already."""
     for special in ("\\", "`", "*", "<", "|"):
         text = text.replace(special, f"\\{special}")

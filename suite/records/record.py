@@ -31,20 +31,26 @@ class Record:
     """A cell and all that came of it. Times in seconds, memory in bytes."""
 
     session: str
+    """The id of the session that it is of."""
     cell: Cell
+    """The conditions and the seed."""
     created: str
     """When the cell began, UTC, ISO 8601."""
     outcome: Outcome = Outcome.OK
     reason: str | None = None
+    """Why it did not end well, in one line."""
     ended: str | None = None
     """When it ended, UTC, ISO 8601; None in records of before this was kept."""
     verified: bool = False
+    """True if the backend was proved to compute the same model."""
     equivalence: dict[str, Any] | None = None
     """How the backend was verified: the findings, or why it was not."""
     specification: dict[str, Any] = field(default_factory=dict)
     """Every constant of the task."""
     unit: str = "samples/s"
+    """The unit of the speed."""
     targets: list[dict[str, Any]] = field(default_factory=list)
+    """Bands for the full profile: ``metric``, ``low`` and ``high``."""
     margin: float | None = None
     """By how much the first target's metric may differ between backends without it mattering; None
     in records of before there was a comparison."""
@@ -54,13 +60,17 @@ class Record:
     provenance: dict[str, Any] = field(default_factory=dict)
     """The data set: name, real or generated, digest."""
     packages: dict[str, str] = field(default_factory=dict)
+    """Versions by distribution."""
     git: dict[str, Any] = field(default_factory=dict)
+    """The commit of the source, and whether it was changed."""
     machine: dict[str, Any] = field(default_factory=dict)
+    """Processor, memory, system and Python."""
     attainable: dict[str, float] = field(default_factory=dict)
     """Rates of the machine in this session: ``matmul`` [operations/s], ``copy`` [bytes/s]."""
     worker: dict[str, Any] = field(default_factory=dict)
     """The ledger: what the worker's speed depends on besides its program, as it saw it itself."""
     phases: dict[str, float] = field(default_factory=dict)
+    """Seconds by phase: import, data, build, compile, transfer, train, evaluate, score."""
     timed: dict[str, Any] | None = None
     """The measurement in turns beside the other backends, with this seed: ``rounds``; and the
     ``throughput`` and the ``efficiency``, each ``median``, ``low``, ``high`` (95%) or None. None of
@@ -247,6 +257,20 @@ def _outcome(document: Mapping[str, Any]) -> Outcome:
 def all_paths(results: Path) -> Iterator[Path]:
     """Every record under ``results``, oldest session first."""
     yield from sorted((results / "records").glob("*/*.json"))
+
+
+def sessions(results: Path, kind: str = "records") -> Iterator[str]:
+    """The sessions that have records, or timings, the latest first; none is looked into in vain."""
+    folder = results / kind
+    names = (
+        sorted((path.name for path in folder.iterdir()), reverse=True) if folder.is_dir() else ()
+    )
+    return (name for name in names if any((folder / name).glob("*.json")))
+
+
+def paths_of(results: Path, session: str) -> list[Path]:
+    """The records of a session, or none."""
+    return sorted((results / "records" / session).glob("*.json"))
 
 
 def require_writable(results: Path) -> None:

@@ -88,6 +88,8 @@ class Timing:
     """When the last round was over, UTC, ISO 8601; None in timings of before this was kept."""
     batch: int | None = None
     """Samples (of a text: streams) in a batch; None in timings of before it was kept."""
+    host: dict[str, Any] = field(default_factory=dict)
+    """The machine, as a record has it; nothing in timings of before it was kept."""
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -56,6 +56,10 @@ class Verdict:
     device: str = "cpu"
     oracle: str = "numpy"
     """The backend whose float64 it was held against."""
+    located: str = ""
+    """The first operation that adds error, if that was looked for."""
+    cause: str | None = None
+    """What explains the difference, if it was looked for, or that nothing known does."""
 
     @property
     def backend_label(self) -> str:
@@ -74,7 +78,7 @@ class Verdict:
 
     @property
     def explanation(self) -> str | None:
-        """Why it is not verified: the phase that differs, then each quantity; None if it is."""
+        """Why it is not verified: phase, quantities and cause; None if it is."""
         if self.outcome is not Outcome.OK:
             return f"{self.outcome}: {self.reason}"
         failed = [finding for finding in self.findings if not finding.passed]
@@ -82,7 +86,8 @@ class Verdict:
             return None
         phase = PHASES.get(failed[0].quantity)
         said = "; ".join(map(str, failed))
-        return f"{phase}: {said}" if phase else said
+        said = f"{phase}: {said}" if phase else said
+        return "; ".join(filter(None, (said, self.located, self.cause)))
 
 
 PHASES = {
@@ -104,6 +109,7 @@ def joined(own: Verdict, exact: Verdict) -> Verdict:
     return replace(
         own,
         findings=own.findings + exact.findings,
+        cause=own.cause or exact.cause,
         outcome=worse.outcome,
         reason=worse.reason,
     )

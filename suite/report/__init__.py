@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from suite.records import record as records, timing as timings
 from suite.records.record import Record
 from suite.records.timing import Timing
 from suite.report import content, exports, page
-from suite.tracking.tracker import Tracker, TrackingError
+from suite.tracking.errors import TrackingError
+from suite.tracking.tracker import Tracker
 from tasks.paths import because
 from tasks.task import RequestError
 
@@ -34,26 +36,26 @@ def find(results: Path, sessions: Sequence[str]) -> list[Record]:
 
     RequestError for a session that is not there, or if none of them has records.
     """
-    by_session: dict[str, list[Path]] = {}
-    for path in records.all_paths(results):
-        by_session.setdefault(path.parent.name, []).append(path)
-    timed = timings.sessions(results)
-    if sessions and timed.issuperset(sessions) and not by_session.keys() & set(sessions):
-        latest = max(by_session, default="none: `tetragrad run` makes one")
+    if strange := [name for name in sessions if Path(name).name != name]:
+        raise RequestError(f"{strange[0]!r} is no session, but a path; give its name alone")
+    own = {name: records.paths_of(results, name) for name in sessions}
+    timed = {name for name in sessions if any((results / "timings" / name).glob("*.json"))}
+    if sessions and timed.issuperset(sessions) and not any(own.values()):
+        latest = next(records.sessions(results), "none: `tetragrad run` makes one")
         raise RequestError(
             f"{', '.join(sessions)}: speeds alone, of `tetragrad time`; name the session of "
             f"`tetragrad run` that they belong to beside it (the latest is {latest})"
         )
-    if not by_session:
+    if not (known := [*islice(records.sessions(results), 5)]):
         raise RequestError(f"there are no results in {results.resolve()}; `tetragrad run` first")
-    for session in sessions:
-        if session not in by_session.keys() | timed:
-            latest = ", ".join(sorted(by_session)[-5:])
+    for name, paths in own.items():
+        if not (paths or name in timed):
             raise RequestError(
-                f"there is no session {session!r} in {results.resolve()}; the latest are: {latest}"
+                f"there is no session {name!r} in {results.resolve()}; the latest are: "
+                f"{', '.join(reversed(known))}"
             )
-    chosen = dict.fromkeys(sessions or [max(by_session)])
-    return [records.read(path) for session in chosen for path in by_session.get(session, [])]
+    own = own or {known[0]: records.paths_of(results, known[0])}
+    return [records.read(path) for paths in own.values() for path in paths]
 
 
 def write(

@@ -13,7 +13,7 @@ from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.records.timing import Timing, of_speed, of_speed_at_any_batch
 from suite.records.verdict import verdict_from
-from suite.report import batches, exhibits, ledger, measures, sentences, words
+from suite.report import batches, exhibits, ledger, machines, measures, sentences, words
 from suite.report.document import Curve, Entry, Report, Section
 from suite.report.measures import Speed
 from suite.show.summary import comparisons
@@ -124,6 +124,8 @@ def _section(
         by_backend.setdefault((record.cell.backend, record.cell.mode), []).append(record)
     differing = differences(good)
     speeds = measures.marked(_speeds(by_backend, timing), differing)
+    own = [t for t in at_any_batch if of_speed(t.conditions) == of_speed(cell)]
+    on_machines = machines.of_timings(own, group, _trusted(by_backend))
     targets = next((r.targets for r in group if r.targets), [])
     metrics = _metric_names(good)
     metric = targets[0]["metric"] if targets else next(iter(metrics), "train_loss")
@@ -146,11 +148,13 @@ def _section(
         warnings=(
             *sentences.differing(differing),
             *sentences.uneven(entries),
+            *machines.warnings(on_machines),
             *(timing.warnings if timing else sentences.unsteady(good)),
         ),
         batches=batches.batch_lines(
             at_any_batch, {(e.backend, e.mode) for e in entries if e.seeds and not e.verified}
         ),
+        machines=on_machines,
         curves=tuple(_curves(entries, by_backend, ["train_loss", *metrics])),
         texts=exhibits.texts(good),
         attention=exhibits.attention(good),
@@ -167,11 +171,17 @@ def _metric_names(good: Sequence[Record]) -> list[str]:
 def _speeds(
     by_backend: Mapping[tuple[str, str], Sequence[Record]], timing: Timing | None
 ) -> tuple[Speed, ...]:
-    good = {key: [r for r in rs if r.outcome is Outcome.OK] for key, rs in by_backend.items()}
     if timing is None:
-        return measures.speeds_of_chunks(good)
-    trusted = {key: bool(rs) and all(r.verified for r in rs) for key, rs in good.items()}
-    return measures.speeds_in_turns(timing, trusted)
+        return measures.speeds_of_chunks(
+            {key: [r for r in rs if r.outcome is Outcome.OK] for key, rs in by_backend.items()}
+        )
+    return measures.speeds_in_turns(timing, _trusted(by_backend))
+
+
+def _trusted(by_backend: Mapping[tuple[str, str], Sequence[Record]]) -> dict[tuple[str, str], bool]:
+    """Tells of (backend, mode) if some cell went well, and all that did are verified."""
+    good = {key: [r for r in rs if r.outcome is Outcome.OK] for key, rs in by_backend.items()}
+    return {key: bool(rs) and all(r.verified for r in rs) for key, rs in good.items()}
 
 
 def _entry(

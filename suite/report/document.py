@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from suite.records.cell import Cell, Conditions
 from suite.records.convergence import Comparison, Reading
 from suite.records.differences import Difference
+from suite.records.machines import Machines
 from suite.records.verdict import Deviation
 from suite.report.batches import BatchLine
 from suite.report.exhibits import Attention, Texts
@@ -83,6 +84,8 @@ class Section:
     warnings: tuple[str, ...]
     batches: tuple[BatchLine, ...]
     """Throughput against the size of batches; nothing where one size alone was timed."""
+    machines: Machines | None
+    """The same contestants on other machines, in the sessions that the report is of."""
     curves: tuple[Curve, ...]
     texts: Texts | None
     attention: Attention | None

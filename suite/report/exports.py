@@ -10,7 +10,7 @@ from html import escape
 from typing import Any
 
 from suite.records.cell import OPTION, Conditions
-from suite.report import sentences, words
+from suite.report import machines, sentences, words
 from suite.report.batches import AtBatch, BatchLine, sizes
 from suite.report.document import Entry, Report, Section
 from suite.report.measures import Interval, Speed
@@ -43,7 +43,7 @@ def _section(section: Section) -> dict[str, Any]:
             if name in part and not section.interleaved:
                 part[f"training_{name}"] = part[name]
                 part[name] = [] if name == "speeds" else None
-    return document
+    return document | {"machines": machines.document(section.machines, section.unit)}
 
 
 def as_csv(report: Report) -> str:
@@ -161,6 +161,7 @@ def in_markdown(section: Section) -> Iterator[str]:
         yield f"\n{plain(INTERVALS)}"
     yield from (f"\n{plain(text)}" for text in sentences.differing(section.differing))
     yield from _batches(section)
+    yield from _machines(section)
     for entry in section.entries:
         yield from (f"\n{plain(entry.name)}: {plain(text)}" for text in entry.failures)
         if entry.explanation:
@@ -184,6 +185,18 @@ def _batches(section: Section) -> Iterator[str]:
         rates = {point.batch: point.rate for point in line.points}
         name = plain(words.name(line.backend, line.mode, keys))
         yield _line([name, *(_rate(rates.get(size)) for size in found)])
+
+
+def _machines(section: Section) -> Iterator[str]:
+    """The same contestants on several machines, if there are."""
+    if not section.machines:
+        return
+    headings, rows = machines.table(section.machines, section.unit)
+    yield from ("", "On several machines:", "", _line(list(map(plain, headings))))
+    yield f"|---|{'---:|' * (len(headings) - 1)}"
+    for row in rows:
+        yield _line(list(map(plain, row)))
+    yield from (f"\n{plain(text)}" for text in machines.notes(section.machines, section.unit))
 
 
 def _rate(interval: Interval | None) -> str:

@@ -80,12 +80,16 @@ def build(found: Sequence[Record]) -> Ledger:
 
 def _facts(record: Record) -> dict[str, str]:
     cell = record.cell
-    memory = record.machine.get("memory_bytes")
-    machine = {k: v for k, v in record.machine.items() if k != "memory_bytes"}
+    sizes = {"memory": "memory_bytes", "memory limit": "memory_limit_bytes"}
+    machine = {k: v for k, v in record.machine.items() if k not in sizes.values()}
     facts = {
         **{name: getattr(cell, name) for name in ("profile", "device", "precision", "threads")},
         **{name.replace("_", " "): value for name, value in machine.items()},
-        "memory": f"{memory / 1e9:.1f} GB" if memory else None,
+        **{
+            name: f"{size / 1e9:.1f} GB"
+            for name, key in sizes.items()
+            if (size := record.machine.get(key))
+        },
         "commit": record.git.get("commit"),
         "source changed since": {True: "yes", False: "no"}.get(record.git.get("dirty", "")),
         **environment.computing(record.packages),

@@ -13,13 +13,17 @@ from suite.records import record as records, timing as timings
 from suite.records.record import Record
 from suite.report import content, exports, sentences, words
 from suite.report.document import Section
-from suite.tracking.tracker import Tracker, TrackingError
+from suite.tracking import writing
+from suite.tracking.entries import NOTED_TAG
+from suite.tracking.errors import TrackingError
+from suite.tracking.session_runs import SessionRun
+from suite.tracking.tracker import Tracker
 from tasks.task import RequestError
 
 NOTE = "mlflow.note.content"
 """MLflow's tag for a description, of runs and of experiments."""
-NOTED_TAG, LATEST_TAG = "tetragrad.noted", "tetragrad.latest"
-"""Tags for the basis of a run's note, and for the session that an experiment's note tells of."""
+LATEST_TAG = "tetragrad.latest"
+"""The tag for the session that an experiment's note tells of."""
 LONGEST = 7_500
 """Characters of a note: MLflow cuts tags of runs at 8000."""
 
@@ -34,39 +38,69 @@ def try_write(tracker: Tracker, results: Path, session: str, say: Callable[[str]
         say(f"no notes in MLflow: {error}; `{tracker.command('sync')}` writes them later")
 
 
-def write(tracker: Tracker, results: Path, session: str = "*") -> None:
+class Bases:
+    """The bases of notes, of records as they pass: by session and task, how many, and the last."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, dict[str, tuple[int, str]]] = {}
+
+    def add(self, record: Record) -> None:
+        """Counts a record in."""
+        own = self._found.setdefault(record.session, {})
+        count, last = own.get(record.cell.task, (0, ""))
+        own[record.cell.task] = count + 1, max(last, record.created)
+
+    def of(self, session: str) -> dict[str, str]:
+        """By task, as the tag has it; nothing of a session none of whose records has passed."""
+        own = self._found.get(session, {})
+        return {task: f"{count} {last}" for task, (count, last) in own.items()}
+
+
+def write(tracker: Tracker, results: Path, session: str = "*", known: Bases | None = None) -> None:
     """Writes the notes on a session, or on all, whose records are not those it was made from.
+
+    Sessions whose notes rest on what is ``known`` are not read again.
 
     TrackingError if the store cannot be written, RequestError for a damaged record or timing.
     """
-    paths = sorted((results / "records").glob(f"{session}/*.json"))
+    paths = sorted((results / "records").glob(f"{session}/*.json"), reverse=True)
+    runs = tracker.session_runs(None if session == "*" else session)
+    # the latest first: its answer is the one that its task keeps
     for name, own in groupby(paths, key=lambda path: path.parent.name):
+        bases = known.of(name) if known else {}
+        if bases and all(_noted(runs.find(task, name), basis) for task, basis in bases.items()):
+            continue
         by_task: dict[str, list[Record]] = {}
         for path in own:
             record = records.read(path)
             by_task.setdefault(record.cell.task, []).append(record)
-        for found in by_task.values():
-            _write(tracker, results, name, found)
+        for task, found in by_task.items():
+            _write(tracker, results, runs.find(task, name), found)
 
 
-def _write(tracker: Tracker, results: Path, session: str, found: list[Record]) -> None:
+def _noted(run: SessionRun | None, basis: str) -> bool:
+    """Tells if there is nothing to write: no run, or a note that rests on ``basis``."""
+    return run is None or run.head.tags.get(NOTED_TAG) == basis
+
+
+def _write(tracker: Tracker, results: Path, run: SessionRun | None, found: list[Record]) -> None:
     """The notes on one task in a session, if it has a run in MLflow."""
-    basis = f"{len(found)} {max(record.created for record in found)}"
-    with tracker.connection() as client:
-        experiment = client.get_experiment_by_name(found[0].cell.task)
-        run = experiment and tracker.find_session_run(experiment.experiment_id, session)
-        if not (experiment and run) or client.get_run(run).data.tags.get(NOTED_TAG) == basis:
-            return
+    session, passed = found[0].session, Bases()
+    for record in found:
+        passed.add(record)
+    ((_, basis),) = passed.of(session).items()
+    if run is None or _noted(run, basis):
+        return
     sections = content.build(found, [*timings.of_session(results, session).values()]).sections
     summary = "\n\n".join("\n".join(exports.in_markdown(section)) for section in sections)
     answers = "\n\n".join(answer(section, session) for section in sections)
     with tracker.connection() as client:
-        client.set_tag(run, NOTE, shortened(summary, session))
-        if session >= experiment.tags.get(LATEST_TAG, ""):
+        if session >= run.experiment.tags.get(LATEST_TAG, ""):
             told = {NOTE: shortened(answers, session), LATEST_TAG: session}
             for tag, value in told.items():
-                client.set_experiment_tag(experiment.experiment_id, tag, value)
-        client.set_tag(run, NOTED_TAG, basis)  # last: what broke off before is done again
+                client.set_experiment_tag(run.experiment.experiment_id, tag, value)
+            run.experiment.tags.update(told)
+        writing.tag(client, run.head.id, {NOTE: shortened(summary, session), NOTED_TAG: basis})
 
 
 def answer(section: Section, session: str) -> str:

@@ -193,7 +193,7 @@ def judged(baseline: Baseline, result: Result, false_alarms: float) -> list[Find
     record, place = result.record, f"{baseline.label} {result.record.cell.backend_label}"
     found = [_outcome(record, place)]
     if result.verdict:
-        found.append(_equivalence(result.verdict, place))
+        found.append(equivalence(result.verdict, place))
     if not record.specification:  # it ended before it had begun
         return found
     same = [_constants(baseline, record, place), _data(baseline, record, place)]
@@ -215,7 +215,8 @@ def _outcome(record: Record, place: str) -> Finding:
     return Finding(name, record.outcome, reason, False)
 
 
-def _equivalence(verdict: Verdict, place: str) -> Finding:
+def equivalence(verdict: Verdict, place: str) -> Finding:
+    """The finding on a verdict; ``place`` is the task and the backend."""
     name = f"{place}: equivalence"
     if not verdict.verified:
         return Finding(name, "not the same model", verdict.explanation or "", False)

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from suite.records import builder, timing as timings
+from suite.records.cell import Conditions
 from suite.records.events import Outcome
 from suite.records.findings import Finding
 from suite.records.record import Record
@@ -72,17 +73,39 @@ def compare(
         records = [builder.begin("compared", cell) for cell in own]
         ready = preparation.ready(records)
         for record in records:
-            name = f"{record.cell.task_label} in {record.cell.backend_label}"
+            name = _name(record.cell)
             if record not in ready:
                 passed = False if failed(record, plan.named) else None
                 found.append(Finding(name, record.outcome, str(record.reason), passed))
             elif not record.verified:
-                found.append(Finding(name, "not verified", "no speed counts of it", False))
+                found.append(
+                    Finding(
+                        name,
+                        "not verified",
+                        "speeds of unverified backends are not compared",
+                        False,
+                    )
+                )
             else:
                 busy(f"comparing {name}")
-                once = partial(_compare, name, record, (base, head), limits, preparation)
+                once = partial(speed, name, record, (base, head), limits, preparation)
                 found.append(confirmed(once))
     return found
+
+
+def alone(plan: Plan, name: str) -> Plan:
+    """The plan with nothing but the task and backend that a finding of ``compare`` is named by."""
+    (found,) = (
+        replace(plan, choices=((task, variant),), backends=((backend, mode),))
+        for task, variant in plan.choices
+        for backend, mode in plan.backends
+        if name == _name(Conditions(task=task, variant=variant, backend=backend, mode=mode))
+    )
+    return found
+
+
+def _name(cell: Conditions) -> str:
+    return f"{cell.task_label} in {cell.backend_label}"
 
 
 def confirmed(once: Callable[[], Finding]) -> Finding:
@@ -115,15 +138,13 @@ def unfinished(timing: Timing, name: str) -> str | None:
     return None
 
 
-def _compare(
-    name: str,
-    record: Record,
-    sides: tuple[Side, Side],
-    limits: Limits,
-    preparation: Preparation,
-) -> Finding:
-    """The finding on ``sides``, the base and the head."""
-    base, _ = sides
+def raced(
+    record: Record, sides: Sequence[Side], limits: Limits, preparation: Preparation, train: bool
+) -> tuple[list[Record], Timing | None]:
+    """The base and the head in turns: the record of each, a copy of ``record`` filled in.
+
+    They are timed alone, or with ``train`` trained to their end first. The head must be verified.
+    """
     records = [deepcopy(record), deepcopy(record)]
 
     def job(one: Record) -> dict[str, Any]:
@@ -143,16 +164,49 @@ def _compare(
         judge,
         confidence=limits.confidence,
     )
-    race.time()
+    if train:
+        race.run(lambda _: None)
+    else:
+        race.time()
+    return records, race.timing
+
+
+def speed(
+    name: str,
+    record: Record,
+    sides: tuple[Side, Side],
+    limits: Limits,
+    preparation: Preparation,
+) -> Finding:
+    """The finding on the speed of ``sides``, the base and the head."""
+    return judged(name, sides, *raced(record, sides, limits, preparation, train=False), limits)
+
+
+def judged(
+    name: str,
+    sides: tuple[Side, Side],
+    records: Sequence[Record],
+    timing: Timing | None,
+    limits: Limits,
+) -> Finding:
+    """The finding on the speeds of two that took turns."""
     for side, one in zip(sides, records, strict=True):
         if one.outcome is not Outcome.OK:
             reason = f"{side.name} {one.outcome}: {one.reason}"
-            return Finding(name, "undecided", reason, None if side is base else False)
+            return Finding(name, "undecided", reason, None if side is sides[0] else False)
     if not records[1].verified:
         why = verdict_from(records[1].equivalence or {}).explanation
         return Finding(name, "not verified", str(why), False)
-    assert race.timing
-    return _finding(name, race.timing, limits)
+    if timing is None or len(timing.contestants) < 2:
+        return Finding(name, "undecided", "one of the two ended while they were timed", None)
+    return _finding(name, timing, limits)
+
+
+def told(interval: timings.MedianInterval) -> str:
+    """The ratio of two speeds in words: ``0.9% faster (−1.1% to +3.0%)``."""  # noqa: RUF002
+    middle, low, high = (f"{100 * (ratio - 1):+.1f}%".replace("-", "−") for ratio in interval)  # noqa: RUF001
+    change = f"{middle[1:]} {'faster' if middle[0] == '+' else 'slower'}"
+    return f"{'the same speed' if change.startswith('0.0%') else change} ({low} to {high})"
 
 
 def _finding(name: str, timing: Timing, limits: Limits) -> Finding:
@@ -162,11 +216,7 @@ def _finding(name: str, timing: Timing, limits: Limits) -> Finding:
         return Finding(name, "not waited for", reason, False)
     interval = timing.ratio(second, first, limits.confidence)
     verdict = judge(interval, limits.threshold)
-    middle, low, high = interval
-    reason = (
-        f"{middle:.3f} times as fast ({limits.confidence:.2%} interval {low:.3f} to {high:.3f}, "
-        f"{len(timing.samples)} rounds)"
-    )
+    reason = f"{told(interval)}, {limits.confidence:.2%} interval of {len(timing.samples)} rounds"
     if verdict == "undecided":
         reason += "; more time may decide: --limit"
     reason = "; ".join((reason, *(f"noisy: {warning}" for warning in timing.warnings)))

@@ -99,11 +99,11 @@ def _compare_leaves(
         if key not in own or own[key].shape != b.shape:
             shape = own[key].shape if key in own else "missing"
             return Deviation(quantity, None, tolerance, f"{leaf} is {shape}, not {b.shape}", False)
-        errors[leaf] = _error(own[key], b)
+        errors[leaf] = relative_error(own[key], b)
     return worst_leaf(quantity, errors, tolerance)
 
 
-def _error(a: Array, b: Array) -> float:
+def relative_error(a: Array, b: Array) -> float:
     """Relative to the largest entry; of whole numbers and truths, the fraction that differs."""
     if b.dtype.kind != "f":
         return float(np.mean(a != b))

@@ -33,7 +33,7 @@ class Preparation:
         self._plan, self._results, self._reporter, self._side = plan, results, reporter, side
         self._verifiers: dict[tuple[str, str], Verifier] = {}
         """By the task's label and the device."""
-        self._trajectories = Trajectories(plan.timeout)
+        self._trajectories = Trajectories(plan.timeout, side.python)
         self._verdicts: dict[tuple[str, str], Verdict] = {}
         """By the labels of the task and of the backend with its mode."""
         self._attained: dict[tuple[str, str, str], dict[str, float]] = {}

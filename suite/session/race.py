@@ -48,7 +48,7 @@ class Race:
         self._timeout, self._limit, self._job = timeout, limit, job
         self._judge = judge
         self._base, self._confidence = base, confidence
-        self._finished: set[str] = set()
+        self._finished: set[Worker] = set()
         self._turns: list[list[ChunkTrained | ChunkTimed]] = [[] for _ in records]
         """Turns of each cell, as it reported them: samples, operations and seconds."""
         self._workers: list[Worker] = []
@@ -61,7 +61,7 @@ class Race:
         """
         with self._begun("train") as (turns, watch):
             self._catch_up(turns)
-            while training := [w for w in turns.alive if w.cell.label not in self._finished]:
+            while training := [w for w in turns.alive if w not in self._finished]:
                 turns.round(training)
             self._judge_all()
             self._end()
@@ -131,7 +131,7 @@ class Race:
                 self._turns[number].append(event)
             builder.hear(record, event)
             if isinstance(event, Finished):
-                self._finished.add(record.cell.label)
+                self._finished.add(self._workers[number])
             self._on_event(record, event)
 
         return Worker(record.cell, kind, on_event, self._timeout, **self._job(record))
@@ -187,6 +187,7 @@ class Race:
                 batch=tasks.config(
                     record.cell.task, record.cell.profile, record.cell.variant, record.cell.options
                 ).batch,
+                host=record.machine,
             )
         )
 
@@ -195,25 +196,27 @@ def train_untimed(
     records: Sequence[Record],
     on_event: Callable[[Record, Event], None],
     timeout: float | None = None,
+    job: Callable[[Record], dict[str, Any]] = lambda record: {},
 ) -> None:
     """Trains the records' cells, as many at once as there are CPUs, and fills the records in.
 
     What they come to is what it always is; their seconds are not to be compared with anything.
-    KeyboardInterrupt if the user interrupts.
+    ``job`` is as of ``Race``. KeyboardInterrupt if the user interrupts.
     """
-    finished: set[str] = set()
+    finished: set[Worker] = set()
 
     def worker_of(record: Record) -> Worker:
         def heard(event: Event) -> None:
             builder.hear(record, event)
             on_event(record, event)
             if isinstance(event, Finished):
-                finished.add(record.cell.label)
+                finished.add(worker)
 
-        return Worker(record.cell, "train", heard, timeout)
+        worker = Worker(record.cell, "train", heard, timeout, **job(record))
+        return worker
 
     def work(worker: Worker) -> None:
-        while worker.turn() and worker.cell.label not in finished:
+        while worker.turn() and worker not in finished:
             pass
         if worker.ending is None:
             worker.turn("stop")

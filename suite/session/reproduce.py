@@ -138,7 +138,7 @@ class Rerun:
         if np.array_equal(then, now):
             return Finding("losses", "same", f"all {then.size} steps to the bit")
         at = int(np.argmax(then != now))
-        parts = f"they part at step {at + 1}: {then[at]!r} there, {now[at]!r} here"
+        parts = f"they first differ at step {at + 1}: {then[at]!r} there, {now[at]!r} here"
         if self.unpromised is None:
             return Finding(
                 "losses", "different", f"{parts}, and must be the same to the bit", False
@@ -152,7 +152,7 @@ class Rerun:
         judged = len(allowed)
         errors = np.abs(then - now)[:judged] / np.maximum(np.abs(then[:judged]), 1e-300)
         rule = (
-            f"of the first {judged} steps a loss may part by {_span(allowed)}, twice what the "
+            f"of the first {judged} steps a loss may differ by {_span(allowed)}, twice what the "
             f"task's envelope allows against the oracle; of {then.size} in all"
         )
         if not (outside := errors > allowed).any():

@@ -3,6 +3,7 @@ proved."""
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,14 +18,17 @@ from suite.records.record import Record
 from suite.records.verdict import Deviation
 from suite.session.equivalence import TIMED, TIMED_LOSSES, TIMED_STEPS, compare_timed
 from suite.session.process import Ending, launch
+from suite.system.revisions import Side
 from tasks.task import Array, Task
 
 
 class Trajectories:
     """The first losses of cells by the oracle in float64, computed once for each task and seed."""
 
-    def __init__(self, timeout: float | None) -> None:
+    def __init__(self, timeout: float | None, python: str = sys.executable) -> None:
         self._timeout = timeout
+        self._side = Side("the oracle", python=python)
+        """This source, whatever revision is compared, with that Python's packages."""
         self._losses: dict[Any, Array | Ending] = {}
         """By conditions and seed; how the oracle ended instead, where it failed."""
 
@@ -39,6 +43,7 @@ class Trajectories:
                 own,
                 "first_losses",
                 timeout=self._timeout,
+                command=self._side.command,
                 steps=TIMED_STEPS,
                 output=str(output),
             )

@@ -23,7 +23,8 @@ from suite.records.record import write_json
 from suite.records.verdict import Deviation, Verdict, joined, verdict_from
 from suite.session.equivalence import CENTRAL_DIFFERENCES, compare, unsteady, worst_leaf
 from suite.session.process import Ending, Worker, launch_all
-from suite.system.environment import at_once, machine, package_versions
+from suite.session.why import Explainer
+from suite.system.environment import at_once, machine
 from suite.system.revisions import HERE, Side
 from suite.worker.dropout import dropout_finding
 from tasks import outside
@@ -53,7 +54,8 @@ class Verifier:
 
     The oracle's trace is made once, for all precisions; with ``cache_folder``, a backend that was
     verified before with the same sources, packages, data and machine is not run again. The sources
-    are those of ``side``, the tolerances those of ``task``.
+    are those of ``side``, the tolerances those of ``task``. If it ``explains``, a further worker
+    looks for the cause of every failure.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Verifier:
         cache_folder: Path | None = None,
         memory_limit: int | None = None,
         side: Side = HERE,
+        explains: bool = False,
     ):
         self.task, self._device, self._threads, self._timeout = task, device, threads, timeout
         self._cache_folder = cache_folder
@@ -73,6 +76,7 @@ class Verifier:
         self._oracle_choice = oracle(task.name)
         self._oracle: dict[_Job, tuple[Tree, Ending]] = {}
         """Results of the oracle, which every further verdict needs, by its job."""
+        self._explainer = Explainer(task, self._oracle_choice, self._watch) if explains else None
 
     def verify(self, wanted: Sequence[Wanted]) -> list[Verdict]:
         """The verdict on each, in that order. KeyboardInterrupt if the user interrupts.
@@ -87,7 +91,7 @@ class Verifier:
         self._oracle = {job: found for job, found in done.items() if job == self._oracle_job()}
         doubt = self._doubt(done)
         for one in rest:
-            kept[one] = self._judge(*one, done, doubt)
+            kept[one] = self._explained(self._judge(*one, done, doubt), done)
             self._keep(*one, kept[one])
         return [kept[one] for one in wanted]
 
@@ -143,7 +147,7 @@ class Verifier:
             workers = [self._worker(group, outputs) for group in groups.values()]
             endings = launch_all(workers, at_once(self._threads))
             return {
-                job: _read(outputs[job], ending)
+                job: read_trace(outputs[job], ending)
                 for group, ending in zip(groups.values(), endings, strict=True)
                 for job in group
             }
@@ -173,6 +177,32 @@ class Verifier:
             return Worker(cell, "several", jobs=asked, memory_limit=self._memory_limit, **how)
         (job,) = asked
         return Worker(**{**job, "cell": cell, **how})
+
+    def _watch(self, choice: backends.Choice, **details: Any) -> tuple[Tree, Ending]:
+        """What a worker noted that watched a backend, for its causes."""
+        device = "cpu" if choice == self._oracle_choice else self._device
+        with tempfile.TemporaryDirectory() as folder:
+            output = Path(folder) / "notes.npz"
+            worker = Worker(
+                self._cell(choice, EXACT, device),
+                "watch",
+                timeout=self._timeout,
+                command=self._side.command,
+                memory_limit=self._memory_limit,
+                output=str(output),
+                **details,
+            )
+            (ending,) = launch_all([worker], 1)
+            return read_trace(output, ending)
+
+    def _explained(self, verdict: Verdict, done: Mapping[_Job, tuple[Tree, Ending]]) -> Verdict:
+        """The verdict with the cause, if it failed and causes are looked for."""
+        if not self._explainer or verdict.verified or verdict.outcome is not Outcome.OK:
+            return verdict
+        choice = verdict.backend, verdict.mode
+        jobs = [job for job in self._jobs(choice, verdict.precision) if job.kind == "trace"]
+        oracle, own = done[jobs[0]][0], done[jobs[-1]][0]
+        return replace(verdict, cause=self._explainer.cause(verdict, own, oracle))
 
     def _judge(
         self,
@@ -241,20 +271,7 @@ class Verifier:
         return f"{names} agree with each other and not with {other}: look there first"
 
     def _cell(self, choice: backends.Choice, precision: Precision, device: str) -> Cell:
-        source: DataSource = self.task.provenance.source
-        return Cell(
-            task=self.task.name,
-            variant=self.task.variant,
-            backend=choice[0],
-            mode=choice[1],
-            device=device,
-            precision=precision,
-            seed=self.task.verification_seed,
-            profile=self.task.profile,
-            data=source,
-            threads=self._threads,
-            options=dict(self.task.options),
-        )
+        return cell_of(self.task, choice, precision, device, self._threads)
 
     def _kept(self, choice: backends.Choice, precision: Precision) -> Verdict | None:
         """From the cache; None if nothing is there, or nothing that can be read."""
@@ -275,20 +292,40 @@ class Verifier:
         facts = {
             "cell": asdict(self._cell(choice, precision, self._device)),
             "data": self.task.provenance.digest,
-            "sources": _sources_digest(self._side.tree, choice[0], self._oracle_choice[0]),
+            "sources": sources_digest(self._side.tree, choice[0], self._oracle_choice[0]),
             "task": dict(tasks.sources(self.task.name)),
-            "packages": dict(package_versions()),
+            "packages": dict(self._side.packages),
             "machine": dict(machine()),
         }
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
         return self._cache_folder / f"{key}.json"
 
 
+def cell_of(
+    task: Task, choice: backends.Choice, precision: Precision, device: str, threads: int = 1
+) -> Cell:
+    """The cell of a worker that proves something."""
+    source: DataSource = task.provenance.source
+    return Cell(
+        task=task.name,
+        variant=task.variant,
+        backend=choice[0],
+        mode=choice[1],
+        device=device,
+        precision=precision,
+        seed=task.verification_seed,
+        profile=task.profile,
+        data=source,
+        threads=threads,
+        options=dict(task.options),
+    )
+
+
 def oracle(task: str) -> backends.Choice:
     """The backend that all others are held against. RequestError if it is not there."""
     choice = backends.oracle(task)
     if reason := backends.unavailable(*choice, task):
-        raise RequestError(f"{outside.shown(task)} is held against {choice[0]}, and {reason}")
+        raise RequestError(f"{outside.shown(task)} is compared with {choice[0]}, and {reason}")
     return choice
 
 
@@ -296,7 +333,7 @@ def _agree(own: Tree, other: Tree, allowed: Envelope) -> bool:
     return all(deviation.passed for deviation in compare(own, other, allowed))
 
 
-def _read(output: Path, ending: Ending) -> tuple[Tree, Ending]:
+def read_trace(output: Path, ending: Ending) -> tuple[Tree, Ending]:
     """Returns what a job wrote, by name, and how it ended: as its worker, or as it said itself."""
     own = output.with_suffix(".json")
     if own.exists():
@@ -310,7 +347,7 @@ def _read(output: Path, ending: Ending) -> tuple[Tree, Ending]:
         return dict(arrays), ending
 
 
-def _sources_digest(root: Path, backend: str, oracle: str) -> str:
+def sources_digest(root: Path, backend: str, oracle: str) -> str:
     """SHA-256 over every source file below ``root`` that a verdict on ``backend`` rests on.
 
     Of the suite, these are the worker and what judges; a chart of the report is not among them.

@@ -18,6 +18,7 @@ from suite.show.console import table as new_table
 MARK, ALIKE = "*", "~"
 """Behind a ratio of two whose ledgers differ; before one of two that cannot be told apart."""
 INTERVAL = "95% interval"
+DENORMALS = "denormals: numbers next to 0, with which many processors compute slowly"
 
 
 def document(timing: Timing, found: Sequence[Record]) -> dict[str, Any]:
@@ -70,7 +71,10 @@ def table(title: str, timing: Timing, differing: Sequence[Difference]) -> Table:
         "the base's second interval is that of its own rate",
     ]
     if "matmul" in timing.machine:
-        said.append(f"the peak: {timing.machine['matmul'] / 1e9:.0f} GFLOP/s in matrix products")
+        said.append(
+            f"of matmul peak: share of the {timing.machine['matmul'] / 1e9:.0f} GFLOP/s that "
+            "matrix products attain here"
+        )
     found.caption = "; ".join(said)
     for one in timing.contestants:
         found.add_row(*_row(one, timing, differing))
@@ -84,6 +88,7 @@ def notes(timing: Timing, differing: Sequence[Difference]) -> list[str]:
     return [
         *(alike for name in rivals if (alike := _alike(name, timing))),
         *(f"{MARK} not the same for all, so compare with care: {one}" for one in differing),
+        *(DENORMALS for one in differing if one.fact == "denormals"),
         *(noisy for name in rivals if (noisy := _disturbed(name, timing))),
         *(f"noisy: {warning}" for warning in timing.warnings),
     ]

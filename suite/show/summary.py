@@ -193,7 +193,7 @@ def _print_unverified(found: Sequence[Record], console: Console) -> None:
     }.items():
         if not record.verified and record.equivalence:
             why = verdict_from(record.equivalence).explanation
-            text = f"{label} is NOT VERIFIED, its speed does not count: {why}"
+            text = f"{label} is NOT VERIFIED, its speed is not compared: {why}"
             console.print(escape(text), style="red", soft_wrap=True)
 
 
@@ -207,6 +207,7 @@ def _table(found: Sequence[Record]) -> Table:
     device = computed(where(record.cell for record in found), cell.precision)
     title = f"{cell.task_label} · {cell.profile} · {device} · {threads} · {seeds} · {data}"
     table = new_table(title)
+    table.caption = "s to target: seconds of training until the first target was met"
     metrics = next((r.metrics for r in found if r.metrics), {})
     names = [name for name in metrics if not name.endswith("_ci95")]  # there is no room for more
     table.add_column("backend", no_wrap=True)

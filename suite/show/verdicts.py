@@ -10,8 +10,13 @@ from rich.markup import escape
 
 import backends
 from suite.records.verdict import Verdict
+from suite.session.locator import Search
 from suite.show.console import print_fitted, table as new_table
 from suite.system import devices
+from tasks.task import Task
+
+Searched = tuple[Task, backends.Choice, Search]
+"""A backend's search for its first difference."""
 
 COLUMNS = {
     "loss": ("initial loss", "loss"),
@@ -33,6 +38,24 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
         elif verdict.explanation:
             text = f"{name}: {verdict.explanation}"
             console.print(escape(text), style="red", soft_wrap=True)
+
+
+def print_searches(searches: Sequence[Searched], console: Console) -> None:
+    """The errors of every operation, forwards and backwards, a table for every backend."""
+    for task, (name, mode), search in searches:
+        if search.rows:
+            title = f"{task.label} in {name}:{mode}: error of every operation in float64"
+            table = new_table(title)
+            for column in ("operation", "value", "cotangent"):
+                table.add_column(column, no_wrap=True)
+            for row in search.rows:
+                table.add_row(row.operation, _number(row.value), _number(row.cotangent))
+            print_fitted(table, console)
+        console.print(escape(search.text), soft_wrap=True)
+
+
+def _number(error: float | None) -> str:
+    return "-" if error is None else f"{error:.1e}".replace("e-0", "e-").replace("e+0", "e+")
 
 
 def _print_task(task: str, verdicts: Sequence[Verdict], console: Console) -> None:
@@ -59,7 +82,7 @@ def _largest(verdict: Verdict, quantities: Sequence[str]) -> str:
     if any(finding.error is None for finding in findings):
         return "differs"
     error = max((finding.error or 0.0 for finding in findings), default=None)
-    return "-" if error is None else f"{error:.1e}".replace("e-0", "e-").replace("e+0", "e+")
+    return _number(error)
 
 
 def _share(verdict: Verdict) -> str:

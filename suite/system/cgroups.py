@@ -1,4 +1,4 @@
-"""Control groups (Linux): how many CPUs they leave to this process, and how often they stopped it.
+"""Control groups (Linux): the CPUs and the memory they leave to this process, and their stops.
 
 A group may set a quota of processor time per period; so may every group above it. A process that
 has used up one of them is stopped until the next period: it is throttled.
@@ -17,6 +17,8 @@ from suite.system.readings import readable, text
 
 SYSTEM = Path("/")
 """The folder that has /proc and /sys."""
+UNLIMITED = 1 << 60
+"""Bytes from which on a limit is none: version 1 has the largest number there is."""
 
 
 @dataclass(frozen=True)
@@ -40,20 +42,31 @@ def quota(system: Path = SYSTEM) -> float | None:
     return min((limit for limit in limits if limit is not None), default=None)
 
 
+def memory_limit(system: Path = SYSTEM) -> int | None:
+    """The least memory that the own group or one above it may have [bytes]; None where all may."""
+    files = "memory.max", "memory.limit_in_bytes"  # of version 2, of version 1
+    texts = (text(folder / name) for folder in _groups(system, "memory") for name in files)
+    limits = [int(found) for found in texts if found and found.isdecimal()]
+    return min((limit for limit in limits if limit < UNLIMITED), default=None)
+
+
 def throttling(system: Path = SYSTEM) -> Throttling:
     """The stops by quotas of the own group and of those above it, until now."""
     found = [_throttling(folder) for folder in _groups(system)]
     return Throttling(sum(t.times for t in found), sum(t.seconds for t in found))
 
 
-def _groups(system: Path) -> Iterator[Path]:
-    """The folders of the groups that share out processor time, each followed by those above it."""
+def _groups(system: Path, kind: str = "cpu") -> Iterator[Path]:
+    """The folders of the groups that share out processor time, each followed by those above it.
+
+    Or of those that share out another ``kind``, such as memory.
+    """
     for line in (text(system / "proc/self/cgroup") or "").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, group = rest.partition(":")
-        if controllers and "cpu" not in controllers.split(","):
+        if controllers and kind not in controllers.split(","):
             continue
-        top = _top(system / "sys/fs/cgroup", controllers.split(","))
+        top = _top(system / "sys/fs/cgroup", controllers.split(","), kind)
         # in a container the path may be the host's, of which it sees the last folder alone, as top
         parts = [part for part in group.split("/") if part]
         depth = 0 if ".." in parts else len(parts)
@@ -61,9 +74,9 @@ def _groups(system: Path) -> Iterator[Path]:
             yield top.joinpath(*parts[:length])
 
 
-def _top(mounted: Path, controllers: Sequence[str]) -> Path:
+def _top(mounted: Path, controllers: Sequence[str], kind: str) -> Path:
     """Where the hierarchy of these controllers is mounted; of version 2, which names none."""
-    names = (",".join(controllers), ",".join(reversed(controllers)), "cpu")
+    names = (",".join(controllers), ",".join(reversed(controllers)), kind)
     if controllers == [""]:
         names = ("unified", "", "")  # beside hierarchies of version 1, or alone
     return next((mounted / name for name in names if (mounted / name).is_dir()), mounted)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -105,9 +107,10 @@ def at_once(threads: int) -> int:
 
 @functools.cache
 def machine() -> Mapping[str, Any]:
-    """The processor's model, cores, memory [bytes], operating system and Python.
+    """The processor's model, cores, memory [bytes], limits, operating system and Python.
 
-    What cannot be read is said to be so; of a number it is None.
+    What cannot be read is said to be so; of a number it is None. Limits are those of control groups
+    (containers): CPUs and bytes, None where there is none.
     """
     import psutil  # a worker does without it
 
@@ -116,7 +119,10 @@ def machine() -> Mapping[str, Any]:
         "cores": readable(lambda: psutil.cpu_count(logical=False)),
         "logical_cores": readable(psutil.cpu_count),
         "memory_bytes": readable(lambda: psutil.virtual_memory().total),
+        "cpu_limit": limit if (limit := cgroups.quota() or math.inf) < math.inf else None,
+        "memory_limit_bytes": readable(cgroups.memory_limit),
         "system": readable(platform.platform) or NOT_READABLE,
+        "kernel": readable(platform.release) or NOT_READABLE,
         "python": platform.python_version(),
     }
 
@@ -141,6 +147,7 @@ def _processor(system: Path = Path("/")) -> dict[str, str]:
     return {
         "cpu": called or NOT_READABLE,
         "cpu_model": " ".join(fields.get(name) or "-" for name in names),
+        "microcode": fields.get("microcode") or NOT_READABLE,
     }
 
 
@@ -149,6 +156,20 @@ def package_versions() -> Mapping[str, str]:
     """The version of every distribution that a worker may import, by name."""
     # a worker is started with -P: it does not search the folder that Python may put first
     path = sys.path if sys.flags.safe_path else sys.path[1:]
+    return packages.versions(path, _declared())
+
+
+@functools.cache
+def versions_in(python: str) -> Mapping[str, str]:
+    """The same, of a worker that another Python runs. RequestError if that cannot be asked."""
+    if python == sys.executable:
+        return package_versions()
+    code = "import json, sys; print(json.dumps(sys.path))"
+    try:
+        done = subprocess.run([python, "-P", "-c", code], capture_output=True, check=True)
+        path = json.loads(done.stdout)
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+        raise RequestError(f"{python} is no Python that can be asked: {error}") from None
     return packages.versions(path, _declared())
 
 

@@ -7,12 +7,12 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from suite.system import git
+from suite.system import environment, git
 from tasks.task import RequestError
 
 PACKAGES = ("suite", "backends", "tasks")
@@ -41,8 +41,13 @@ class Side:
         """Starts a worker."""
         return (self.python, "-P", "-c", _WORKER, str(self.tree))
 
+    @property
+    def packages(self) -> Mapping[str, str]:
+        """The version of every distribution that a worker may import, by name."""
+        return environment.versions_in(self.python)
 
-HERE = Side("the source as it is")
+
+HERE = Side("working tree")
 
 
 @contextmanager
@@ -109,9 +114,30 @@ def before() -> str:
     return parents[0]
 
 
+def between(good: str, bad: str) -> list[str]:
+    """The commits that lead from one revision to another, oldest first, without these two.
+
+    Of a merge, the commits of the branch that was merged are not among them. RequestError unless
+    ``good`` is an ancestor of ``bad``.
+    """
+    first, last = _commit(good), _commit(bad)
+    if first == last or _answer("merge-base", first, last) != first:
+        raise RequestError(
+            f"{good} is no ancestor of {bad}: nothing leads from one to the other; "
+            f"`git merge-base {good} {bad}` names one"
+        )
+    listed = _answer("rev-list", "--first-parent", "--reverse", f"{first}..{last}") or ""
+    return [commit for commit in listed.split() if commit != last]
+
+
 def short(revision: str) -> str:
     """A revision's abbreviated hash, or the revision as it is if git knows none."""
     return _answer("rev-parse", "--short", "--end-of-options", revision) or revision
+
+
+def titled(commit: str) -> str:
+    """A commit's abbreviated hash with the first line of its message."""
+    return _answer("log", "-1", "--format=%h %s", "--end-of-options", commit) or commit
 
 
 _ROOM = "TMPDIR may name a folder with more room"

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from suite.records import machines
 from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.records.specification import flat
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 RECORD_TAG, SESSION_TAG, COMPLETE_TAG = (
     f"tetragrad.{name}" for name in ("record", "session", "complete")
 )
+PARENT_TAG = "mlflow.parentRunId"
+NOTED_TAG = "tetragrad.noted"
+"""The tag of a session's run for the basis of its note."""
 TRAINING = "training_"
 """Beginning of the names of metrics that training alone showed, beside those of rounds in turns.
 
@@ -62,6 +66,7 @@ def tags_of(record: Record) -> dict[str, str]:
         "git.commit": str(record.git.get("commit")),
         "git.dirty": str(record.git.get("dirty")),
         "cpu": str(record.machine.get("cpu")),
+        "machine": machines.text_of(machines.facts_of(record.machine)),
         "python": str(record.machine.get("python")),
         "system": str(record.machine.get("system")),
         "threads.seen": str(record.worker.get("threads", {})),

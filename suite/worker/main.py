@@ -40,14 +40,17 @@ from suite.records.events import (
     Waiting,
 )
 from suite.records.specification import about
+from suite.records.taps import flat
 from suite.system import devices, memory
 from suite.system.readings import text
 from suite.worker import cards, probes, rates
 from suite.worker.clock import Clock
 from suite.worker.dropout import dropout_statistics
+from suite.worker.observing import observed
 from suite.worker.trace import steps_between, trace
 from suite.worker.training import Diverged, Send, Training
-from tasks.task import RequestError, State, Task, dtype_of
+from suite.worker.watch import watch
+from tasks.task import Array, RequestError, State, Task, dtype_of
 
 Job = Mapping[str, Any]
 
@@ -236,6 +239,36 @@ def trace_job(cell: Cell, send: Send, job: Job) -> None:
     np.savez(job["output"], allow_pickle=False, **found)
 
 
+def watch_job(cell: Cell, send: Send, job: Job) -> None:
+    """Writes what causes are looked for in to ``job["output"]``, see ``suite.worker.watch``.
+
+    ``job["windows"]`` are the steps; ``job["moved"]`` is the file of another state, or None.
+    """
+    module = _configure(cell, Clock())
+    task = _load(cell).verified()
+    initial = task.initial(cell.seed).astype(dtype_of(cell.precision))
+    program = module.build(task, initial, None)
+    moved = None
+    if job["moved"]:
+        with np.load(job["moved"], allow_pickle=False) as arrays:
+            moved = dict(arrays)
+    windows = [(first, last) for first, last in job["windows"]]
+    found = watch(task, program, initial, cell.seed, windows, moved)
+    np.savez(job["output"], allow_pickle=False, **found)
+
+
+def observe(cell: Cell, send: Send, job: Job) -> None:
+    """Writes the observations of ``job["steps"]``, see ``suite.records.taps``."""
+    module = _configure(cell, Clock())
+    task = _load(cell).narrow().verified()
+    initial = task.initial(cell.seed).astype(dtype_of(cell.precision))
+    program = module.build(task, initial, None)
+    arrays: dict[str, Array] = {}
+    for seen in observed(task, program, cell.seed, job["steps"]):
+        arrays |= flat(seen)
+    np.savez(job["output"], allow_pickle=False, **arrays)
+
+
 def first_losses(cell: Cell, send: Send, job: Job) -> None:
     """Writes the losses of the first ``job["steps"]`` steps of a cell's own training.
 
@@ -309,7 +342,9 @@ JOBS = {
     "train": train,
     "time": time_alone,
     "trace": trace_job,
+    "watch": watch_job,
     "first_losses": first_losses,
+    "observe": observe,
     "dropout": dropout_job,
     "gradient_check": gradient_check,
     "several": several,

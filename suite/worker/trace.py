@@ -25,7 +25,16 @@ def trace(task: Task, program: Program, seed: int, ends: Sequence[int]) -> dict[
     - ``prediction@<end>/<kind>/<output>``, of every kind of batch that is evaluated, from the
       initial state (end 0) and after each of ``ends``.
     """
-    noted: dict[str, Array] = _predictions(task, program, 0)
+    *_, noted = stages(task, program, seed, ends)
+    return noted
+
+
+def stages(
+    task: Task, program: Program, seed: int, ends: Sequence[int]
+) -> Iterator[dict[str, Array]]:
+    """Yields the trace as far as it goes: with the first gradients, the first predictions, the
+    losses of every further chunk, and what is noted at each of ``ends``."""
+    noted: dict[str, Array] = {}
     losses: list[Array] = []
     for begin, end in pairwise((0, *ends)):
         for chunk in steps_between(task, seed, begin, end):
@@ -35,10 +44,14 @@ def trace(task: Task, program: Program, seed: int, ends: Sequence[int]) -> dict[
                 noted["initial loss"] = np.array([loss])
                 noted |= {f"gradient/{leaf}": g for leaf, g in gradients.items()}
                 noted |= _unsteady(loss, gradients, *program.gradients(placed))
+                yield noted
+                noted |= _predictions(task, program, 0)
+                yield noted
             losses.append(program.train(placed))
+            noted["loss"] = np.concatenate(losses)
+            yield noted
         noted |= _state(program, end) | _predictions(task, program, end)
-    noted["loss"] = np.concatenate(losses)
-    return noted
+        yield noted
 
 
 def _unsteady(

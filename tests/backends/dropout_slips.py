@@ -59,24 +59,24 @@ OF_THE_MODEL: Mapping[str, Slips] = {
             TRANSFORMER,
             (
                 "transformer",
-                "x = x + layout.drop(self.cross_dropout, self.cross(x, layout, source))",
-                "x = layout.drop(self.cross_dropout, x + self.cross(x, layout, source))",
+                "x + layout.drop(self.cross_dropout, self.cross(x, layout, source))",
+                "layout.drop(self.cross_dropout, x + self.cross(x, layout, source))",
             ),
         ),
         "tensorflow": (
             TRANSFORMER,
             (
                 "transformer",
-                "x + packing.drop(self.dropout, y), w",
-                "packing.drop(self.dropout, x + y), w",
+                "x += packing.drop(self.dropout, y)",
+                "x = packing.drop(self.dropout, x + y)",
             ),
         ),
         "jax": (
             TRANSFORMER,
             (
                 "transformer",
-                'x += drop(f"{layer}.cross", found)',
-                'x = drop(f"{layer}.cross", x + found)',
+                'x + drop(f"{layer}.cross", found)',
+                'drop(f"{layer}.cross", x + found)',
             ),
         ),
     },

@@ -10,6 +10,7 @@ import pytest
 
 import backends
 import tasks
+from tests.backends import edges
 from tests.backends.conftest import Call
 from tests.backends.programs import assert_same
 from tests.backends.tiny_tasks import (
@@ -101,3 +102,18 @@ def test_training_handed_from_backend_to_backend_goes_on_identically(
         losses.append(found)
     np.testing.assert_allclose(np.concatenate(losses), unbroken, rtol=1e-10)
     assert_same(state, end, 1e-8)
+
+
+@pytest.mark.parametrize("backend", [name for name in backends.NAMES if name != "numpy"])
+def test_rare_values_are_computed_as_numpy_does(
+    call: Call, backend: str, choice: tasks.Choice
+) -> None:
+    """Those that the proof does not come to: see ``tests.backends.edges``."""
+    seed = seed_without_dropout(choice)
+    for edge in edges.of_task(choice):
+        state, chunk = edges.EDGES[edge](choice)
+        expected, end = call("numpy", "float64", train, choice, state, [chunk], seed)
+        losses, found = call(backend, "float64", train, choice, state, [chunk], seed)
+        assert np.isfinite(expected).all(), edge
+        np.testing.assert_allclose(losses, expected, rtol=1e-9, atol=1e-12, err_msg=edge)
+        assert_same(found, end, 1e-8)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 from pathlib import Path
 
@@ -14,8 +15,9 @@ import backends
 from suite.records.verdict import PRECISIONS
 from tests.mutants import telling
 from tests.mutants.judging import judge_all
+from tests.mutants.kept import FILE, Kept
 from tests.mutants.mutant import Mutant
-from tests.mutants.table import TABLE
+from tests.mutants.table import TABLE, spread
 
 
 def main() -> int:
@@ -29,7 +31,8 @@ def main() -> int:
         print("\n".join(mutant.label for mutant in mutants))
         return 0
     results = []
-    for result in judge_all(mutants, asked.precision or PRECISIONS):
+    kept, seconds = Kept(asked.results), 60 * asked.limit
+    for result in judge_all(spread(mutants), asked.precision or PRECISIONS, kept, seconds):
         results.append(result)
         print(telling.line(result), flush=True)
     print("\n".join(telling.score(results)))
@@ -37,6 +40,8 @@ def main() -> int:
         asked.markdown.write_text(telling.markdown(results))
     if asked.json:
         asked.json.write_text(json.dumps(telling.document(results), indent=1))
+    if len(results) < len(mutants):
+        print(f"{len(mutants) - len(results)} of {len(mutants)} not judged yet")
     tested = [result.fate for result in results if result.fate != "not tested"]
     return 0 if tested and all(fate == "caught" for fate in tested) else 1
 
@@ -48,6 +53,12 @@ def _arguments() -> argparse.Namespace:
     add("--backend", action="append", choices=backends.NAMES, help="repeatable")
     add("--name", type=re.compile, help="a regular expression of the mistake's name")
     add("--precision", action="append", choices=PRECISIONS, help="repeatable; default: both")
+    add("--only", type=re.compile, help="a regular expression of the whole label, see --list")
+    add("--limit", type=float, default=math.inf, metavar="MINUTES", help="begin none after these")
+    told = (
+        "judgements are kept there, and not made again for the same sources; default: %(default)s"
+    )
+    add("--results", type=Path, metavar="FILE", default=FILE, help=told)
     add("--list", action="store_true", help="show what is chosen, and plant nothing")
     add("--markdown", type=Path, metavar="FILE", help="write the table there")
     add("--json", type=Path, metavar="FILE", help="write all results there")
@@ -60,6 +71,7 @@ def _chosen(mutant: Mutant, asked: argparse.Namespace) -> bool:
         (not asked.task or any(label in asked.task for label in labels))
         and (not asked.backend or mutant.backend in asked.backend)
         and (not asked.name or asked.name.search(mutant.name) is not None)
+        and (not asked.only or asked.only.search(mutant.label) is not None)
     )
 
 

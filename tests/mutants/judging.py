@@ -3,122 +3,183 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal
+from typing import cast
+
+import numpy as np
 
 import backends
 import tasks
 from suite.records.events import Outcome
 from suite.records.verdict import Verdict, verdict_from
-from suite.session.verifier import Verifier
+from suite.session.process import Ending
+from suite.session.verifier import EXACT, Verifier, _Job, read_trace
 from suite.system.git import ROOT
 from suite.system.revisions import Side
-from tasks.task import Precision, Task
+from tasks.task import Precision, Task, Tree
+from tests.mutants.fates import RUN, Judgement, Result
+from tests.mutants.kept import Kept
 from tests.mutants.mutant import Mutant
+from tests.mutants.warm import Warm
 
 PACKAGES = ("suite", "backends", "tasks")
-TIMEOUT = 1800.0
-"""Seconds that a worker may take: the machine may be shared."""
-RUN = "run"
-"""Stands for the precision of a verdict that ``tetragrad run`` gave."""
-Fate = Literal["caught", "missed", "not tested", "broken"]
-"""``broken``: the mutant crashes, or the source without it is not verified; nothing follows."""
+TIMEOUT = 1800
+"""Seconds that a job may take: the machine may be shared."""
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """Fate of a mutant in one precision."""
+class Proof(Verifier):
+    """The verifier, whose jobs warm processes do one after the other."""
 
-    fate: Fate
-    by: tuple[str, ...] = ()
-    """The quantities out of tolerance."""
-    message: str = ""
-    named: bool = False
-    """True if the message names the place."""
+    def __init__(self, task: Task, bench: Bench, right: Proof | None = None):
+        """``right`` has the trace of the oracle that a mutant of it is taken to be otherwise."""
+        side = Side("the source with a mistake", bench.tree)
+        super().__init__(task, "cpu", 1, side=side)
+        self._bench, self._right = bench, right
+        self.place = ""
+        """The place of the mistake: when it is named, the rest need not be computed."""
 
+    def _run(self, jobs: Sequence[_Job]) -> dict[_Job, tuple[Tree, Ending]]:
+        done: dict[_Job, tuple[Tree, Ending]] = {}
+        for job in sorted(jobs, key=lambda job: job.kind != "gradient_check"):
+            if self._right and job == self._oracle_job() and self._named(done):
+                done[job] = self._right.oracle()
+                continue
+            own = job == self._oracle_job()
+            done[job] = self.oracle() if own else self._ask(job)
+        return done
 
-@dataclass(frozen=True)
-class Result:
-    """Fate of a mutant, by precision or ``RUN``."""
+    def oracle(self) -> tuple[Tree, Ending]:
+        """The oracle's trace, and how its job ended."""
+        job = self._oracle_job()
+        if job not in self._oracle:
+            self._oracle[job] = self._ask(job)
+        return self._oracle[job]
 
-    mutant: Mutant
-    judgements: Mapping[str, Judgement]
+    def _named(self, done: Mapping[_Job, tuple[Tree, Ending]]) -> bool:
+        """Tells if central differences have named the place already."""
+        found = [
+            str(finding)
+            for job, (tree, ending) in done.items()
+            if job.kind == "gradient_check" and ending.outcome is Outcome.OK
+            for finding in self._findings(job, tree, {})
+            if not finding.passed
+        ]
+        return any(re.search(self.place, message) for message in found)
 
-    @property
-    def fate(self) -> Fate:
-        """Caught if any precision caught it."""
-        fates = [judgement.fate for judgement in self.judgements.values()]
-        order: tuple[Fate, ...] = ("caught", "missed", "broken", "not tested")
-        return next(fate for fate in order if fate in fates)
-
-    @property
-    def named(self) -> bool:
-        """Tells if a message that caught it names the place."""
-        return any(j.fate == "caught" and j.named for j in self.judgements.values())
+    def _ask(self, job: _Job) -> tuple[Tree, Ending]:
+        with tempfile.TemporaryDirectory() as folder:
+            output, oracle = Path(folder) / "output.npz", Path(folder) / "oracle.npz"
+            stops = bool(self.place and job.kind == "trace" and job != self._oracle_job())
+            if stops:
+                np.savez(oracle, allow_pickle=False, **self.oracle()[0])
+            asked = {
+                "kind": job.kind,
+                "cell": asdict(self._cell(job.choice, job.precision, job.device)),
+                "ends": job.ends,
+                "output": str(output),
+                "place": self.place if stops else "",
+                "oracle": str(oracle),
+            }
+            return read_trace(output, self._bench.warm(job.choice[0]).ask(asked))
 
 
 class Bench:
-    """A copy of the source in which the mutants of one task are planted, one after the other.
+    """A copy of the source in which mutants are planted, one after the other.
 
-    The oracle's trace is made once, from the source as it is; a mutant of the oracle gets its own.
+    The oracle's traces are made once, from the source as it is; a mutant of the oracle gets its
+    own.
     """
 
-    def __init__(self, task: Task, tree: Path, precisions: Sequence[Precision]):
-        self._task, self._tree, self._precisions = task, tree, precisions
-        self._verifier = self._new_verifier()
-        self._controls: dict[tuple[str, str], Mapping[str, Verdict]] = {}
+    def __init__(self, tree: Path, precisions: Sequence[Precision], kept: Kept):
+        self.tree, self._precisions, self._kept = tree, precisions, kept
+        self._proofs: dict[str, Proof] = {}
+        self._warm: dict[str, Warm] = {}
 
-    def judge(self, mutant: Mutant) -> Result:
-        """Plants the mutant, asks for verdicts, takes it out again."""
-        if reason := backends.load(mutant.backend).available():
-            return Result(mutant, {RUN: Judgement("not tested", message=reason)})
-        controls = self._control(mutant)
-        with mutant.planted(self._tree):
-            of_oracle = mutant.backend == Task.oracle
-            verdicts = self._verdicts(mutant, self._new_verifier() if of_oracle else self._verifier)
-        return Result(mutant, {p: judgement(mutant, v, controls[p]) for p, v in verdicts.items()})
+    def warm(self, backend: str) -> Warm:
+        """The warm process of a backend, started when it is first asked for."""
+        if backend not in self._warm:
+            self._warm[backend] = Warm(backend, self.tree, TIMEOUT)
+        return self._warm[backend]
 
-    def _control(self, mutant: Mutant) -> Mapping[str, Verdict]:
-        """Verdicts on the source as it is: by a false alarm every mutant would be caught."""
-        key = mutant.backend, mutant.command
-        if key not in self._controls:
-            self._controls[key] = self._verdicts(mutant, self._verifier)
-        return self._controls[key]
+    def close(self) -> None:
+        """Ends the warm processes."""
+        for process in self._warm.values():
+            process.close()
 
-    def _new_verifier(self) -> Verifier:
-        side = Side("the source with a mistake", self._tree)
-        return Verifier(self._task, "cpu", 1, TIMEOUT, side=side)
-
-    def _verdicts(self, mutant: Mutant, verifier: Verifier) -> Mapping[str, Verdict]:
+    def precisions(self, mutant: Mutant) -> Sequence[str]:
+        """Those in which a mutant is judged: of the oracle, all verdicts rest on float64."""
         if mutant.command == "run":
-            return {RUN: self._verdict_of_run(mutant.backend)}
-        (choice,) = backends.choices(mutant.backend)
-        verdicts = verifier.verify([(choice, precision) for precision in self._precisions])
-        return {verdict.precision: verdict for verdict in verdicts}
+            return [RUN]
+        return [EXACT] if mutant.backend == Task.oracle else self._precisions
 
-    def _verdict_of_run(self, backend: str) -> Verdict:
+    def judge(self, mutant: Mutant, precision: str) -> Judgement:
+        """Plants the mutant, asks for a verdict, takes it out again."""
+        if reason := backends.load(mutant.backend).available():
+            return Judgement("not tested", message=reason)
+        false_alarm = self._false_alarm(mutant, precision)
+        begin = self._seconds()
+        with mutant.planted(self.tree):
+            verdict = self._verdict(mutant, precision, mutant.place)
+        judged = judgement(mutant, verdict, false_alarm)
+        return replace(judged, seconds=round(self._seconds() - begin, 2))
+
+    def _seconds(self) -> float:
+        """Processor seconds until now."""
+        return sum(warm.seconds for warm in self._warm.values())
+
+    def _false_alarm(self, mutant: Mutant, precision: str) -> str | None:
+        """Why the source as it is, is not verified: then every mutant would be caught."""
+        none = Mutant("no mistake", mutant.backend, mutant.task, *("",) * 5, command=mutant.command)
+        known = self._kept.get(none, precision)
+        if known is None:
+            verdict = self._verdict(none, precision, "")
+            known = Judgement(
+                "missed" if verdict.verified else "broken", (), str(verdict.explanation)
+            )
+            self._kept.add(none, precision, known)
+        return None if known.fate == "missed" else known.message
+
+    def _proof(self, label: str) -> Proof:
+        if label not in self._proofs:
+            self._proofs[label] = Proof(_task(label), self)
+        return self._proofs[label]
+
+    def _verdict(self, mutant: Mutant, precision: str, place: str) -> Verdict:
+        if precision == RUN:
+            return self._verdict_of_run(mutant)
+        proof = self._proof(mutant.task)
+        if place and mutant.backend == Task.oracle:
+            proof = Proof(proof.task, self, right=proof)
+        (choice,) = backends.choices(mutant.backend)
+        proof.place = place
+        (verdict,) = proof.verify([(choice, cast(Precision, precision))])
+        return verdict
+
+    def _verdict_of_run(self, mutant: Mutant) -> Verdict:
         """The verdict of ``tetragrad run`` on the backend after it has timed it."""
         with tempfile.TemporaryDirectory() as folder:
             done = subprocess.run(
                 [
-                    *(sys.executable, "-P", "-m", "suite.cli", "run", "--task", self._task.label),
-                    *("--backend", backend, "--profile", "smoke", "--data", "generated"),
+                    *(sys.executable, "-P", "-m", "suite.cli", "run", "--task", mutant.task),
+                    *("--backend", mutant.backend, "--profile", "smoke", "--data", "generated"),
                     *("--timing-limit", "1", "--tracking-uri", "none", "--json"),
                 ],
                 cwd=folder,
                 capture_output=True,
                 text=True,
                 timeout=TIMEOUT,
-                env={**os.environ, "PYTHONPATH": str(self._tree)},
+                env={**os.environ, "PYTHONPATH": str(self.tree)},
             )
             if not done.stdout:
                 raise RuntimeError(f"`tetragrad run` printed no document: {done.stderr[-2000:]}")
@@ -127,13 +188,13 @@ class Bench:
         return verdict_from(record["equivalence"])
 
 
-def judgement(mutant: Mutant, verdict: Verdict, control: Verdict) -> Judgement:
-    """Judges a mutant by a verdict, given that on the source without it."""
+def judgement(mutant: Mutant, verdict: Verdict, false_alarm: str | None) -> Judgement:
+    """Judges a mutant by a verdict, given why the source without it is not verified, if so."""
     message = verdict.explanation or ""
     if not verdict.tested:
         return Judgement("not tested", message=message)
-    if not control.verified:
-        return Judgement("broken", message=f"without the mistake too: {control.explanation}")
+    if false_alarm:
+        return Judgement("broken", message=f"without the mistake too: {false_alarm}")
     if verdict.verified:
         return Judgement("missed")
     named = re.search(mutant.place, message) is not None
@@ -144,14 +205,35 @@ def judgement(mutant: Mutant, verdict: Verdict, control: Verdict) -> Judgement:
     return Judgement("caught", by, message, named)
 
 
-def judge_all(mutants: Sequence[Mutant], precisions: Sequence[Precision]) -> Iterator[Result]:
-    """The results one by one, task by task, on generated data."""
-    for label in dict.fromkeys(mutant.task for mutant in mutants):
-        ((name, variant),) = tasks.choices(label)
-        task = tasks.load(name, "full", "generated", variant)
-        with source_copy() as tree:
-            bench = Bench(task, tree, precisions)
-            yield from (bench.judge(mutant) for mutant in mutants if mutant.task == label)
+def judge_all(
+    mutants: Sequence[Mutant],
+    precisions: Sequence[Precision],
+    kept: Kept | None = None,
+    seconds: float = math.inf,
+) -> Iterator[Result]:
+    """The results one by one, on generated data.
+
+    What is ``kept`` of the same sources is not judged again, and what is judged is kept. After so
+    many ``seconds`` no further mutant is begun.
+    """
+    kept, end = kept or Kept(None), time.monotonic() + seconds
+    with source_copy() as tree, closing(Bench(tree, precisions, kept)) as bench:
+        for mutant in mutants:
+            judgements = {}
+            for precision in bench.precisions(mutant):
+                judged = kept.get(mutant, precision)
+                if judged is None and time.monotonic() < end:
+                    judged = bench.judge(mutant, precision)
+                    kept.add(mutant, precision, judged)
+                if judged:
+                    judgements[precision] = judged
+            if judgements:
+                yield Result(mutant, judgements)
+
+
+def _task(label: str) -> Task:
+    ((name, variant),) = tasks.choices(label)
+    return tasks.load(name, "full", "generated", variant)
 
 
 @contextmanager

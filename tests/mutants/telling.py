@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tests.mutants.judging import Judgement, Result
+from tests.mutants.fates import Judgement, Result
 
 
 def line(result: Result) -> str:

@@ -93,12 +93,12 @@ def test_a_logarithmic_axis_too() -> None:
 
 def test_the_picture_in_mlflow_too() -> None:
     record = one_epoch({"numpy": 0.8})[0]
-    _, right = curves.figure_of(record).axes
-    low, high = right.get_ylim()
+    _, right = curves.panels(record)
+    low, high = right.values
     assert high - low == pytest.approx(2 * MEANINGLESS * 0.8)
     twice = [{**EPOCH, "epoch": n, "metrics": {"test_accuracy": 0.4 * n}} for n in (1, 2)]
-    _, right = curves.figure_of(replace(record, epochs=twice)).axes
-    assert right.get_ylim() == pytest.approx((0.38, 0.82))
+    _, right = curves.panels(replace(record, epochs=twice))
+    assert right.values == pytest.approx((0.38, 0.82))
 
 
 @pytest.mark.parametrize("command", [("history", "fashion_mlp"), ("history", "imdb_text:bow")])

@@ -11,7 +11,7 @@ import pytest
 
 from suite.records.cell import Conditions
 from suite.records.findings import Finding
-from suite.session.compare import compare, confirmed, judge, unfinished
+from suite.session.compare import alone, compare, confirmed, judge, told, unfinished
 from suite.session.plan import Plan
 from suite.session.preparation import Preparation
 from suite.show.progress import Terminal
@@ -48,6 +48,19 @@ PLAN = Plan(
 )
 def test_only_a_whole_interval_decides(low: float, high: float, verdict: str) -> None:
     assert judge(((low + high) / 2, low, high), threshold=0.05) == verdict
+
+
+@pytest.mark.parametrize(
+    ("interval", "text"),
+    [
+        ((1.009, 0.989, 1.03), "0.9% faster (−1.1% to +3.0%)"),  # noqa: RUF001
+        ((0.85, 0.8, 0.9), "15.0% slower (−20.0% to −10.0%)"),  # noqa: RUF001
+        ((1.0001, 0.9, 1.1), "the same speed (−10.0% to +10.0%)"),  # noqa: RUF001
+        ((0.9999, 0.9, 1.1), "the same speed (−10.0% to +10.0%)"),  # noqa: RUF001
+    ],
+)
+def test_a_ratio_is_told_in_percent(interval: tuple[float, float, float], text: str) -> None:
+    assert told(interval) == text
 
 
 @pytest.fixture
@@ -135,6 +148,15 @@ def test_the_head_that_is_named_is_what_is_verified(tmp_path: Path) -> None:
     assert (found.verdict, found.passed) == ("not verified", False), found
 
 
+def test_the_one_that_a_finding_names_is_compared_alone() -> None:
+    plan = replace(PLAN, choices=(("lstm", None), ("imdb_text", "bow")), backends=BOTH)
+    one = alone(plan, "imdb_text:bow in torch:graph")
+    assert (one.choices, one.backends) == ((("imdb_text", "bow"),), (("torch", "graph"),))
+
+
+BOTH = (("numpy", "eager"), ("torch", "graph"))
+
+
 def test_a_base_that_cannot_be_timed_is_no_alarm(tmp_path: Path, preparation: Preparation) -> None:
     tree = planted(tmp_path / "base")
     (tree / "backends" / "numpy" / "engine.py").write_text("raise OSError('no engine yet')")
@@ -161,6 +183,8 @@ def test_a_revision_is_checked_out_as_long_as_it_is_needed() -> None:
         ((), ("BASE", "--base-python")),
         (("nowhere",), ("no revision 'nowhere'", "git log")),
         (("--base-python", "/nowhere/python"), ("/nowhere/python", "is no program")),
+        (("--bisect", "--base-python", "/nowhere/python"), ("--bisect is for two revisions",)),
+        (("HEAD", "HEAD", "--bisect"), ("HEAD is no ancestor of HEAD",)),
     ],
 )
 def test_what_cannot_be_compared_is_refused(

@@ -198,7 +198,7 @@ def test_the_speed_of_another_model_is_marked_wherever_it_is_shown(
     named = {"numpy": "central differences.* most at", "torch": "initial loss.* first at step 1"}
     for backend, words in named.items():
         assert re.search(rf"{backend}:eager .*k\? .* NO", done.stdout)
-        counts_not = f"{backend}:eager is NOT VERIFIED, its speed does not count: "
+        counts_not = f"{backend}:eager is NOT VERIFIED, its speed is not compared: "
         assert re.search(f"{counts_not}.*{words}", done.stdout)
         assert re.search(rf"{backend}-eager\S+ [\d,]+ samples/s \(NOT VERIFIED\)", done.stderr)
     found = [records.read(path) for path in records.all_paths(tmp_path / "results")]

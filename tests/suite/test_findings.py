@@ -35,10 +35,23 @@ def test_nothing_found_is_no_success(found: tuple[Finding, ...], code: int) -> N
 
 def test_a_reader_of_markdown_sees_failures_first() -> None:
     lines = Findings("check", (SAME, ABOVE, SKIPPED)).markdown().splitlines()
-    assert lines[:3] == ["# check", "", "3 checked, 1 failed, 1 without a verdict."]
+    assert lines[:3] == ["# check", "", "1 of 3 checks failed, 1 without a verdict."]
     assert lines[4] == "- **a \\| jax: \\<accuracy>**: 0.9 > 0.8 by a lot \x00"
     assert len(lines) == 11
     assert all(line.replace("\\|", "").count("|") == 5 for line in lines[6:])
+
+
+@pytest.mark.parametrize(
+    ("found", "summary"),
+    [
+        ((SAME, SAME), "all 2 checks passed"),
+        ((SAME, SKIPPED), "1 of 2 checks passed, 1 without a verdict"),
+        ((SAME, ABOVE), "1 of 2 checks failed"),
+        ((SKIPPED,), "0 of 1 checks passed, 1 without a verdict"),
+    ],
+)
+def test_a_summary_counts_what_passed_or_failed(found: tuple[Finding, ...], summary: str) -> None:
+    assert Findings("check", found).summary == summary
 
 
 def test_junit_has_every_finding_and_can_be_parsed() -> None:

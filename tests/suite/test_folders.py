@@ -114,6 +114,9 @@ class TestTheProofWithoutNumPy:
             raised.value
         )
         assert "differs most at hidden.bias: error 1.0e+00, allowed 1e-09" in str(raised.value)
+        # by the names of torch's modules and the taps of jax.py
+        assert "; error begins at hidden.bias, its gradient: values and" in str(raised.value)
+        assert "; cause: no gradient reaches hidden.bias: look for detach()" in str(raised.value)
 
 
 SLIPS = {
@@ -214,7 +217,7 @@ def test_a_task_needs_its_oracle_s_framework(
 ) -> None:
     folder = written(tmp_path / "port", torch="", jax="")
     monkeypatch.setattr(backends.load("torch"), "available", lambda mode: "it is away")
-    with pytest.raises(RequestError, match="port is held against torch, and it is away"):
+    with pytest.raises(RequestError, match="port is compared with torch, and it is away"):
         require_same(folder, backends=["jax"])
 
 

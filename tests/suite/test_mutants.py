@@ -9,17 +9,24 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import backends
 import tasks
+from backends.numpy import fashion_mlp
 from suite.records.events import Outcome
 from suite.records.verdict import Deviation, Verdict
 from suite.system.git import ROOT
-from tests.mutants import telling
-from tests.mutants.judging import Judgement, Result, judge_all, judgement
+from suite.worker.trace import trace
+from tasks.task import Envelope
+from tests.mutants import kept, telling, warm
+from tests.mutants.fates import Judgement, Result
+from tests.mutants.judging import judge_all, judgement
+from tests.mutants.kept import Kept
 from tests.mutants.mutant import Mutant
-from tests.mutants.table import TABLE
+from tests.mutants.table import TABLE, spread
+from tests.tiny import tiny_task
 
 HANDFUL = {
     "gradient: a bias with the wrong sign [numpy, fashion_mlp]": "central differences",
@@ -119,7 +126,7 @@ def test_a_mutant_is_caught_by_what_only_it_changes(
     found: Verdict, control: Verdict, crashes: bool, fate: str, named: bool
 ) -> None:
     mutant = replace(MUTANT, place=r"\bhere\b", crashes=crashes)
-    judged = judgement(mutant, found, control)
+    judged = judgement(mutant, found, control.explanation)
     assert (judged.fate, judged.named) == (fate, named)
 
 
@@ -154,3 +161,54 @@ def test_the_score_counts_what_is_caught_and_lists_what_float32_misses() -> None
     assert rows[3].startswith("| small | ")
     assert "| missed | loss |  | named |" in rows[3]
     assert [one["fate"] for one in telling.document(results)] == [r.fate for r in results]
+
+
+def test_judgements_are_kept_until_a_source_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged = Judgement("caught", ("loss",), "step 2", True, 1.5)
+    for number, fate in enumerate([judged, replace(judged, fate="not tested")]):
+        Kept(tmp_path / "kept").add(TABLE[number], "float64", fate)
+    again = Kept(tmp_path / "kept")
+    assert again.get(TABLE[0], "float64") == judged
+    assert again.get(TABLE[0], "float32") is None
+    assert again.get(TABLE[1], "float64") is None  # it may be tested elsewhere
+    assert again.get(replace(TABLE[0], wrong="otherwise"), "float64") is None
+    monkeypatch.setattr(kept, "_sources", lambda *given: "others")
+    assert again.get(TABLE[0], "float64") is None
+
+
+def test_what_is_kept_is_not_judged_again_and_none_is_begun_after_the_limit(tmp_path: Path) -> None:
+    known = Kept(tmp_path / "kept")
+    judged = Judgement("caught")
+    known.add(TABLE[0], "float64", judged)
+    (result,) = judge_all(TABLE[:3], ["float64"], known, seconds=0)
+    assert result == Result(TABLE[0], {"float64": judged})
+
+
+def test_mutants_are_spread_over_mistakes_and_backends() -> None:
+    order = spread(TABLE)
+    assert sorted(order, key=TABLE.index) == list(TABLE)
+    mistakes = len({mutant.name for mutant in TABLE})
+    first = order[:mistakes]
+    assert len({mutant.name for mutant in first}) == mistakes
+    assert {mutant.backend for mutant in first} == set(backends.NAMES)
+
+
+def test_a_trace_ends_when_the_place_is_named(tmp_path: Path) -> None:
+    task, steps = tiny_task(), 10
+    task.envelopes = {"float64": Envelope(steps, loss=1e-12, gradient=1e-12, state=1e-12)}
+    state = task.initial(task.verification_seed).astype("float64")
+    right = trace(task, fashion_mlp.build(task, state, None), 0, (steps,))
+    np.savez(tmp_path / "oracle.npz", allow_pickle=False, **right)
+    cell = {"task": task.name, "backend": "torch", "precision": "float64", "seed": 0}
+    job = {"oracle": str(tmp_path / "oracle.npz"), "cell": cell, "place": "initial"}
+    moved = {name: a + 1e-3 for name, a in state.params.items()}
+    program = fashion_mlp.build(task, replace(state, params=moved), None)
+    found = warm.until_named(job, task, program, 0, (steps,))
+    assert program.state().step == 0
+    assert found["initial loss"] != right["initial loss"]
+    np.testing.assert_array_equal(found["loss"], right["loss"])  # not computed, so not blamed
+    found = warm.until_named({**job, "place": "elsewhere"}, task, program, 0, (steps,))
+    assert program.state().step == steps
+    assert found["loss"][-1] != right["loss"][-1]

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from suite.records import record as records
 from suite.records.record import Record
 from suite.report import notes
-from suite.tracking import tracker as tracking
+from suite.tracking import sender, tracker as tracking
 from suite.tracking.tracker import Tracker
 from tests.suite import reported
 from tests.suite.command import in_process
@@ -30,7 +30,7 @@ LATER = "20260102-000000-abcd"
 def results(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "results").mkdir()
     shutil.copy(empty_store, tmp_path / "results")
-    monkeypatch.setattr(tracking, "draw_curves", lambda record, path: path.touch())  # is slow
+    monkeypatch.setattr(sender, "draw_curves", lambda record, path: path.touch())  # is slow
     return tmp_path / "results"
 
 

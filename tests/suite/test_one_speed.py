@@ -17,7 +17,7 @@ from suite.records import record as records, timing as timings
 from suite.records.record import Record
 from suite.session.runner import Session
 from suite.show import summary
-from suite.tracking import entries, tracker as tracking
+from suite.tracking import entries, sender, tracker as tracking
 from tasks.task import RequestError
 from tests.suite import reported
 from tests.suite.command import in_process
@@ -143,7 +143,7 @@ def test_an_old_record_is_sent_with_the_speed_of_its_session_s_timing(
     (path,) = (results / "timings").glob("*/*")
     path.rename(path.with_name("fashion_mlp.json"))
     assert [*timings.of_session(results, reported.SESSION)] == ["fashion_mlp"]
-    monkeypatch.setattr(tracking, "draw_curves", lambda record, path: path.touch())  # is slow
+    monkeypatch.setattr(sender, "draw_curves", lambda record, path: path.touch())  # is slow
     tracking.sync(results, tracking.Tracker(tracking.default_uri(results), results), print)
     tracker = send(results, [])
     assert [point.value for point in build(tracker, CHOICE).series[0].points] == [4000]

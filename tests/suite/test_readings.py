@@ -72,11 +72,10 @@ def test_kills_for_memory(tmp_path: Path, counters: str, kills: int) -> None:
 
 class TestProcessor:
     def test_the_first_one_in_any_order(self, tmp_path: Path) -> None:
-        info = (
-            "stepping : 1\nmodel name : A\nmodel\t: 17\ncpu family : 25\nflags:\n\nmodel name : B"
-        )
+        info = "stepping : 1\nmodel name : A\nmodel\t: 17\ncpu family : 25\n"
+        info += "microcode : 0x2\nflags:\n\nmodel name : B\nmicrocode : 0x3"
         found = environment._processor(write(tmp_path, {"proc/cpuinfo": info}))
-        assert found == {"cpu": "A", "cpu_model": "25 17 1"}
+        assert found == {"cpu": "A", "cpu_model": "25 17 1", "microcode": "0x2"}
 
     def test_those_of_arm_have_fields_of_other_names(self, tmp_path: Path) -> None:
         info = "processor : 0\nCPU implementer : 0x41\nCPU part : 0xd40\nCPU revision : 1"
@@ -89,7 +88,8 @@ class TestProcessor:
         monkeypatch.setattr("platform.processor", lambda: 1 / 0)
         monkeypatch.setattr("platform.machine", lambda: "")
         found = environment._processor(tmp_path)
-        assert found == {"cpu": "not readable", "cpu_model": "- - -"}
+        expected = {"cpu": "not readable", "cpu_model": "- - -", "microcode": "not readable"}
+        assert found == expected
 
 
 def refused(*given: Any, **named: Any) -> Any:

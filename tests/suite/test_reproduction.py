@@ -72,7 +72,7 @@ def test_a_run_is_found_by_its_id_and_a_wrong_bit_in_it(tmp_path: Path, empty_st
     path.unlink()  # what the store keeps is enough
     done = in_process(tmp_path, "reproduce", run)
     assert done.returncode == 1, done
-    assert "losses: different (they part at step 26: " in done.stdout
+    assert "losses: different (they first differ at step 26: " in done.stdout
     assert "metrics: same" in done.stdout
     parent = MlflowClient(tracking.default_uri(results)).get_run(run).data.tags
     whole = in_process(tmp_path, "reproduce", parent["mlflow.parentRunId"])
@@ -161,7 +161,7 @@ class TestLosses:
         (losses,) = (f for f in found.findings().found if f.name == "losses")
         assert losses.passed is passed
         assert "twice what the task's envelope allows" in losses.reason
-        assert "of the first 12 steps a loss may part by 2e-06" in losses.reason
+        assert "of the first 12 steps a loss may differ by 2e-06" in losses.reason
         assert ("measured with seed 6" in losses.reason) is not passed
 
     def test_steps_behind_the_envelope_are_not_judged(self) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from suite.system import git as own_git, revisions
 from suite.system.git import GitError
+from tasks.task import RequestError
 from tests.suite.repositories import (
     at,
     commit,
@@ -130,3 +131,14 @@ def test_a_revision_from_before_this_source(source: Path) -> None:
     shutil.rmtree(source / "tasks")
     old = commit(source, {})
     assert f"{old} has no source that can be run: no tasks" in refused(old)
+
+
+def test_the_commits_between_two(source: Path) -> None:
+    first = git(source, "rev-parse", "HEAD")
+    later = [commit(source, {"number.txt": f"later {n}\n"}, f"later {n}") for n in range(3)]
+    assert revisions.between(first, later[-1]) == later[:-1]
+    assert revisions.between(first, later[0]) == []
+    assert revisions.titled(later[1]) == f"{revisions.short(later[1])} later 1"
+    for good, bad in ((later[-1], first), (first, first)):
+        with pytest.raises(RequestError, match=r"is no ancestor of .* `git merge-base"):
+            revisions.between(good, bad)

@@ -18,10 +18,11 @@ import pytest
 from mlflow import MlflowClient
 
 from suite.records import record as records
-from suite.tracking import tracker as tracking
-from suite.tracking.entries import RECORD_TAG
+from suite.tracking import sender, tracker as tracking
+from suite.tracking.entries import PARENT_TAG, RECORD_TAG
+from suite.tracking.errors import TrackingError
 from suite.tracking.remedies import remedy
-from suite.tracking.tracker import PARENT_TAG, Tracker, TrackingError
+from suite.tracking.tracker import Tracker
 from tests.suite.command import in_process
 from tests.suite.examples import CELL, example_record
 
@@ -31,7 +32,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, not ours
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are slow."""
-    monkeypatch.setattr(tracking, "draw_curves", lambda record, path: path.touch())
+    monkeypatch.setattr(sender, "draw_curves", lambda record, path: path.touch())
 
 
 @pytest.fixture
@@ -87,11 +88,58 @@ def test_four_processes_make_a_new_store_at_once(tmp_path: Path) -> None:
     assert len(cells(MlflowClient(uri), "fashion_mlp")) == 4
 
 
+def test_two_processes_that_send_one_folder_send_each_record_once(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take turns: here one record long."""
+    monkeypatch.setattr(tracking, "TURN", 0.0)
+    for seed in range(6):
+        keep(results, seed=seed)
+    processes = multiprocessing.get_context("fork")
+    barrier, told = processes.Barrier(2), processes.Queue()
+
+    def work() -> None:
+        barrier.wait(60)
+        told.put(sync(results))
+
+    workers = [processes.Process(target=work) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    said = [told.get(timeout=300) for _ in workers]
+    for worker in workers:
+        worker.join(60)
+    assert [sent + there for sent, there in said] == [6, 6]
+    assert sum(sent for sent, _ in said) == 6
+    assert len(cells(client(results), "fashion_mlp")) == 6
+
+
+def test_an_interrupted_sync_is_taken_up_where_it_was(results: Path) -> None:
+    """A session whose end was not told is told it."""
+    for seed in range(3):
+        cell, ended = replace(CELL, seed=seed), f"2026-01-01T00:0{seed + 1}:00.000+00:00"
+        records.write(results, replace(example_record("s1"), cell=cell, ended=ended))
+
+    def stop(text: str) -> None:
+        if "seed1" in text:
+            raise KeyboardInterrupt
+
+    tracker = Tracker(tracking.default_uri(results), results)
+    with pytest.raises(KeyboardInterrupt):
+        tracking.sync(results, tracker, stop)
+    assert sync(results) == (1, 2)
+    (cell, *_) = cells(client(results), "fashion_mlp")
+    parent = client(results).get_run(cell.data.tags[PARENT_TAG])
+    assert parent.info.status == "FINISHED"
+    assert parent.info.end_time == max(
+        c.info.end_time for c in cells(client(results), "fashion_mlp")
+    )
+
+
 def test_an_experiment_that_another_process_made_meanwhile_is_used(
     results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tracker, store = Tracker(tracking.default_uri(results), results), client(results)
-    asked = tracker._client.get_experiment_by_name
+    store = client(results)
+    asked = store.get_experiment_by_name
     made: list[str] = []
 
     def unaware(name: str) -> Any:
@@ -100,8 +148,9 @@ def test_an_experiment_that_another_process_made_meanwhile_is_used(
         made.append(store.create_experiment(name))
         return None
 
-    monkeypatch.setattr(tracker._client, "get_experiment_by_name", unaware)
-    assert [tracker._experiment("fashion_mlp")] == made
+    monkeypatch.setattr(store, "get_experiment_by_name", unaware)
+    own = sender.Sender(store, tracking.default_uri(results), results)
+    assert [own.experiment("fashion_mlp").experiment_id] == made
 
 
 class TestChangedByHand:

@@ -25,7 +25,8 @@ from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.tracking import entries, tracker as tracking
 from suite.tracking.entries import COMPLETE_TAG
-from suite.tracking.tracker import Tracker, TrackingError
+from suite.tracking.errors import TrackingError, without_secrets
+from suite.tracking.tracker import Tracker
 from tests.suite.examples import CELL, example_record
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, not ours
@@ -185,7 +186,7 @@ def test_a_store_that_fails_costs_nothing_and_is_told_once(
     ],
 )
 def test_secrets_in_addresses_are_struck_out(text: str, shown: str) -> None:
-    assert tracking.without_secrets(text) == shown
+    assert without_secrets(text) == shown
 
 
 class TestServer:

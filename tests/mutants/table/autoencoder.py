@@ -58,8 +58,8 @@ MUTANTS = (
         Plant(
             "jax",
             "autoencoder.py",
-            'codes = _normalized(_layers(params, "encoder", x))',
-            'codes = _layers(params, "encoder", x)',
+            'codes = tap("codes", _normalized(_layers(params, "encoder", x)))',
+            'codes = tap("codes", _layers(params, "encoder", x))',
         ),
     ),
     *mistake(
@@ -136,8 +136,8 @@ MUTANTS = (
         Plant(
             "torch",
             "autoencoder.py",
-            "return codes, self.decoder(codes)",
-            "return codes, self.decoder(codes).sigmoid()",
+            'return tap("codes", codes), self.decoder(codes)',
+            'return tap("codes", codes), self.decoder(codes).sigmoid()',
         ),
         Plant(
             "jax",

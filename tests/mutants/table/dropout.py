@@ -90,11 +90,11 @@ PLACES = (
             "imdb_text.py",
             """\
         h = followed(self.dropout, self.embedding(batch["words"]), batch)
-        logits: torch.Tensor = self.output(F.relu(self.hidden(h)))[:, 0]
+        h = tap("hidden_activation", F.relu(self.hidden(h)))
 """,
             """\
         h = self.hidden(self.embedding(batch["words"]))
-        logits: torch.Tensor = self.output(self.dropout(F.relu(h)))[:, 0]
+        h = self.dropout(tap("hidden_activation", F.relu(h)))
 """,
         ),
     ),
@@ -131,8 +131,8 @@ PLACES = (
         Plant(
             "tensorflow",
             "transformer.py",
-            "return packing.drop(self.dropout, rows * rows.shape[-1] ** 0.5 + sinusoids)",
-            "return rows * rows.shape[-1] ** 0.5 + sinusoids",
+            "return packing.drop(self.dropout, x)\n\n\nclass _Encoder",
+            "return x\n\n\nclass _Encoder",
         ),
         Plant(
             "jax",
@@ -149,8 +149,8 @@ PLACES = (
         Plant(
             "torch",
             "transformer.py",
-            "x = x + layout.drop(self.self_dropout, self.self(x, layout, mask))",
-            "x = layout.drop(self.self_dropout, x + self.self(x, layout, mask))",
+            "x + layout.drop(self.self_dropout, self.self(x, layout, mask))",
+            "layout.drop(self.self_dropout, x + self.self(x, layout, mask))",
         ),
     ),
 )

@@ -158,9 +158,8 @@ STATISTICS = (
             "torch",
             "engine.py",
             """\
-        loss, gradients = self._gradients(placed[0])
-        for name, b in self._buffers.items():
-            b.copy_(before[name])
+        with self._buffers_kept():
+            loss, gradients = self._gradients(placed[0])
 """,
             "        loss, gradients = self._gradients(placed[0])\n",
         ),
@@ -168,9 +167,8 @@ STATISTICS = (
             "tensorflow",
             "engine.py",
             """\
-        value, gradients = self._gradients(_batch(placed, 0), step)
-        for name, b in self._buffers.items():
-            b.assign(before[name])
+        with self._buffers_kept():
+            value, gradients = self._gradients(_batch(placed, 0), step)
 """,
             "        value, gradients = self._gradients(_batch(placed, 0), step)\n",
         ),

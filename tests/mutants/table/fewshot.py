@@ -95,7 +95,7 @@ EMBEDDINGS = (
         "fewshot:siamese",
         EMBEDDING,
         "a layer forgotten",
-        Plant("torch", "fewshot.py", "return F.normalize(self.dense(h))", "return self.dense(h)"),
+        Plant("torch", "fewshot.py", "F.normalize(self.dense(h))", "self.dense(h)"),
         Plant("jax", "fewshot.py", "return z / jnp.sqrt(square)", "return z"),
     ),
     *mistake(
@@ -114,8 +114,8 @@ EMBEDDINGS = (
         Plant(
             "torch",
             "fewshot.py",
-            "return F.normalize(self.dense(h))",
-            "z = self.dense(h)\n        return z / (z.norm(dim=1, keepdim=True) + 1e-8)",
+            "F.normalize(self.dense(h))",
+            "(z := self.dense(h)) / (z.norm(dim=1, keepdim=True) + 1e-8)",
         ),
     ),
     *mistake(
@@ -168,7 +168,7 @@ PAIRS = (
         "fewshot:siamese",
         r"initial loss|similarity\.",
         "the Euclidean distance for the weighted L1 of Koch et al. 2015",
-        Plant("torch", "fewshot.py", "(difference.abs())", "(difference.square())"),
+        Plant("torch", "fewshot.py", "difference.abs()", "difference.square()"),
         Plant("tensorflow", "fewshot.py", "tf.abs(difference)", "tf.square(difference)"),
         Plant("jax", "fewshot.py", "difference = jnp.abs(", "difference = jnp.square("),
     ),

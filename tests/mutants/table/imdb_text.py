@@ -158,7 +158,7 @@ NORMALISATION = (
             "tensorflow",
             "imdb_text.py",
             """\
-        h = tf.nn.relu(self.hidden(h))
+        h = tap("hidden_activation", tf.nn.relu(self.hidden(h)))
         for layer in self.hidden_after:
             h = layer(h, training=training, **mask(layer, batch))
 """,
@@ -166,21 +166,21 @@ NORMALISATION = (
         h = self.hidden(h)
         for layer in self.hidden_after:
             h = layer(h, training=training, **mask(layer, batch))
-        h = tf.nn.relu(h)
+        h = tap("hidden_activation", tf.nn.relu(h))
 """,
         ),
         Plant(
             "jax",
             "imdb_text.py",
             """\
-        h = jax.nn.relu(dense(params, "hidden", h))
+        h = tap("hidden_activation", jax.nn.relu(dense(params, "hidden", h)))
         h, second = normalized(config, params, buffers, "hidden", h, training)
 """,
             """\
         h, second = normalized(
             config, params, buffers, "hidden", dense(params, "hidden", h), training
         )
-        h = jax.nn.relu(h)
+        h = tap("hidden_activation", jax.nn.relu(h))
 """,
         ),
     ),

@@ -26,6 +26,12 @@ NORMS = (
         r"(encoder|decoder)\.norm",
         "a layer that was written apart",
         Plant(
+            "numpy",
+            "sublayers.py",
+            "epsilon = self.config.norm_epsilon",
+            'epsilon = 1e-6 if name.count(".") == 1 else self.config.norm_epsilon',
+        ),
+        Plant(
             "torch",
             "transformer.py",
             "nn.LayerNorm(config.width, config.norm_epsilon)",

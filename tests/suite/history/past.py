@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from suite.records.record import Record
-from suite.tracking import entries, tracker as tracking
-from suite.tracking.entries import COMPLETE_TAG
+from suite.tracking import entries, tracker as tracking, writing
+from suite.tracking.sender import Sender
 from suite.tracking.tracker import Tracker
+from suite.tracking.writing import NewRun
 from tests.suite.reported import record
 
 
@@ -35,12 +36,11 @@ def send(results: Path, found: Iterable[Record]) -> Tracker:
     """Sends what ``Tracker.log`` sends, but for curves and files, which take half a second each."""
     tracker = Tracker(tracking.default_uri(results), results)
     with tracker.connection() as client:
+        sender = Sender(client, tracking.default_uri(results), results)
         for one in found:
-            run = client.create_run(
-                tracker._experiment(one.cell.task),
-                start_time=entries.milliseconds(one),
-                tags={**entries.tags_of(one), COMPLETE_TAG: "true"},
-            ).info.run_id
             last = {m.key: m for m in entries.metrics_of(one)}
-            client.log_batch(run, metrics=[*last.values()], params=entries.params_of(one))
+            start = entries.milliseconds(one)
+            run = NewRun("a cell", "FINISHED", start, start, entries.tags_of(one))
+            own = replace(run, params=entries.params_of(one), metrics=[*last.values()])
+            writing.write(client, sender.experiment(one.cell.task), own)
     return tracker

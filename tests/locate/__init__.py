@@ -1,0 +1,4 @@
+"""Planted mistakes once more: does ``verify`` name the operation that each of them is in?
+
+``python -m tests.locate --help``.
+"""
