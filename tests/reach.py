@@ -29,8 +29,9 @@ from tests.choices import TOGETHER, VALUES
 from tests.mutants.judging import Bench, Proof
 from tests.mutants.kept import Kept
 
-NO_MODEL = ("__init__", "arrays", "scatter", "graphs", "engine", "central_differences")
-"""Files of what is around models: devices, modes and memory, of which one machine has one."""
+NO_MODEL = ("__init__", "arrays", "scatter", "graphs", "engine", "central_differences", "taps")
+"""Files of what is around models: devices, modes and memory, of which one machine has one, and what
+is asked only where a verdict fails."""
 OPTIONS: tuple[Mapping[str, str], ...] = (
     *({"activation": name} for name in VALUES["activation"]),
     *({"optimizer": name, "decay": "cosine"} for name in VALUES["optimizer"]),

@@ -54,6 +54,8 @@ class Explainer:
     def __init__(self, task: Task, oracle: backends.Choice, watch: Watch):
         self._task, self._oracle, self._watch = task.verified(), oracle, watch
         self._notes: dict[tuple[backends.Choice, tuple[Window, ...]], Tree | str] = {}
+        self._known: dict[backends.Choice, str] = {}
+        """Causes that were found, by backend and mode."""
 
     def cause(self, verdict: Verdict, own: Tree, oracle: Tree) -> str | None:
         """Words on why a verdict failed, given the traces; None where they would say nothing new.
@@ -64,6 +66,8 @@ class Explainer:
         if {f.quantity for f in failed} <= WITHOUT:
             return None
         choice = verdict.backend, verdict.mode
+        if choice in self._known:  # from its verdict in another precision
+            return self._known[choice]
         windows = (FIRST, *_later(verdict))
         of_oracle = choice[0] == self._oracle[0]
         reference = None if of_oracle else self._noted(self._oracle, (FIRST,))
@@ -73,7 +77,10 @@ class Explainer:
             return f"its cause was not looked for: {reason}"
         found = Case(self._task, mine, reference)
         allowed = self._task.envelopes[verdict.precision].gradient
-        return found.words(windows) or of_outputs(own, oracle, allowed) or _left(verdict)
+        said = found.words(windows) or of_outputs(own, oracle, allowed) or _left(verdict)
+        if said and said.startswith(CAUSE):
+            self._known[choice] = said
+        return said
 
     def _noted(self, choice: backends.Choice, windows: tuple[Window, ...]) -> Tree | str:
         """The notes on a backend, or why there are none."""

@@ -81,10 +81,9 @@ class Warm:
         return Ending(ended.outcome, ended.reason)
 
     def close(self) -> None:
-        """Ends the process."""
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait()
+        """Ends the process, whose input ends."""
+        with self._process:
+            pass
 
 
 def main() -> None:
