@@ -306,7 +306,7 @@ class BagOfWords(_Reviews):
         return {"words": words, "offsets": offsets, "reviews": reviews, **weights}
 
     def narrow(self) -> Task:
-        """Of 160,000 weights, some lie so near to 0 that |w| has its corner within a difference."""
+        """Weights moved away from 0: of 160,000, some have the corner of |w| within a difference."""
         if not self.config.l1:
             return self
         moved = copy.copy(self)
