@@ -19,6 +19,7 @@ MEANINGS = {
     "val_loss": "mean loss over training data that are held out",
     "val_accuracy": "share of held-out data whose class is right",
     "dead_units": "share of hidden units that are 0 for every test image",
+    "mistakes": "mistakes made in training by the perceptron rule",
     "mse": "mean squared error of the reconstruction",
     "nmi": "normalised mutual information of clusters and classes",
     "ari": "adjusted Rand index of clusters and classes",

@@ -306,7 +306,7 @@ class BagOfWords(_Reviews):
         return {"words": words, "offsets": offsets, "reviews": reviews, **weights}
 
     def narrow(self) -> Task:
-        """Weights moved away from 0: of 160,000, some have the corner of |w| within a difference."""
+        """Weights moved away from 0: of 160,000, some are too near to |w|'s corner."""
         if not self.config.l1:
             return self
         moved = copy.copy(self)
