@@ -93,7 +93,9 @@ BY_NAME = {
     "attention: scores not scaled": ATTEND,
     "attention: scaled by the width of all heads": ATTEND,
     "attention: heads take every fourth column": ATTEND,
-    "attention: the bias of the keys is trained": r"key\.bias, its gradient|in float32 alone",
+    "attention: the bias of the keys is trained": (
+        r"\S+\.key\.bias, its gradient|it is in float32 alone"
+    ),
     "gradient: of the scores, without their scale": r"cross\.(query|key), backwards",
     "gradient: not through the encoder": r"begins at encoder\.norm, backwards",
     "gradient: not along the residual": r"begins at decoder\.1\.(cross|self), backwards",
