@@ -25,7 +25,7 @@ from tests.backends.conftest import Call
 # that are one of these without dropout, or in part, are left to `verify`
 LABELS = (
     *("imdb_text:bow_l2", "imdb_text:bow_batchnorm", "imdb_text:embedding"),
-    *("autoencoder:spectral", "fewshot:triplet"),
+    *("autoencoder:spectral", "fewshot:triplet", "imdb_text:tfidf", "imdb_text:bow_l1"),
 )
 
 
