@@ -76,7 +76,8 @@ class Probes:
                     found = self._probing(overlay)
                 except RequestError as error:
                     found = Probe(None, str(error))
-                write_json(path, asdict(found))
+                if found.shows is not None:  # a quieter hour may tell
+                    write_json(path, asdict(found))
             answer = {True: "yes", False: "no", None: "cannot be told"}[found.shows]
             self.say(f"  {words}: {answer} ({found.words})")
             self._known[key] = found

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from suite.records.findings import Finding
-from suite.session.bisect import first_showing, smallest
+from suite.session.bisect import Answer, first_showing, smallest
 from suite.session.culprit import LimitReached, Probe, Probes, Search
 from suite.session.first_slower import first_slower
 from suite.system import revisions
@@ -184,6 +184,19 @@ def test_a_search_that_was_stopped_goes_on(tmp_path: Path) -> None:
             assert fake.calls == 2
         calls.append(fake.calls)
     assert sum(calls) == whole.calls, "no probe is made twice"
+
+
+def test_what_could_not_be_told_is_asked_again(tmp_path: Path) -> None:
+    asked: list[Answer] = [None, True, False]
+
+    class Noisy(Fake):
+        def __call__(self, overlay: Overlay) -> Probe:
+            return Probe(asked.pop(0), "noise")
+
+    answers = [
+        Probes(Noisy(), tmp_path, 9, lambda _: None)(Overlay(), "it").shows for _ in range(3)
+    ]
+    assert answers == [None, True, True]
 
 
 class TestRevisions:
