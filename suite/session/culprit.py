@@ -21,7 +21,7 @@ from tasks.task import RequestError
 
 
 class Symptom(StrEnum):
-    """What an environment is searched for."""
+    """The kind of symptom that an environment is searched for."""
 
     SLOWER = "slower"
     DIFFERS = "differs"
@@ -30,7 +30,7 @@ class Symptom(StrEnum):
 
 @dataclass(frozen=True)
 class Probe:
-    """What one environment showed: ``shows`` the symptom, does not, or None, and in words."""
+    """The result in one environment: ``shows`` the symptom, does not, or None, and in words."""
 
     shows: Answer
     words: str
@@ -120,7 +120,7 @@ class Turn:
     untold: tuple[str, ...]
     """Versions between the two of which it cannot be told."""
     needed: tuple[str, ...]
-    """What has to change with it."""
+    """Packages that have to change with it."""
 
     def __str__(self) -> str:
         said = f"{self.name} {self.before} → {self.after}"

@@ -201,7 +201,7 @@ def test_what_could_not_be_told_is_asked_again(tmp_path: Path) -> None:
 
 class TestRevisions:
     def commits(self, begins: int) -> tuple[list[str], list[str]]:
-        """What is said and shown of seven commits, of which the one that ``begins`` is slower."""
+        """Words and findings on seven commits, of which the one that ``begins`` is slower."""
         asked: list[str] = []
 
         def compared(side: Side, name: str) -> Finding:
