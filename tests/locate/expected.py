@@ -59,6 +59,9 @@ BY_NAME = {
     "gradient: not of the penalty": r"begins at codes, backwards",
     "squared error: mean over the pixels": LOSS,
     "squared error: with a half": LOSS,
+    "squared error: half of it": LOSS,
+    # of an answer that is 0 the loss is 0 either way
+    "perceptron: an answer of 0 is no mistake": r"begins at (output, backwards|buffers/count)",
     "penalty: with a minus sign": LOSS,
     "penalty: with a half": LOSS,
     "output: a sigmoid": r"begins at (decoder\.output|loss), forwards",
