@@ -95,7 +95,7 @@ MORE = {
 
 
 def _told(kinds: Iterable[type]) -> Iterable[tuple[str, str]]:
-    """What is told of the fields and the properties of these classes, by name."""
+    """Meanings of the fields and the properties of these classes, by name."""
     for kind in kinds:
         for name, _, told in _own_fields(kind):
             yield name, told or name.replace("_", " ").capitalize() + "."

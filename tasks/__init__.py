@@ -18,10 +18,16 @@ DATASETS = {
     "fewshot": "omniglot",
     "lstm": "tiny_shakespeare",
     "transformer": "multi30k",
+    "perceptron": "points",
+    "regression": "cubic",
 }
 """Every task with the data set that it learns from."""
 VARIANTS: dict[str, tuple[str | None, ...]] = {
-    "imdb_text": ("bow", "bow_l2", "bow_dropout", "bow_batchnorm", "bow_validation", "embedding"),
+    "perceptron": ("rule", "xor", "mlp"),
+    "imdb_text": (
+        *("bow", "tfidf", "bow_l1", "bow_l2", "bow_dropout", "bow_batchnorm", "bow_validation"),
+        "embedding",
+    ),
     "autoencoder": ("joint", "plain", "spectral"),
     "fewshot": ("siamese", "triplet"),
     "transformer": (None, "dropout", "base"),

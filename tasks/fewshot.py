@@ -182,8 +182,8 @@ class Fewshot(Task):
         return {"images": ((images + paper) / 2).astype(images.dtype)}
 
     def evaluation_kinds(self) -> Iterator[tuple[str, Chunk]]:
-        """What is scored; and the same so faint that embeddings, as long as the biases are 0, are
-        shorter than an epsilon that was added to a norm, or than the smallest norm of all."""
+        """Pictures that are scored; and the same so faint that embeddings, as long as the biases
+        are 0, are shorter than an epsilon that was added to a norm, or than the smallest norm."""
         for kind, chunk in super().evaluation_kinds():
             yield kind, chunk
             images = chunk["images"]

@@ -266,6 +266,9 @@ class Task(ABC):
     validation: str
     """The metric that falls as ``train_loss`` does, but of data that are not trained on. By it the
     learning curve is read, and training stopped early."""
+    patience: int | None = None
+    """Epochs without a lower ``validation`` metric after which training stops and goes back to the
+    epoch of the lowest, unless another number is asked for. None: all epochs are trained."""
     envelopes: Mapping[Precision, Envelope]
     """One for every precision."""
     verification_seed: int = 0
@@ -343,7 +346,8 @@ class Task(ABC):
 
     def narrow(self) -> Task:
         """The task whose gradients are held against central differences: itself, or the same model
-        with smaller constants, where it is too large for that."""
+        with smaller constants, where it is too large for that, or with other initial parameters,
+        where its own lie at a corner."""
         return self
 
     def evaluation_kinds(self) -> Iterator[tuple[str, Chunk]]:

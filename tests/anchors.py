@@ -16,7 +16,6 @@ from suite.records.builder import now
 from suite.records.record import write_json
 from suite.system.environment import git_revision, package_versions
 from suite.worker.trace import trace
-from tasks import datasets
 from tasks.task import DataSource
 
 
@@ -24,7 +23,7 @@ def main() -> None:
     """Writes the anchors of the tasks named, or of all in every variant, on the data here."""
     backend.configure("cpu", 1, "float64")
     for name, variant in tasks.chosen(sys.argv[1:] or [tasks.ALL]):
-        for source in ("generated", datasets.resolve(tasks.DATASETS[name], "auto")[0]):
+        for source in {tasks.resolve(name, wanted)[0] for wanted in ("generated", "auto")}:
             make(name, variant, source)
 
 

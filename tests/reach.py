@@ -29,8 +29,9 @@ from tests.choices import TOGETHER, VALUES
 from tests.mutants.judging import Bench, Proof
 from tests.mutants.kept import Kept
 
-NO_MODEL = ("__init__", "arrays", "scatter", "graphs", "engine", "central_differences")
-"""Files of what is around models: devices, modes and memory, of which one machine has one."""
+NO_MODEL = ("__init__", "arrays", "scatter", "graphs", "engine", "central_differences", "taps")
+"""Files of what is around models: devices, modes and memory, of which one machine has one, and what
+is asked only where a verdict fails."""
 OPTIONS: tuple[Mapping[str, str], ...] = (
     *({"activation": name} for name in VALUES["activation"]),
     *({"optimizer": name, "decay": "cosine"} for name in VALUES["optimizer"]),
@@ -90,7 +91,7 @@ def prove(chosen: Sequence[Task], names: Sequence[str]) -> None:
 
 
 def _measured(settings: Path, report: Path) -> Mapping[str, Any]:
-    """What coverage.py says of each file."""
+    """The findings of coverage.py on each file."""
     program = (sys.executable, "-m", "coverage")
     for command in (("combine", "--quiet"), ("json", "--quiet", "-o", str(report))):
         rcfile = f"--rcfile={settings}"
@@ -106,7 +107,7 @@ def reached(file: Mapping[str, Any]) -> float:
 
 
 def line(path: str, file: Mapping[str, Any]) -> str:
-    """What is reached of a file, and which lines and branches are not."""
+    """The share that is reached of a file, and which lines and branches are not."""
     summary = file["summary"]
     branches = f"{summary['covered_branches']} of {summary['num_branches']}"
     told = f"{reached(file):6.1f}% of lines, {branches} branches: {path}"

@@ -21,7 +21,6 @@ import tasks
 from backends import numpy as backend
 from suite.session.equivalence import compare
 from suite.worker.trace import trace
-from tasks import datasets
 from tasks.task import Array, Chunk, State, Task, Tree
 
 ROUNDINGS = 4 * 2.0**-24
@@ -82,7 +81,7 @@ def main() -> None:
     asked = parser.parse_args()
     backend.configure("cpu", 1, "float64")
     for name, variant in tasks.chosen(asked.tasks):
-        for source in {"generated", datasets.resolve(tasks.DATASETS[name], "auto")[0]}:
+        for source in {tasks.resolve(name, wanted)[0] for wanted in ("generated", "auto")}:
             task = tasks.load(name, "full", source, variant).verified()
             own = task.verification_seed
             for seed, share, where in shares(task, range(own, own + 1)):

@@ -55,3 +55,10 @@ def normalized(
         renewed = optax.incremental_update(batch, kept, 1 - config.momentum)
     scale = params[f"{norm}.scale"] * jax.lax.rsqrt(variance + config.epsilon)
     return tap(norm, (h - mean) * scale + params[f"{norm}.offset"]), renewed
+
+
+def stack(config: Any, params: Arrays, x: jax.Array) -> jax.Array:
+    """The one output (n,) for x (n, in) of dense layers with ``config.activation`` between them."""
+    for layer in config.layers:
+        x = tap(f"{layer}_activation", ACTIVATIONS[config.activation](dense(params, layer, x)))
+    return dense(params, "output", x)[:, 0]

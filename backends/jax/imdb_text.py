@@ -31,6 +31,8 @@ def loss(
     """Mean cross-entropy plus the penalty, and the new buffers."""
     logits, buffers = _model(config, params, buffers, batch, key, training=True)
     value = optax.losses.sigmoid_binary_cross_entropy(logits, batch["labels"]).mean()
+    if getattr(config, "l1", 0):
+        value += config.l1 * sum(jnp.abs(params[name]).sum() for name in PENALISED)
     if getattr(config, "l2", 0):
         value += config.l2 * sum(jnp.vdot(params[name], params[name]) for name in PENALISED)
     return value, buffers
@@ -64,11 +66,13 @@ def _model(
 
 
 def _bag(kernel: jax.Array, batch: Arrays) -> jax.Array:
-    """The sum (n, out) of the rows of ``kernel`` that the words of each review choose.
+    """The sum (n, out) of the rows of ``kernel`` that the words of each review choose, by values.
 
     The padding belongs to review n, which there is not: it is left out.
     """
     rows = kernel.at[batch["words"]].get(mode=WITHIN)  # (capacity, out)
+    if "values" in batch:
+        rows *= batch["values"][:, None]
     return jax.ops.segment_sum(
         rows, batch["reviews"], num_segments=len(batch["labels"]), indices_are_sorted=True
     )

@@ -1,6 +1,7 @@
 """The layers behind a dense one: activation, then batch normalisation and dropout, where asked for.
 
-``config`` is of a task that has them: ``batch_norm``, its ``momentum`` and ``epsilon``.
+``config`` is of a task that has them: ``batch_norm``, its ``momentum`` and ``epsilon``. ``stack``
+is a whole network without these two.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 from backends.numpy.activations import ACTIVATIONS
 from backends.numpy.arrays import xp
 from backends.numpy.dropout import Dropping, dropout, dropout_backward
-from backends.numpy.layers import batch_norm, batch_norm_backward
+from backends.numpy.layers import batch_norm, batch_norm_backward, dense, dense_backward
 from backends.numpy.taps import tap, tap_back
 from tasks.task import Array, Tree
 
@@ -69,3 +70,33 @@ def normalized(config: Any, params: Tree, buffers: Tree, layer: str, h: Array) -
     factor = params[f"{layer}_norm.scale"] / xp.sqrt(variance + config.epsilon)
     y: Array = (h - mean) * factor + params[f"{layer}_norm.offset"]
     return y
+
+
+def stack(config: Any, params: Tree, x: Array) -> tuple[Array, Callable[[Array], Tree]]:
+    """The one output (n,) of dense layers with ``config.activation`` between them, for x (n, in).
+
+    Second comes the way back from its gradient (n,) to those of the parameters.
+    """
+    activate, activate_backward = ACTIVATIONS[config.activation]
+    ways = []
+    for layer in config.layers:
+        a, saved = dense(x, params[f"{layer}.kernel"], params[f"{layer}.bias"])
+        tap(layer, a)
+        x, saved_activation = activate(a)
+        tap(f"{layer}_activation", x)
+        ways.append((layer, saved, saved_activation))
+    y, saved_output = dense(x, params["output.kernel"], params["output.bias"])
+    tap("output", y)
+
+    def backward(dy: Array) -> Tree:
+        gradients: dict[str, Array] = {}
+        dx, *own = dense_backward(tap_back("output", dy[:, None]), saved_output)
+        gradients["output.kernel"], gradients["output.bias"] = own
+        for layer, saved, saved_activation in reversed(ways):
+            tap_back(f"{layer}_activation", dx)
+            da = tap_back(layer, activate_backward(dx, saved_activation))
+            dx, *own = dense_backward(da, saved)
+            gradients[f"{layer}.kernel"], gradients[f"{layer}.bias"] = own
+        return gradients
+
+    return y[:, 0], backward

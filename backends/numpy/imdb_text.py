@@ -32,7 +32,7 @@ def forward(config: Any, params: Tree, buffers: Tree, batch: Tree) -> Tree:
         relu(h, out=h)
     else:
         kernel, bias = params["bag.kernel"], params["bag.bias"]
-        h, _ = bag_dense(batch["words"], batch["offsets"], kernel, bias)
+        h, _ = bag_dense(batch["words"], batch["offsets"], kernel, bias, batch.get("values"))
         relu(h, out=h)
         h = normalized(config, params, buffers, "bag", h)
         h, _ = dense(h, params["hidden.kernel"], params["hidden.bias"])
@@ -55,13 +55,16 @@ def _bag_loss(
 ) -> tuple[Array, Tree, Backward]:
     kernel, bias = params["bag.kernel"], params["bag.bias"]
     drop = Dropping(config.dropout, key, batch)
-    a, saved_bag = bag_dense(batch["words"], batch["offsets"], kernel, bias)
+    weights = batch.get("values")
+    a, saved_bag = bag_dense(batch["words"], batch["offsets"], kernel, bias, weights)
     h, buffers_bag, back_bag = activated(config, params, buffers, "bag", a, drop, 0)
     a, saved_hidden = dense(h, params["hidden.kernel"], params["hidden.bias"])
     h, buffers_hidden, back_hidden = activated(config, params, buffers, "hidden", a, drop, 1)
     logits, saved_output = dense(h, params["output.kernel"], params["output.bias"])
     tap("output", logits)
     value, saved_loss = sigmoid_cross_entropy(logits[:, 0], batch["labels"])
+    if config.l1:
+        value = value + config.l1 * sum(xp.abs(params[k]).sum() for k in PENALISED)
     if config.l2:
         value = value + config.l2 * sum(xp.vdot(params[k], params[k]) for k in PENALISED)
 
@@ -74,6 +77,9 @@ def _bag_loss(
         gradients["hidden.kernel"], gradients["hidden.bias"] = hidden
         bag = bag_dense_backward(back_bag(dh, gradients), saved_bag)
         gradients["bag.kernel"], gradients["bag.bias"] = bag
+        if config.l1:
+            for name in PENALISED:
+                gradients[name] += (config.l1 * cotangent) * xp.sign(params[name])
         if config.l2:
             for name in PENALISED:
                 gradients[name] += (2 * config.l2 * cotangent) * params[name]

@@ -12,31 +12,41 @@ from tasks.task import Array
 
 
 class _Bags:
-    """On a GPU, the matrix that counts words: 1 is added at every (row, column), in any order."""
+    """On a GPU, the matrix that counts words: 1, or the word's own weight, is added at every (row,
+    column), in any order."""
 
-    def __init__(self, rows: Array, columns: Array, shape: tuple[int, int]):
-        self._rows, self._columns, self._shape = rows, columns, shape
+    def __init__(
+        self, rows: Array, columns: Array, shape: tuple[int, int], values: Array | None = None
+    ):
+        self._rows, self._columns, self._shape, self._values = rows, columns, shape, values
 
     @property
     def T(self) -> _Bags:
-        return _Bags(self._columns, self._rows, self._shape[::-1])
+        return _Bags(self._columns, self._rows, self._shape[::-1], self._values)
 
     def __matmul__(self, w: Array) -> Array:
         y = xp.zeros((self._shape[0], w.shape[1]), w.dtype)
-        xp.add.at(y, self._rows, w[self._columns])
+        chosen = w[self._columns]
+        if self._values is not None:
+            chosen *= self._values[:, None]
+        xp.add.at(y, self._rows, chosen)
         return y
 
 
-def bags(words: Array, offsets: Array, vocabulary: int, dtype: Any) -> Any:
+def bags(
+    words: Array, offsets: Array, vocabulary: int, dtype: Any, values: Array | None = None
+) -> Any:
     """The matrix (n, vocabulary) that counts the words of n bags, as it is multiplied.
 
-    Bag i holds ``words[offsets[i]:offsets[i + 1]]``.
+    Bag i holds ``words[offsets[i]:offsets[i + 1]]``. Each word counts as much as its entry of
+    ``values``, or 1.
     """
     shape = (len(offsets) - 1, vocabulary)
     if ON_GPU:
         rows = xp.searchsorted(offsets, xp.arange(len(words)), side="right") - 1
-        return _Bags(rows, words, shape)
-    return csr_array((np.ones(len(words), dtype), words, offsets), shape=shape)
+        return _Bags(rows, words, shape, values)
+    counts = np.ones(len(words), dtype) if values is None else values
+    return csr_array((counts, words, offsets), shape=shape)
 
 
 def add_rows(total: Array, ids: Array, rows: Array, factor: float) -> None:

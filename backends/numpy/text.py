@@ -8,13 +8,18 @@ from backends.numpy.scatter import bags, last_of
 from tasks.task import Array
 
 
-def bag_dense(words: Array, offsets: Array, w: Array, b: Array) -> tuple[Array, Saved]:
+def bag_dense(
+    words: Array, offsets: Array, w: Array, b: Array, values: Array | None = None
+) -> tuple[Array, Saved]:
     """y = x w + b for bags of words x (n, vocabulary); w (vocabulary, out), b (out,); y (n, out).
 
-    x counts words: bag i holds ``words[offsets[i]:offsets[i + 1]]``. It is kept as a sparse matrix,
-    some 1% of whose entries are not 0.
+    x counts words, each by its entry of ``values`` or as 1: bag i holds
+    ``words[offsets[i]:offsets[i + 1]]``. It is kept as a sparse matrix, some 1% of whose entries
+    are not 0.
     """
-    x = bags(words[: int(offsets[-1])], offsets, len(w), w.dtype)
+    count = int(offsets[-1])
+    own = None if values is None else values[:count]
+    x = bags(words[:count], offsets, len(w), w.dtype, own)
     y: Array = x @ w
     y += b
     return y, (x,)

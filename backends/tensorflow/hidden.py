@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from backends.tensorflow.dropout import Dropout
 from backends.tensorflow.engine import Batch
-from tasks.task import MASK
+from backends.tensorflow.taps import tap
+from tasks.task import MASK, Tree
 
 
 def leaky_relu(a: tf.Tensor) -> tf.Tensor:
@@ -57,3 +58,21 @@ def after(config: Any, name: str, width: int) -> list[keras.layers.Layer]:
 def mask(layer: keras.layers.Layer, batch: Batch) -> Mapping[str, tf.Tensor | None]:
     """Arguments of a layer beside its input: if it drops, the mask of the batch."""
     return {"kept": batch.get(f"{MASK}{layer.layer}")} if isinstance(layer, Dropout) else {}
+
+
+class Stack(keras.Model):
+    """Dense layers with ``config.activation`` between them and one output, shaped as ``params``."""
+
+    def __init__(self, config: Any, params: Tree):
+        super().__init__(name="stack")
+        self.activate = ACTIVATIONS[config.activation]
+        self.stack = []
+        for layer in (*config.layers, "output"):
+            inputs, outputs = params[f"{layer}.kernel"].shape
+            self.stack.append(dense(inputs, outputs, layer))
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """The output (n,) for x (n, in)."""
+        for layer in self.stack[:-1]:
+            x = tap(f"{layer.name}_activation", self.activate(layer(x)))
+        return self.stack[-1](x)[:, 0]

@@ -30,7 +30,8 @@ class _BagOfWords(keras.Model):
     def call(self, batch: Batch, training: bool = False) -> tf.Tensor:
         """Logits (n,)."""
         xla = training and backends.tensorflow.mode == "xla"
-        h = tf.nn.relu(self.bag(batch["words"], batch["reviews"], batch["offsets"], xla=xla))
+        words, reviews, offsets = (batch[name] for name in ("words", "reviews", "offsets"))
+        h = tf.nn.relu(self.bag(words, reviews, offsets, batch.get("values"), xla=xla))
         h = tap("bag_activation", h)
         for layer in self.bag_after:
             h = layer(h, training=training, **mask(layer, batch))
@@ -67,9 +68,12 @@ def loss(config: Any, model: keras.Model, batch: Batch) -> tf.Tensor:
     logits = model(batch, training=True)
     losses = tf.nn.sigmoid_cross_entropy_with_logits(labels=batch["labels"], logits=logits)
     value = tf.reduce_mean(losses)
-    if isinstance(model, _BagOfWords) and config.l2:
+    if isinstance(model, _BagOfWords):
         kernels = (model.bag.kernel, model.hidden.kernel)
-        value += config.l2 * tf.add_n([tf.reduce_sum(tf.square(k)) for k in kernels])
+        if config.l1:
+            value += config.l1 * tf.add_n([tf.reduce_sum(tf.abs(k)) for k in kernels])
+        if config.l2:
+            value += config.l2 * tf.add_n([tf.reduce_sum(tf.square(k)) for k in kernels])
     return value
 
 

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from backends.tensorflow.attention import Bias
 from backends.tensorflow.dropout import Dropout
-from backends.tensorflow.recurrent import LSTM, Carry
+from backends.tensorflow.kept import Kept
+from backends.tensorflow.recurrent import LSTM
 from backends.tensorflow.text import BagDense, EmbeddingMax
 
 
@@ -46,15 +47,15 @@ def parameters(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:
 def buffers(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:
     """Variables that change without a gradient, each with its canonical name.
 
-    They are batch-norm statistics and carried state.
+    They are batch-norm statistics and what a model keeps, such as carried state.
     """
     for layer in leaves(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             yield f"{layer.name}.mean", layer.moving_mean.value
             yield f"{layer.name}.variance", layer.moving_variance.value
-        if isinstance(layer, Carry):
-            yield f"{layer.name}.hidden", layer.hidden.value
-            yield f"{layer.name}.cell", layer.cell.value
+        if isinstance(layer, Kept):
+            for weight in layer.weights:
+                yield f"{layer.name}.{weight.name}", weight.value
 
 
 def dropouts(model: keras.Model) -> Iterator[Dropout]:

@@ -8,7 +8,8 @@ import keras
 import tensorflow as tf
 
 from backends.tensorflow.engine import Batch, Program
-from backends.tensorflow.recurrent import LSTM, Carry, lstm
+from backends.tensorflow.kept import Kept
+from backends.tensorflow.recurrent import LSTM, lstm
 from backends.tensorflow.taps import tap
 from tasks.task import State, Task
 
@@ -20,7 +21,7 @@ class _Characters(keras.Model):
         self.embedding = keras.layers.Embedding(characters, channels, name="embedding")
         self.lstm = LSTM(channels, hidden, name="lstm")
         self.output_layer = keras.layers.Dense(characters, name="output")
-        self.carry = Carry(carry, name="carry")
+        self.carry = Kept("carry", hidden=carry, cell=carry)
         self.embedding.build(None)
         self.output_layer.build((None, hidden))
 

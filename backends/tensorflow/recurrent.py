@@ -19,15 +19,6 @@ Gates = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
 _sigmoid_slope, _tanh_slope = tf.raw_ops.SigmoidGrad, tf.raw_ops.TanhGrad
 
 
-class Carry(keras.layers.Layer):
-    """State that goes from step to step: ``hidden`` and ``cell``, of ``shape`` (n, H)."""
-
-    def __init__(self, shape: Sequence[int], name: str):
-        super().__init__(name=name, trainable=False)
-        self.hidden = self.add_weight(shape=shape, name="hidden", trainable=False)
-        self.cell = self.add_weight(shape=shape, name="cell", trainable=False)
-
-
 class LSTM(keras.layers.Layer):
     """Weights ``kernel`` (in, 4H), ``recurrent`` (H, 4H) and ``bias`` (4H,): gates i, f, g, o."""
 

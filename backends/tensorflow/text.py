@@ -21,18 +21,29 @@ class BagDense(keras.layers.Layer):
         self.bias = self.add_weight(shape=(out,), name="bias")
 
     def call(
-        self, words: tf.Tensor, bags: tf.Tensor, offsets: tf.Tensor, xla: bool = False
+        self,
+        words: tf.Tensor,
+        bags: tf.Tensor,
+        offsets: tf.Tensor,
+        values: tf.Tensor | None = None,
+        xla: bool = False,
     ) -> tf.Tensor:
         """(n, out) from ``words`` (any,), the bag of each, ascending, and ``offsets`` (n + 1,).
 
-        Behind ``offsets[-1]`` is padding, whose bag is n.
+        A word counts as much as its entry of ``values`` (any,), or 1. Behind ``offsets[-1]`` is
+        padding, whose bag is n.
         """
         kernel, count = tf.convert_to_tensor(self.kernel), offsets.shape[0] - 1
         if xla:  # which needs shapes that do not depend on the words, and has no sparse operations
-            sums = tf.math.unsorted_segment_sum(tf.gather(kernel, words), bags, count + 1)[:count]
-        else:
+            rows = tf.gather(kernel, words)
+            rows = rows if values is None else rows * values[:, None]
+            sums = tf.math.unsorted_segment_sum(rows, bags, count + 1)[:count]
+        elif values is None:
             total = offsets[-1]
             sums = bag_sum(kernel, words[:total], bags[:total], count)
+        else:
+            total = offsets[-1]
+            sums = weighted_bag_sum(kernel, words[:total], bags[:total], values[:total], count)
         return sums + self.bias
 
 
@@ -61,6 +72,18 @@ def bag_sum(
         return dw, None, None, None
 
     return y, gradient
+
+
+def weighted_bag_sum(
+    w: tf.Tensor, words: tf.Tensor, bags: tf.Tensor, values: tf.Tensor, count: tf.Tensor
+) -> tf.Tensor:
+    """y = x w for ``count`` bags of words x, each of which has a value."""
+    return tf.raw_ops.SparseTensorDenseMatMul(
+        a_indices=tf.cast(tf.stack([bags, words], axis=1), tf.int64),
+        a_values=values,
+        a_shape=tf.cast(tf.stack([count, tf.shape(w)[0]]), tf.int64),
+        b=w,
+    )
 
 
 class EmbeddingMax(keras.layers.Layer):

@@ -348,5 +348,5 @@ def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
     german, english = (len(state.params[f"{s}.embedding.kernel"]) for s in ("encoder", "decoder"))
     model = _Transformer(task.config, german, english)
-    bound = (partial(f, task.config) for f in (forward, loss))
-    return Program(task, state, seed, model, *bound, canonical=_canonical)
+    given = partial(forward, task.config), partial(loss, task.config)
+    return Program(task, state, seed, model, *given, _canonical)

@@ -12,8 +12,9 @@ from torch import nn
 
 from backends.torch.dropout import Dropout
 from backends.torch.engine import Batch
+from backends.torch.taps import tap
 from backends.torch.text import BatchNorm
-from tasks.task import MASK
+from tasks.task import MASK, Tree
 
 
 def maxout(a: torch.Tensor) -> torch.Tensor:
@@ -50,3 +51,21 @@ def followed(layer: nn.Module, h: torch.Tensor, batch: Batch) -> torch.Tensor:
     given = (batch.get(f"{MASK}{layer.layer}"),) if isinstance(layer, Dropout) else ()
     y: torch.Tensor = layer(h, *given)
     return y
+
+
+class Stack(nn.Module):
+    """Dense layers with ``config.activation`` between them and one output, shaped as ``params``."""
+
+    def __init__(self, config: Any, params: Tree):
+        super().__init__()
+        self._activate = ACTIVATIONS[config.activation]
+        self._layers = config.layers
+        for layer in (*self._layers, "output"):
+            self.add_module(layer, nn.Linear(*params[f"{layer}.kernel"].shape))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The output (n,) for x (n, in)."""
+        for layer in self._layers:
+            x = tap(f"{layer}_activation", self._activate(self.get_submodule(layer)(x)))
+        y: torch.Tensor = self.get_submodule("output")(x)
+        return y[:, 0]

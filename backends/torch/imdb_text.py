@@ -30,11 +30,12 @@ class _BagOfWords(nn.Module):
 
     def forward(self, batch: Batch) -> torch.Tensor:
         """Logits (n,)."""
-        words, reviews = batch["words"], batch["reviews"]
+        words, reviews, values = batch["words"], batch["reviews"], batch.get("values")
         if backends.torch.mode != "graph":
             count = int(batch["offsets"][-1])  # the rest is padding
             words, reviews = words[:count], reviews[:count]
-        h = tap("bag_activation", F.relu(self.bag(words, batch["offsets"], reviews)))
+            values = None if values is None else values[:count]
+        h = tap("bag_activation", F.relu(self.bag(words, batch["offsets"], reviews, values)))
         for layer in self._after_bag:
             h = followed(layer, h, batch)
         h = tap("hidden_activation", F.relu(self.hidden(h)))
@@ -70,6 +71,9 @@ def forward(model: nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
 def loss(config: Any, model: nn.Module, batch: Batch) -> torch.Tensor:
     """Mean cross-entropy plus the penalty."""
     value = F.binary_cross_entropy_with_logits(forward(model, batch)["logits"], batch["labels"])
+    if isinstance(model, _BagOfWords) and config.l1:
+        absolute = model.bag.weight.abs().sum() + model.hidden.weight.abs().sum()
+        value = value + config.l1 * absolute
     if isinstance(model, _BagOfWords) and config.l2:
         squares = model.bag.weight.square().sum() + model.hidden.weight.square().sum()
         value = value + config.l2 * squares

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from backends.torch.attention import TiedDense
-from backends.torch.recurrent import LSTM, Carry
+from backends.torch.kept import Kept
+from backends.torch.recurrent import LSTM
 from backends.torch.text import BagDense
 from tasks.task import Array
 
@@ -69,7 +70,7 @@ def _own(path: str, layer: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
 def buffers(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """Tensors that change without a gradient, each with its canonical name.
 
-    They are batch-norm statistics and carried state.
+    They are batch-norm statistics and what a model keeps, such as carried state.
     """
     for path, layer in model.named_modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm) and layer.track_running_stats:
@@ -77,9 +78,9 @@ def buffers(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
             assert layer.running_var is not None
             yield f"{path}.mean", layer.running_mean
             yield f"{path}.variance", layer.running_var
-        if isinstance(layer, Carry):
-            yield f"{path}.hidden", layer.hidden
-            yield f"{path}.cell", layer.cell
+        if isinstance(layer, Kept):
+            for name, buffer in layer.named_buffers(recurse=False):
+                yield f"{path}.{name}", buffer
 
 
 def to_canonical(name: str, tensor: torch.Tensor) -> Array:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from backends.torch.kept import Kept
+
 
 class LSTM(nn.LSTM):
     """``nn.LSTM`` of one layer that trains one of its two biases.
@@ -22,13 +24,11 @@ class LSTM(nn.LSTM):
         nn.init.zeros_(self.bias_hh_l0).requires_grad_(False)
 
 
-class Carry(nn.Module):
+class Carry(Kept):
     """State without a gradient: buffers ``hidden`` and ``cell``, of ``shape`` (n, H)."""
 
     hidden: torch.Tensor
     cell: torch.Tensor
 
     def __init__(self, shape: tuple[int, ...]):
-        super().__init__()
-        self.register_buffer("hidden", torch.zeros(shape))
-        self.register_buffer("cell", torch.zeros(shape))
+        super().__init__(hidden=shape, cell=shape)

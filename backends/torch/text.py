@@ -23,18 +23,25 @@ class BagDense(nn.Module):
         self.bias = nn.Parameter(torch.empty(out))
 
     def forward(
-        self, words: torch.Tensor, offsets: torch.Tensor, reviews: torch.Tensor
+        self,
+        words: torch.Tensor,
+        offsets: torch.Tensor,
+        reviews: torch.Tensor,
+        values: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """(n, out) from ``words`` (count,), ``offsets`` (n + 1,), each word's bag (count,).
+        """(n, out) from ``words`` (count,), ``offsets`` (n + 1,), each word's bag and what it
+        counts (count,), which else is 1.
 
         In a graph, whose shapes do not depend on the words, bag n holds those to be left out.
         """
         if backends.torch.mode == "graph":
             rows = self.weight.index_select(0, words)
+            if values is not None:
+                rows = rows * values[:, None]
             sums = rows.new_zeros(len(offsets), rows.shape[1]).index_add(0, reviews, rows)
             return sums[:-1] + self.bias
         y: torch.Tensor = BagProduct.apply(  # type: ignore[no-untyped-call]
-            self.weight, self.bias, words, offsets, reviews
+            self.weight, self.bias, words, offsets, reviews, values
         )
         return y
 
@@ -55,21 +62,35 @@ class BagProduct(torch.autograd.Function):
         words: torch.Tensor,
         offsets: torch.Tensor,
         bags: torch.Tensor,
+        values: torch.Tensor | None,
     ) -> torch.Tensor:
-        ctx.save_for_backward(words, bags)
+        ctx.save_for_backward(words, bags, values)
         ctx.vocabulary = len(w)
-        y = F.embedding_bag(words, w, offsets, mode="sum", include_last_offset=True)
-        return y.add_(b)
+        return _bag_sum(words, w, offsets, values).add_(b)
 
     @staticmethod
     def backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        words, bags = ctx.saved_tensors
+        words, bags, values = ctx.saved_tensors
         words = words.short() if ctx.vocabulary <= 2**15 else words.int()
-        by_word = bags.int().index_select(0, torch.argsort(words))
+        order = torch.argsort(words)
+        by_word = bags.int().index_select(0, order)
+        if values is not None:
+            values = values.index_select(0, order)
         counts = torch.bincount(words, minlength=ctx.vocabulary)
         offsets = F.pad(counts.cumsum(0, dtype=torch.int32), (1, 0))
-        dw = F.embedding_bag(by_word, dy, offsets, mode="sum", include_last_offset=True)
-        return dw, dy.sum(dim=0), None, None, None
+        return _bag_sum(by_word, dy, offsets, values), dy.sum(dim=0), None, None, None, None
+
+
+def _bag_sum(
+    ids: torch.Tensor, rows: torch.Tensor, offsets: torch.Tensor, values: torch.Tensor | None
+) -> torch.Tensor:
+    """The sums (n, out) of the ``rows`` that each of n bags of ``ids`` chooses, by ``values``."""
+    return F.embedding_bag(
+        *(ids, rows, offsets),
+        mode="sum",
+        include_last_offset=True,
+        per_sample_weights=values,
+    )
 
 
 class BatchNorm(nn.BatchNorm1d):

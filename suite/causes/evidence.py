@@ -140,7 +140,7 @@ class Buffers:
 
     before: Tree
     met: Tree
-    """What the port had before the step, once it had been asked for gradients."""
+    """The port's state before the step, once it had been asked for gradients."""
     own: Tree
     reference: Tree
 
@@ -150,8 +150,10 @@ def buffers(own: Tree, reference: Tree) -> tuple[Buffers, ...]:
     places = ("0/before/buffers", "0/after/buffers"), ("met/buffers", "renewed/buffers")
     found = (
         Buffers(
-            *(under(*of) for of in ((reference, before), (own, before), (own, after))),
-            under(reference, after),
+            before=under(reference, before),
+            met=under(own, before),
+            own=under(own, after),
+            reference=under(reference, after),
         )
         for before, after in places
     )

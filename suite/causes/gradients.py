@@ -20,7 +20,7 @@ from tasks.task import MASK, Array, Tree
 NEAR = 1e-9
 """Factors and coefficients that differ by less, relative to them, are the same number."""
 MOST_KERNELS = 10
-"""Of more kernels, not all sets are tried that a penalty may be of."""
+"""The most kernels of which all sets are tried that a penalty may be of."""
 LOSS = "loss"
 
 
@@ -43,7 +43,7 @@ class Facts:
 
 def _factors(batch: Tree) -> dict[str, float]:
     found = {"a half is missing or doubled": 2.0}
-    lengths = {len(a): name for name, a in reversed(batch.items()) if a.ndim}
+    lengths = {len(a): name for name, a in reversed([*batch.items()]) if a.ndim}
     found |= {f"the rows of {name} in a batch": float(rows) for rows, name in lengths.items()}
     for name, a in batch.items():
         if name.startswith(MASK) or a.ndim < 2:
@@ -57,6 +57,8 @@ def _factors(batch: Tree) -> dict[str, float]:
     return {said: k for said, k in found.items() if k > 1}
 
 
+Hypothesis = tuple[str, Sequence[Tree]]
+"""Words, and the loss and gradients by name that follow, one tree for every point."""
 PADDED = "the places by those that are not 0, the padding,"
 
 
@@ -67,8 +69,8 @@ class GradientCause(ABC):
     remedy: ClassVar[str]
 
     @abstractmethod
-    def hypotheses(self, points: Sequence[Point], facts: Facts) -> Iterator[tuple[str, list[Tree]]]:
-        """What is said, and with it the loss and gradients by name, one tree for every point."""
+    def hypotheses(self, points: Sequence[Point], facts: Facts) -> Iterator[Hypothesis]:
+        """Yields every mistake that may explain the differences."""
 
 
 def _off(points: Sequence[Point], rounding: float = 1e-10) -> list[str]:
@@ -88,7 +90,7 @@ class SumForMean(GradientCause):
         "loss for every sample; tf.nn.l2_loss and optax.l2_loss have a half"
     )
 
-    def hypotheses(self, points: Sequence[Point], facts: Facts) -> Iterator[tuple[str, list[Tree]]]:
+    def hypotheses(self, points: Sequence[Point], facts: Facts) -> Iterator[Hypothesis]:
         for said, factors in facts.factors().items():
             for power, word in ((1, f"{factors[0]:.6g}"), (-1, f"1/{factors[0]:.6g}")):
                 pairs = list(zip(factors, points, strict=True))
@@ -107,13 +109,13 @@ class PathDropped(GradientCause):
         "and JAX, trainable=False in Keras"
     )
 
-    def hypotheses(self, points: Sequence[Point], facts: Facts) -> Iterator[tuple[str, list[Tree]]]:
+    def hypotheses(self, points: Sequence[Point], facts: Facts) -> Iterator[Hypothesis]:
         lost = [n for n, a in points[0].gradients.items() if not a.any()]
         lost = [n for n in lost if any(p.reference[n].any() for p in points)]
         if lost:
             yield (
                 f"no gradient reaches {_listed(lost)}",
-                [p.expected | {n: 0.0 * p.reference[n] for n in lost} for p in points],
+                [{**p.expected} | {n: 0.0 * p.reference[n] for n in lost} for p in points],
             )
 
 
@@ -126,12 +128,12 @@ class TiedBiases(GradientCause):
         "counts twice; keep one at 0 with requires_grad_(False)"
     )
 
-    def hypotheses(self, points: Sequence[Point], facts: Facts) -> Iterator[tuple[str, list[Tree]]]:
+    def hypotheses(self, points: Sequence[Point], facts: Facts) -> Iterator[Hypothesis]:
         off = _off(points)
         if off and all(name.rpartition(".")[2].startswith("bias") for name in off):
             yield (
                 f"the gradient of {_listed(off)} counts twice",
-                [p.expected | {n: 2 * p.reference[n] for n in off} for p in points],
+                [{**p.expected} | {n: 2 * p.reference[n] for n in off} for p in points],
             )
 
 
@@ -141,11 +143,11 @@ class Penalty(GradientCause):
     name = "weight decay: coupled, with a half or on other parameters"
     remedy = (
         "weight_decay of torch.optim adds lambda w to gradients, which is the gradient of "
-        "lambda / 2 |w|^2, as tf.nn.l2_loss has it; keras.regularizers.L2 is lambda |w|^2; "
+        "lambda / 2 |w|^2, as tf.nn.l2_loss has it. In Keras, regularizers.L2 is lambda |w|^2; "
         "torch.optim and optax decay biases too unless parameter groups or a mask leave them out"
     )
 
-    def hypotheses(self, points: Sequence[Point], facts: Facts) -> Iterator[tuple[str, list[Tree]]]:
+    def hypotheses(self, points: Sequence[Point], facts: Facts) -> Iterator[Hypothesis]:
         off = _off(points)
         p = points[-1]
         pairs = [(p.gradients[n] - p.reference[n], p.params[n]) for n in off]
@@ -154,7 +156,7 @@ class Penalty(GradientCause):
             return
         said = self._said(c, off, facts)
         grown = [
-            q.expected | {n: q.reference[n] + c * q.params[n].astype(np.float64) for n in off}
+            {**q.expected} | {n: q.reference[n] + c * q.params[n].astype(np.float64) for n in off}
             for q in points
         ]
         yield f"{said}, in the gradients and not in the loss", grown
@@ -180,7 +182,7 @@ class PenaltyNotInLoss(GradientCause):
     name = "weight decay: in the gradients, not in the loss"
     remedy = "weight_decay of torch.optim and optax acts on gradients; the loss does not show it"
 
-    def hypotheses(self, points: Sequence[Point], facts: Facts) -> Iterator[tuple[str, list[Tree]]]:
+    def hypotheses(self, points: Sequence[Point], facts: Facts) -> Iterator[Hypothesis]:
         if _off(points):
             return
         kernels = [n for n, a in points[0].params.items() if a.ndim > 1][:MOST_KERNELS]
@@ -193,7 +195,7 @@ class PenaltyNotInLoss(GradientCause):
                     yield (
                         f"the loss leaves out the penalty {constant} of {_listed(names)}",
                         [
-                            p.expected | {LOSS: np.array([p.reference_loss - m])}
+                            {**p.expected} | {LOSS: np.array([p.reference_loss - m])}
                             for p, m in zip(points, missing, strict=True)
                         ],
                     )

@@ -44,7 +44,7 @@ class Operation:
     @property
     def inputs(self) -> Iterator[tuple[str, Array]]:
         """The floating-point arrays that it may have been computed from, the nearest first."""
-        for name in list(reversed(self.before))[:NEAREST]:
+        for name in [*self.before][: -NEAREST - 1 : -1]:
             yield name, self.before[name]
         for name, a in self.batch.items():
             if a.dtype.kind == "f":

@@ -123,7 +123,8 @@ class AdagradFormula:
     def __call__(self, g: Array, memory: Memory, rate: float, t: int) -> Array:
         v = memory["v"] = memory["v"] + g * g
         v = v + self.initial  # the memory that is noted begins at 0
-        return rate * g / (np.sqrt(v + self.epsilon) if self.inside else np.sqrt(v) + self.epsilon)
+        root = np.sqrt(v + self.epsilon) if self.inside else np.sqrt(v) + self.epsilon
+        return np.asarray(rate * g / root)
 
 
 def formula_of(optimizer: Optimizer) -> Formula:

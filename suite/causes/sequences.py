@@ -76,7 +76,7 @@ class Attention(Family):
     name = "attention: scale, mask or heads"
     remedy = (
         "scores are divided by the root of a head's width, the default of "
-        "torch's scaled_dot_product_attention (scale) and of Keras' MultiHeadAttention (key_dim); "
+        "torch's scaled_dot_product_attention (scale) and of Keras' MultiHeadAttention (key_dim). "
         "T5 does not scale; a causal mask leaves the diagonal in (is_causal, use_causal_mask, "
         "tril with k=0); heads are blocks of neighbouring columns"
     )
@@ -86,7 +86,7 @@ class Attention(Family):
         q, k, v = (self._of(op, name) for name in ("query", "key", "value"))
         if q is None or k is None or v is None or q.ndim != 3:
             return
-        padding = ~k.any(axis=-1)  # canonical layouts hold 0 there
+        padding = np.asarray(~k.any(axis=-1))  # canonical layouts hold 0 there
         for heads in self.HEADS:
             if q.shape[-1] % heads == 0:
                 yield from self._with(heads, q, k, v, padding)
@@ -119,7 +119,8 @@ class Attention(Family):
 
 def _neighbours(x: Array, heads: int) -> Array:
     """x (n, T, width) as (n, heads, T, size), each head a block of columns."""
-    return x.reshape(*x.shape[:2], heads, -1).swapaxes(1, 2)
+    split: Array = x.reshape(*x.shape[:2], heads, -1).swapaxes(1, 2)
+    return split
 
 
 def _strided(x: Array, heads: int) -> Array:
@@ -158,7 +159,7 @@ class Gates(Family):
     name = "LSTM: gates, forget bias or activations"
     remedy = (
         "the gates are i, f, g, o in torch.nn.LSTM, Keras and here; i, g, f, o in Haiku and "
-        "TensorFlow 1; i, o, f, g in ONNX; Haiku and TensorFlow 1 add 1 to the forget gate at run "
+        "TensorFlow 1; i, o, f, g in ONNX. Haiku and TensorFlow 1 add 1 to the forget gate at run "
         "time, Keras begins its bias at 1 (unit_forget_bias)"
     )
 
@@ -173,7 +174,7 @@ class Gates(Family):
             if state[0].shape != begin.shape:
                 continue
             yield "a bias that counts twice", _lstm(x @ w + 2 * b, u, state, *STANDARD)
-            for said, *form in _cells():
+            for said, form in _cells():
                 yield said, _lstm(x @ w + b, u, state, *form)
 
     def _inputs(self, op: Operation, w: Array) -> Iterator[Array]:
@@ -189,17 +190,18 @@ class Gates(Family):
                         yield table[ids.T]
 
 
-STANDARD = ("ifgo", 0.0, "tanh", "tanh")
+Form = tuple[str, float, str, str]
 """The order of the gates, what is added to the forget gate, and the activations of g and c."""
+STANDARD: Form = ("ifgo", 0.0, "tanh", "tanh")
 
 
-def _cells() -> Iterator[tuple[str, str, float, str, str]]:
+def _cells() -> Iterator[tuple[str, Form]]:
     for letters in permutations("ifgo"):
         order = "".join(letters)
-        yield f"gates in the order {', '.join(order)}", order, 0.0, "tanh", "tanh"
-    yield "1 more in the forget gate", "ifgo", 1.0, "tanh", "tanh"
-    yield "a sigmoid for the candidate", "ifgo", 0.0, "sigmoid", "tanh"
-    yield "no tanh on the cell", "ifgo", 0.0, "tanh", "no activation"
+        yield f"gates in the order {', '.join(order)}", (order, 0.0, "tanh", "tanh")
+    yield "1 more in the forget gate", ("ifgo", 1.0, "tanh", "tanh")
+    yield "a sigmoid for the candidate", ("ifgo", 0.0, "sigmoid", "tanh")
+    yield "no tanh on the cell", ("ifgo", 0.0, "tanh", "no activation")
 
 
 def _lstm(

@@ -42,24 +42,30 @@ from suite.system import devices, revisions
 from suite.system.revisions import HERE, Side
 from tasks.task import RequestError
 
+BaseRevision = Annotated[
+    str | None, typer.Argument(help="Git revision to compare with.", show_default=False)
+]
+HeadRevision = Annotated[
+    str | None,
+    typer.Argument(help="Git revision that is new. Default: the working tree.", show_default=False),
+]
+BasePython = Annotated[
+    Path | None,
+    typer.Option(
+        parser=path_given,
+        help="Python of the base's environment; its source is the same if no BASE is named.",
+    ),
+]
+Threshold = Annotated[
+    float,
+    typer.Option(min=0.001, max=0.9, help="Largest difference that counts as the same speed."),
+]
+
 
 def compare(
-    base: Annotated[
-        str | None, typer.Argument(help="Git revision to compare with.", show_default=False)
-    ] = None,
-    head: Annotated[
-        str | None,
-        typer.Argument(
-            help="Git revision that is new. Default: the working tree.", show_default=False
-        ),
-    ] = None,
-    base_python: Annotated[
-        Path | None,
-        typer.Option(
-            parser=path_given,
-            help="Python of the base's environment; its source is the same if no BASE is named.",
-        ),
-    ] = None,
+    base: BaseRevision = None,
+    head: HeadRevision = None,
+    base_python: BasePython = None,
     task: TaskOption = [],  # noqa: B006  (typer copies it)
     backend: BackendOption = [],  # noqa: B006
     mode: ModeOption = None,
@@ -67,12 +73,7 @@ def compare(
     profile: ProfileOption = "quick",
     threads: ThreadsOption = 1,
     data: DataOption = Data.auto,
-    threshold: Annotated[
-        float,
-        typer.Option(
-            min=0.001, max=0.9, help="Largest difference in speed that counts as the same."
-        ),
-    ] = THRESHOLD,
+    threshold: Threshold = THRESHOLD,
     limit: Annotated[
         float, typer.Option(min=0, help="Seconds for each task and backend, at most.")
     ] = 30,

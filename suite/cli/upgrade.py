@@ -111,7 +111,7 @@ class _Two:
 
     @property
     def about(self) -> tuple[str, ...]:
-        """What else the resolver changed, and what it broke."""
+        """Lines on what else the resolver changed, and what it broke."""
         others = self._said(self.new.changed(self.old).keys() - self.named)
         before = self.old.conflicts()
         conflicts = [line for line in self.new.conflicts() if line not in before]
@@ -153,8 +153,7 @@ def upgrade(
 ) -> None:
     """Say what other versions of packages make slower, faster, worse or different.
 
-    Old and new are verified, trained and timed in turns. Exit code 1 if anything is worse; with
-    --bisect, if the symptom shows.
+    Both are verified, trained and timed in turns. Exit code 1: one is worse, or has the symptom.
     """
     options.require_possible(threads, timeout)
     symptom = _symptom(bisect, {"slower": slower, "differs": differs, "fails": fails})

@@ -34,6 +34,11 @@ from suite.show.progress import Terminal
 from suite.system import devices
 from tasks.task import Precision
 
+LocateOption = Annotated[
+    bool,
+    typer.Option("--locate", help="Show the error of every operation, of backends that pass too."),
+]
+
 
 def verify(
     task: TaskOption = [],  # noqa: B006
@@ -46,12 +51,7 @@ def verify(
     data: DataOption = Data.auto,
     device: DeviceOption = devices.CPU,
     option: ConstantsOption = [],  # noqa: B006
-    locate: Annotated[
-        bool,
-        typer.Option(
-            "--locate", help="Show the error of every operation, of backends that pass too."
-        ),
-    ] = False,
+    locate: LocateOption = False,
     report: Annotated[
         Path | None,
         typer.Option(

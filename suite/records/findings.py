@@ -41,7 +41,7 @@ class Findings:
     title: str
     found: tuple[Finding, ...]
     about: tuple[str, ...] = ()
-    """Lines that say what was held against what."""
+    """Lines that say what was compared with what."""
 
     @property
     def failed(self) -> tuple[Finding, ...]:

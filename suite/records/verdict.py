@@ -59,7 +59,7 @@ class Verdict:
     located: str = ""
     """The first operation that adds error, if that was looked for."""
     cause: str | None = None
-    """What explains the difference, if it was looked for, or that nothing known does."""
+    """The explanation of the difference, if it was looked for, or that there is none known."""
 
     @property
     def backend_label(self) -> str:

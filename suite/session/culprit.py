@@ -21,7 +21,7 @@ from tasks.task import RequestError
 
 
 class Symptom(StrEnum):
-    """What an environment is searched for."""
+    """The kind of symptom that an environment is searched for."""
 
     SLOWER = "slower"
     DIFFERS = "differs"
@@ -30,7 +30,7 @@ class Symptom(StrEnum):
 
 @dataclass(frozen=True)
 class Probe:
-    """What one environment showed: ``shows`` the symptom, does not, or None, and in words."""
+    """The result in one environment: ``shows`` the symptom, does not, or None, and in words."""
 
     shows: Answer
     words: str
@@ -76,7 +76,8 @@ class Probes:
                     found = self._probing(overlay)
                 except RequestError as error:
                     found = Probe(None, str(error))
-                write_json(path, asdict(found))
+                if found.shows is not None:  # a quieter hour may tell
+                    write_json(path, asdict(found))
             answer = {True: "yes", False: "no", None: "cannot be told"}[found.shows]
             self.say(f"  {words}: {answer} ({found.words})")
             self._known[key] = found
@@ -119,7 +120,7 @@ class Turn:
     untold: tuple[str, ...]
     """Versions between the two of which it cannot be told."""
     needed: tuple[str, ...]
-    """What has to change with it."""
+    """Packages that have to change with it."""
 
     def __str__(self) -> str:
         said = f"{self.name} {self.before} → {self.after}"
@@ -160,7 +161,8 @@ class Search:
         for own in together.values():
             same = tuple(n for n in sorted(own) if together[n] == own)
             found[own] = Group(same, tuple(sorted(own - set(same))))
-        return list(dict.fromkeys(found.values()))
+        # the smallest first: what is no longer there can only change with what no longer needs it
+        return sorted(dict.fromkeys(found.values()), key=lambda group: len(group.all))
 
     def turn(self, groups: Sequence[Group], group: Group) -> Turn:
         """Where it begins in the first package of a group, the others of ``groups`` being new.

@@ -131,7 +131,7 @@ class Looking:
 
     @cached_property
     def _prepared(self) -> tuple[Record, Preparation]:
-        """Of the old environment, which is the model whose speed is looked at."""
+        """The record of the old environment, whose model's speed is looked at."""
         return self._ready(self._side(self.old, "the old one"))
 
     def _slower(self, side: Side) -> Probe:

@@ -71,7 +71,7 @@ class _Pair:
         return f"{self.record.cell.task_label} {self.record.cell.backend_label}"
 
     def findings(self) -> Iterator[Finding]:
-        """What is computed first comes first; nothing comes behind what fails."""
+        """Findings in the order of computing; nothing comes behind what fails."""
         record = self.record
         if record.outcome is Outcome.SKIPPED:
             passed = False if failed(record, self.plan.named) else None

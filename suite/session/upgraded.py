@@ -16,7 +16,7 @@ class Upgraded(Findings):
         return tuple(f for f in self.found if not (f.passed and f.verdict.startswith("same")))
 
     def markdown(self) -> str:
-        """What was changed, a table of verdicts, and a line for each that is not the same."""
+        """The changes, a table of verdicts, and a line for each that is not the same."""
         lines = [f"# {plain(self.title)}", "", *map(plain, self.about), ""]
         if not self.telling:
             return "\n".join([*lines, f"All the same: {len(self.found)} checked."]) + "\n"

@@ -179,7 +179,7 @@ class Verifier:
         return Worker(**{**job, "cell": cell, **how})
 
     def _watch(self, choice: backends.Choice, **details: Any) -> tuple[Tree, Ending]:
-        """What a worker noted that watched a backend, for its causes."""
+        """The notes of a worker that watched a backend, for its causes."""
         device = "cpu" if choice == self._oracle_choice else self._device
         with tempfile.TemporaryDirectory() as folder:
             output = Path(folder) / "notes.npz"

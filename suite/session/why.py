@@ -54,6 +54,8 @@ class Explainer:
     def __init__(self, task: Task, oracle: backends.Choice, watch: Watch):
         self._task, self._oracle, self._watch = task.verified(), oracle, watch
         self._notes: dict[tuple[backends.Choice, tuple[Window, ...]], Tree | str] = {}
+        self._known: dict[backends.Choice, str] = {}
+        """Causes that were found, by backend and mode."""
 
     def cause(self, verdict: Verdict, own: Tree, oracle: Tree) -> str | None:
         """Words on why a verdict failed, given the traces; None where they would say nothing new.
@@ -64,6 +66,8 @@ class Explainer:
         if {f.quantity for f in failed} <= WITHOUT:
             return None
         choice = verdict.backend, verdict.mode
+        if choice in self._known:  # from its verdict in another precision
+            return self._known[choice]
         windows = (FIRST, *_later(verdict))
         of_oracle = choice[0] == self._oracle[0]
         reference = None if of_oracle else self._noted(self._oracle, (FIRST,))
@@ -73,10 +77,13 @@ class Explainer:
             return f"its cause was not looked for: {reason}"
         found = Case(self._task, mine, reference)
         allowed = self._task.envelopes[verdict.precision].gradient
-        return found.words(windows) or of_outputs(own, oracle, allowed) or _left(verdict)
+        said = found.words(windows) or of_outputs(own, oracle, allowed) or _left(verdict)
+        if said and said.startswith(CAUSE):
+            self._known[choice] = said
+        return said
 
     def _noted(self, choice: backends.Choice, windows: tuple[Window, ...]) -> Tree | str:
-        """What was noted of a backend, or why nothing was."""
+        """The notes on a backend, or why there are none."""
         if (choice, windows) not in self._notes:
             reference = self._notes.get((self._oracle, (FIRST,)))
             moved = reference if choice != self._oracle and isinstance(reference, dict) else None
@@ -217,7 +224,7 @@ class Case:
             return []
         return [
             f"relation: {FIRST[1]} steps in one chunk, from the initial state that was restored, "
-            "give another state than one by one: look for what is done once a call and not in "
+            "give another state than one by one. Look for what is done once a call and not in "
             "every step, such as a scheduler's step, and for what restore() leaves"
         ]
 

@@ -27,7 +27,7 @@ SIZE = 990, 440
 FINE = 2
 """Drawn so many times as large, then reduced, which makes edges smooth."""
 MARGIN = 0.05
-"""Of the values' range, free at either end of an axis, unless values hardly differ."""
+"""The share of the values' range that is free at an axis' ends, unless values hardly differ."""
 TOP, BOTTOM, LEFT, RIGHT = 60, 44, 58, 14
 """Around a panel, for titles and figures at its axes [pixels]."""
 COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2")

@@ -28,7 +28,7 @@ class SessionRuns:
     """Finds the runs of sessions. A database is read once, a server is asked for each."""
 
     def __init__(self, client: MlflowClient, uri: str, session: str | None):
-        """Of ``session`` alone, if it is given."""
+        """Reads the runs of ``session`` alone, if it is given."""
         self._client, self._uri, self._session = client, uri, session
         self._experiments: dict[str, Experiment | None] = {}
         self._heads: dict[tuple[str, str | None], dict[str, Head]] = {}

@@ -43,8 +43,8 @@ class Training:
 
     It takes a turn for every chunk: what is compared with it works meanwhile, or it does.
 
-    With ``patience``, training ends after so many epochs without a lower validation metric, and
-    goes back to the epoch of the lowest, as it does after the last epoch.
+    With ``patience``, or else the task's own, training ends after so many epochs without a lower
+    validation metric, and goes back to the epoch of the lowest, as it does after the last epoch.
 
     With ``checkpoints``, it goes on from the last one there is, and makes further ones.
     """
@@ -62,7 +62,7 @@ class Training:
     ):
         self._task, self._program, self._seed = task, program, seed
         self._clock, self._send, self._turn = clock, send, turn
-        self._patience, self._checkpoints = patience, checkpoints
+        self._patience, self._checkpoints = patience or task.patience, checkpoints
         self._chunks: list[dict[str, Any]] = []
         self._epochs: list[dict[str, Any]] = []
         """Reports of chunks and of epochs, as they were sent."""

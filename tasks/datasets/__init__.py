@@ -128,11 +128,11 @@ def resolve(name: str, wanted: str) -> tuple[DataSource, str | None]:
 
     ``wanted``: "real" (fetched if need be, else RequestError), "generated", or "auto": real if
     present or downloadable, else generated. A damaged file is an error in every case but
-    "generated": it never turns silently into other data.
+    "generated": it never turns silently into other data. Data that a formula makes are always real.
     """
-    if wanted == "generated":
-        return "generated", None
     chosen = source(name)
+    if wanted == "generated" and chosen.files:
+        return "generated", None
     try:
         if missing(chosen):
             fetch(chosen)

@@ -39,6 +39,23 @@ def test_bag_dense(seed: int, n: int, vocabulary: int, outputs: int) -> None:
     np.testing.assert_allclose(y, dense @ params["w"] + params["b"], atol=1e-12)
 
 
+@given(seeds, sizes, sizes, sizes)
+def test_bag_dense_of_words_with_values(seed: int, n: int, vocabulary: int, outputs: int) -> None:
+    rng = np.random.default_rng(seed)
+    words, offsets = bags(rng, n, vocabulary)
+    values = rng.standard_normal(len(words))
+    params = {"w": rng.standard_normal((vocabulary, outputs)), "b": rng.standard_normal(outputs)}
+    check = layer(
+        lambda w, b: text.bag_dense(words, offsets, w, b, values), text.bag_dense_backward, "w", "b"
+    )
+    assert relative_error(check, params, {}, seed) < TOLERANCE
+    dense = np.zeros((n, vocabulary))
+    for row, start, end in zip(dense, offsets[:-1], offsets[1:], strict=True):
+        np.add.at(row, words[start:end], values[start:end])
+    y, _ = text.bag_dense(words, offsets, params["w"], params["b"], values)
+    np.testing.assert_allclose(y, dense @ params["w"] + params["b"], atol=1e-12)
+
+
 @given(seeds, sizes, sizes, sizes, sizes)
 def test_embedding_max(seed: int, n: int, length: int, vocabulary: int, channels: int) -> None:
     rng = np.random.default_rng(seed)

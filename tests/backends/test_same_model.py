@@ -23,10 +23,7 @@ from tests.backends.conftest import Call
 
 # every default variant is left to `.ci/run`, whose smoke run of the matrix verifies it; variants
 # that are one of these without dropout, or in part, are left to `verify`
-LABELS = (
-    *("imdb_text:bow_l2", "imdb_text:bow_batchnorm", "imdb_text:embedding"),
-    *("autoencoder:spectral", "fewshot:triplet"),
-)
+LABELS = ("imdb_text:embedding", "autoencoder:spectral", "fewshot:triplet")
 
 
 class Asked:

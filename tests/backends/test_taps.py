@@ -27,6 +27,7 @@ CHOICES: list[tasks.Choice] = [
     ("lstm", None),
     ("transformer", "dropout"),
     ("fewshot", "siamese"),
+    ("perceptron", "mlp"),
 ]
 COMPILED_IN_JAX = ("fashion_mlp", "lstm")
 """Tasks whose values in JAX are compared; of the others its names and shapes, which costs less."""

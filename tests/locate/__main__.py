@@ -19,7 +19,7 @@ import tasks
 from suite.records.events import Outcome
 from suite.session import locator
 from suite.session.process import Ending
-from suite.session.verifier import EXACT, Verifier, cell_of
+from suite.session.verifier import EXACT, Verifier, Wanted, cell_of
 from suite.system.revisions import Side
 from tasks.task import Task
 from tests.locate.expected import operation
@@ -65,7 +65,9 @@ class Bench:
             if search.located or not search.rows:
                 return Result(mutant, search.text)
             side = Side("the source with a mistake", self._tree)
-            (verdict,) = Verifier(self._task, "cpu", 1, side=side).verify([(choice, EXACT)])
+            wanted: list[Wanted] = [(choice, EXACT), (choice, "float32")]
+            exact, single = Verifier(self._task, "cpu", 1, side=side).verify(wanted)
+        verdict = single if exact.verified else exact
         if verdict.outcome is not Outcome.OK or verdict.verified:
             return Result(mutant, f"{verdict.outcome}: {verdict.reason}; {search.text}")
         steps = locator.wanted([verdict]).get(choice, locator.STEPS)
@@ -73,7 +75,7 @@ class Bench:
             self._reference(oracle, steps)
             with mutant.planted(self._tree):
                 search = self._search(choice, oracle, steps)
-        return Result(mutant, search.of(verdict, verdict))
+        return Result(mutant, search.of(verdict, exact))
 
     def _reference(self, choice: backends.Choice, steps: tuple[int, ...]) -> None:
         if (choice, steps) not in self._known:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-LOSS = r"begins at loss, forwards"
+LOSS = r"begins at (step \d+, )?loss, forwards"
 EVALUATION = r"it is in evaluation"
 BETWEEN = r"it is between steps"
 UPDATE = r"begins at (step \d+, )?\S+, its update"
@@ -59,6 +59,9 @@ BY_NAME = {
     "gradient: not of the penalty": r"begins at codes, backwards",
     "squared error: mean over the pixels": LOSS,
     "squared error: with a half": LOSS,
+    "squared error: half of it": LOSS,
+    # of an answer that is 0 the loss is 0 either way
+    "perceptron: an answer of 0 is no mistake": r"begins at (output, backwards|buffers/count)",
     "penalty: with a minus sign": LOSS,
     "penalty: with a half": LOSS,
     "output: a sigmoid": r"begins at (decoder\.output|loss), forwards",
@@ -90,7 +93,9 @@ BY_NAME = {
     "attention: scores not scaled": ATTEND,
     "attention: scaled by the width of all heads": ATTEND,
     "attention: heads take every fourth column": ATTEND,
-    "attention: the bias of the keys is trained": r"begins at \S+\.key\.bias, its gradient",
+    "attention: the bias of the keys is trained": (
+        r"\S+\.key\.bias, its gradient|it is in float32 alone"
+    ),
     "gradient: of the scores, without their scale": r"cross\.(query|key), backwards",
     "gradient: not through the encoder": r"begins at encoder\.norm, backwards",
     "gradient: not along the residual": r"begins at decoder\.1\.(cross|self), backwards",

@@ -100,7 +100,7 @@ def task_of(label: str) -> Task:
 
 @dataclass(frozen=True)
 class Noted:
-    """What is known of a backend on a tiny task in float64."""
+    """The notes on a backend and a tiny task in float64."""
 
     notes: Tree
     trace: Tree

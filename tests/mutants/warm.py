@@ -42,7 +42,7 @@ FRAMEWORKS: Mapping[str, tuple[str, ...]] = {
     "tensorflow": ("tensorflow", "keras"),
     "jax": ("jax", "jax.numpy", "optax"),
 }
-"""What is imported before the first fork. None of them starts a thread by its import."""
+"""Modules that are imported before the first fork. None of them starts a thread by its import."""
 QUICK = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 """XLA compiles for longer than it computes here; a mistake in a model stays one without its
 optimisations, and so does a right model, as the verdicts on the source as it is show."""
@@ -81,10 +81,9 @@ class Warm:
         return Ending(ended.outcome, ended.reason)
 
     def close(self) -> None:
-        """Ends the process."""
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait()
+        """Ends the process, whose input ends."""
+        with self._process:
+            pass
 
 
 def main() -> None:

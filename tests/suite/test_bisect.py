@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from suite.records.findings import Finding
-from suite.session.bisect import first_showing, smallest
+from suite.session.bisect import Answer, first_showing, smallest
 from suite.session.culprit import LimitReached, Probe, Probes, Search
 from suite.session.first_slower import first_slower
 from suite.system import revisions
@@ -152,6 +152,19 @@ def test_the_one_of_a_group_that_requires_the_others_is_named(tmp_path: Path) ->
     )
 
 
+def test_what_is_no_longer_needed_is_not_blamed_for_what_no_longer_needs_it(
+    tmp_path: Path,
+) -> None:
+    shelf = Shelf()
+    shelf.requires = {("planted-g", v): ("planted-a==1.0",) for v in VERSIONS[:5]}
+    old, new = two(shelf)
+    new = new.taking(["planted-a"], Overlay())
+    assert new.changed(old)["planted-a"] == ("1.0", "none")
+    probes = Probes(Fake(planted_g="1.5"), tmp_path, 100, lambda _: None)
+    said = Search(old, new, shelf, probes).answer()
+    assert said.startswith("planted-g 1.4 → 1.5 alone: ")
+
+
 def test_a_version_that_goes_with_nothing_is_left_out_and_told(tmp_path: Path) -> None:
     shelf = Shelf()
     shelf.requires = {("planted-e", "1.3"): ("planted-h==1.9",)}
@@ -173,9 +186,22 @@ def test_a_search_that_was_stopped_goes_on(tmp_path: Path) -> None:
     assert sum(calls) == whole.calls, "no probe is made twice"
 
 
+def test_what_could_not_be_told_is_asked_again(tmp_path: Path) -> None:
+    asked: list[Answer] = [None, True, False]
+
+    class Noisy(Fake):
+        def __call__(self, overlay: Overlay) -> Probe:
+            return Probe(asked.pop(0), "noise")
+
+    answers = [
+        Probes(Noisy(), tmp_path, 9, lambda _: None)(Overlay(), "it").shows for _ in range(3)
+    ]
+    assert answers == [None, True, True]
+
+
 class TestRevisions:
     def commits(self, begins: int) -> tuple[list[str], list[str]]:
-        """What is said and shown of seven commits, of which the one that ``begins`` is slower."""
+        """Words and findings on seven commits, of which the one that ``begins`` is slower."""
         asked: list[str] = []
 
         def compared(side: Side, name: str) -> Finding:

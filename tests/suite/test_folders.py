@@ -325,4 +325,4 @@ def test_one_task_is_shown_at_a_time(tmp_path: Path) -> None:
     shown = in_process(tmp_path, "show", "port").stdout
     assert "from .perceptron import build" in shown
     assert "torch" not in shown
-    assert_refused(in_process(tmp_path, "show", "all"), "all is 6 tasks; name one of: fashion_mlp")
+    assert_refused(in_process(tmp_path, "show", "all"), "all is 8 tasks; name one of: fashion_mlp")

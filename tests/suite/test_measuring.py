@@ -281,6 +281,16 @@ def test_training_ends_after_the_patience_and_goes_back_to_the_best_epoch(
     assert events["shown"] == until_best["shown"]  # by the model and the task of the best epoch
 
 
+def test_a_task_s_own_patience_holds_unless_another_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Scripted, "patience", 2, raising=False)
+    losses = [3.0, 2.0, 2.5, 2.6, 1.0, 1.0]
+    for asked, epoch in ((None, 4), (1, 3)):
+        _, events, _ = stopped_early(losses, asked)
+        assert events["stopped"] == [{"stopped": {"epoch": epoch, "best": 2}}]
+
+
 def test_keeping_the_best_epoch_takes_no_train_time(monkeypatch: pytest.MonkeyPatch) -> None:
     task: Any = Scripted([3.0, 2.0, 1.0])
     initial, clock = task.initial(0), Clock()

@@ -31,11 +31,12 @@ def layer_norm(epsilon: float, ddof: int = 0, outside: bool = False) -> Array:
     centred = X - X.mean(axis=-1, keepdims=True)
     variance = X.var(axis=-1, ddof=ddof, keepdims=True)
     divisor = np.sqrt(variance) + epsilon if outside else np.sqrt(variance + epsilon)
-    return centred / divisor * SCALE + OFFSET
+    return np.asarray(centred / divisor * SCALE + OFFSET)
 
 
 def batch_norm(epsilon: float, ddof: int = 0) -> Array:
-    return (ROWS - ROWS.mean(axis=0)) / np.sqrt(ROWS.var(axis=0, ddof=ddof) + epsilon) * SCALE
+    centred = ROWS - ROWS.mean(axis=0)
+    return np.asarray(centred / np.sqrt(ROWS.var(axis=0, ddof=ddof) + epsilon) * SCALE)
 
 
 def attention(scale: float, k: int | None, heads: int = 2) -> Array:
@@ -44,7 +45,8 @@ def attention(scale: float, k: int | None, heads: int = 2) -> Array:
     if k is not None:
         scores = np.where(np.tri(6, k=k, dtype=bool), scores, -np.inf)
     e = np.exp(scores)
-    return (e / e.sum(axis=-1, keepdims=True) @ v).swapaxes(1, 2).reshape(4, 6, -1)
+    y: Array = (e / e.sum(axis=-1, keepdims=True) @ v).swapaxes(1, 2).reshape(4, 6, -1)
+    return y
 
 
 def lstm(order: str = "ifgo", more: float = 0.0) -> Array:
@@ -62,7 +64,7 @@ def embedded(scale: float, halves: bool, first: int = 0) -> Array:
     angles = np.arange(first, first + 6)[:, None] / 10_000 ** (np.arange(0, 8, 2) / 8)
     both = [np.sin(angles), np.cos(angles)]
     turns = np.stack(both, axis=2).reshape(6, 8)
-    return scale * TABLE[IDS] + (np.concatenate(both, axis=1) if halves else turns)
+    return np.asarray(scale * TABLE[IDS] + (np.concatenate(both, axis=1) if halves else turns))
 
 
 def loss(smoothing: float, others: bool = False) -> Array:

@@ -12,11 +12,11 @@ import pytest
 
 from suite.causes import catalogue
 from suite.causes.evidence import FIRST
-from suite.cli import verify as verify_cli
 from suite.records.events import Outcome
 from suite.records.taps import Located, Observation
 from suite.records.verdict import Deviation, Verdict, verdict_from
 from suite.report import proof as proofs
+from suite.session import verification
 from suite.session.first_difference import Errors
 from suite.session.locator import Search
 from suite.session.process import Ending
@@ -35,7 +35,7 @@ X = np.random.default_rng(0).standard_normal((8, 6))
 
 
 def noted(**asked: Any) -> Tree:
-    """What a worker notes of NumPy on the tiny task."""
+    """The notes of a worker on NumPy and the tiny task."""
     import backends.numpy.fashion_mlp as module
 
     task = tiny_task()
@@ -111,11 +111,11 @@ def test_the_steps_before_the_first_loss_that_differs_are_watched_too() -> None:
 
 
 def located(own: Array, reference: Array) -> Located:
-    steps = (
+    mine, theirs = (
         Observation(1, {"hidden": (X, None), "hidden_activation": (y, None)}, {}, {}, {})
         for y in (own, reference)
     )
-    return Located("hidden_activation", "forwards", 0.0, 1e-3, *steps)
+    return Located("hidden_activation", "forwards", 0.0, 1e-3, mine, theirs)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_verify_writes_the_page_where_it_is_asked_to(
         given[-1](tiny_task(), ("torch", "eager"), SEARCH)
         return [FAILED]
 
-    monkeypatch.setattr(verify_cli.verification, "verify_all", verify_all)
+    monkeypatch.setattr(verification, "verify_all", verify_all)
     asked = ["verify", "--task", "fashion_mlp", "--report", *words]
     monkeypatch.setattr(sys, "argv", ["tetragrad", *asked])
     assert in_process(tmp_path, *asked).returncode == 1

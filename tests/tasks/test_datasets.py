@@ -259,6 +259,8 @@ class TestResolve:
 
     def test_generated_asks_for_nothing(self) -> None:
         assert datasets.resolve("fashion_mnist", "generated") == ("generated", None)
+        for wanted in ("generated", "real", "auto"):  # there is nothing that could be missing
+            assert datasets.resolve("points", wanted) == ("real", None)
 
     def test_a_damaged_file_never_turns_into_generated_data(self, tmp_path: Path) -> None:
         (tmp_path / "fashion_mnist").mkdir()

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from scipy.special import log_expit
+from sklearn.feature_extraction.text import TfidfTransformer
 
 import tasks
 from tasks.datasets import imdb
@@ -41,6 +42,7 @@ def test_the_variants_are_those_that_the_suite_lists() -> None:
     ("variant", "count"),
     [
         ("bow", 10_000 * 16 + 16 + 16 * 16 + 16 + 16 + 1),
+        ("tfidf", 10_000 * 16 + 16 + 16 * 16 + 16 + 16 + 1),
         ("bow_batchnorm", 10_000 * 16 + 16 + 16 * 16 + 16 + 16 + 1 + 4 * 16),
         ("embedding", 5_000 * 20 + 20 * 10 + 10 + 10 + 1),
     ],
@@ -74,6 +76,36 @@ def test_a_bag_has_each_known_word_of_its_review_once() -> None:
     padding = [expected[-1]] * (2 * BATCH - len(expected))
     assert bags(chunk) == expected + padding
     np.testing.assert_array_equal(chunk["weights"].ravel(), [1.0] * 10 + [0.0] * 6)
+
+
+def dense(chunk: Chunk) -> Array:
+    """The values of a tiny chunk as a matrix (reviews, 12)."""
+    found = np.zeros((BATCH * len(chunk["words"]) + 1, 12))
+    for step, (words, reviews) in enumerate(zip(chunk["words"], chunk["reviews"], strict=True)):
+        real = reviews < BATCH
+        rows = step * BATCH + reviews[real]
+        np.add.at(found, (rows, words[real]), chunk["values"][step][real])
+        assert not chunk["values"][step][~real].any()
+    return found[:-1]
+
+
+def counts(split: str) -> Array:
+    """How often each of the tiny reviews has each of the 12 words."""
+    return np.array(
+        [np.bincount(r[(r >= 0) & (r < 12)], minlength=12) for r in tiny_reviews(split)]
+    )
+
+
+def test_the_weights_of_words_are_those_of_scikit_learn() -> None:
+    task = tiny_task("tfidf")
+    (trained,), (tested,) = task.chunks("train"), task.chunks("test")
+    reference = TfidfTransformer().fit(counts("train"))
+    rows = np.random.default_rng([0, 0]).permutation(REVIEWS["train"])[: BATCH * STEPS]
+    expected = reference.transform(counts("train")[rows]).toarray()
+    assert counts("train").max() > 1
+    np.testing.assert_allclose(dense(trained), expected, rtol=1e-6)
+    expected = reference.transform(counts("test")).toarray()
+    np.testing.assert_allclose(dense(tested)[: len(expected)], expected, rtol=1e-6)
 
 
 def test_held_out_reviews_are_of_the_training_set_and_not_trained_on() -> None:

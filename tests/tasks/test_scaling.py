@@ -17,6 +17,7 @@ UNABLE = {  # whose batches are more than so many samples, and why
     ("fewshot", "siamese"): "compares the drawings of a batch",
     ("fewshot", "triplet"): "compares the drawings of a batch",
     ("autoencoder", "spectral"): "all are needed",
+    ("regression", None): "there are no more",
 }
 ABLE = [choice for choice in tasks.choices(tasks.ALL) if choice not in UNABLE]
 ASKED = ("--profile", "smoke", "--data", "generated", "--limit", "0")

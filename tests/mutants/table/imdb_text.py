@@ -202,8 +202,8 @@ WORDS = (
         Plant(
             "torch",
             "text.py",
-            'F.embedding_bag(words, w, offsets, mode="sum"',
-            'F.embedding_bag(words, w, offsets, mode="mean"',
+            'mode="sum"',
+            'mode="mean"',
         ),
     ),
     *mistake(
