@@ -29,7 +29,15 @@ RATES = (PER_SECOND, f"{PER_SECOND}_low", f"{PER_SECOND}_high", "efficiency")
 _OF_TIME = (*RATES, "_seconds")
 _CONDITIONS = tuple(f.name for f in fields(Conditions))
 PARAMS = (*_CONDITIONS, "seed")
-TAGS = (SESSION_TAG, COMPLETE_TAG, "outcome", "verified", "cpu", "data.digest", "git.commit")
+TAGS: tuple[str, ...] = (
+    SESSION_TAG,
+    COMPLETE_TAG,
+    "outcome",
+    "verified",
+    "cpu",
+    "data.digest",
+    "git.commit",
+)
 TAGS += ("git.dirty", "machine", "version.*")
 
 

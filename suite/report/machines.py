@@ -123,7 +123,8 @@ def document(found: Machines | None, unit: str) -> dict[str, Any] | None:
 
 def title(name: str) -> str:
     """A contestant's name in a text: the backend, with its mode unless that is the default."""
-    return words.name(*name.split(":", 1))
+    backend, _, mode = name.partition(":")
+    return words.name(backend, mode)
 
 
 def _rate(found: Estimate) -> str:

@@ -86,7 +86,7 @@ def _heads(
 
     wanted = [SqlRun.experiment_id == int(experiment), SqlRun.lifecycle_stage == "active"]
     if session:
-        own = select(SqlTag.run_uuid).where(SqlTag.key == SESSION_TAG, SqlTag.value == session)
+        own: Any = select(SqlTag.run_uuid).where(SqlTag.key == SESSION_TAG, SqlTag.value == session)
         wanted.append(SqlRun.run_uuid.in_(own))
     columns = SqlRun.run_uuid, SqlRun.start_time, SqlRun.end_time, SqlRun.status
     order = SqlRun.start_time.desc(), SqlRun.run_uuid

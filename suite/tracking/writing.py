@@ -83,7 +83,10 @@ def tag(client: MlflowClient, run: str, tags: dict[str, str]) -> None:
     if not (store := database(client)):
         client.log_batch(run, tags=[RunTag(*pair) for pair in tags.items()])
         return
-    checked = [_validate_tag(*pair) for pair in tags.items()]
+    checked = [
+        _validate_tag(*pair)  # type: ignore[no-untyped-call]
+        for pair in tags.items()
+    ]
     rows = [{"run_uuid": run, "key": found.key, "value": found.value} for found in checked]
     with store.ManagedSessionMaker(read_only=False) as session:
         session.execute(delete(SqlTag).where(SqlTag.run_uuid == run, SqlTag.key.in_(tags)))
@@ -114,12 +117,12 @@ def _insert(store: SqlAlchemyStore, experiment: Experiment, run: NewRun) -> str:
     named = {**run.tags, "mlflow.runName": run.name}
     if run.marked:
         named[COMPLETE_TAG] = "true"
-    checked = _validate_batch_log_data(
+    checked = _validate_batch_log_data(  # type: ignore[no-untyped-call]
         run.metrics, run.params, [RunTag(*pair) for pair in named.items()]
     )
     repository = get_artifact_repository(place)
     for file in run.files:
-        repository.log_artifact(str(file))
+        repository.log_artifact(str(file))  # type: ignore[no-untyped-call]
     metrics, params, tags = checked
     rows = [_row(store, metric) for metric in metrics]
     tables: list[tuple[Any, list[dict[str, Any]]]] = [
