@@ -25,13 +25,22 @@ def _tanh_gelu(x: Array) -> Array:
     return np.asarray(0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))))
 
 
+SLOPES = (0.01, 0.1, 0.2, 0.3)
+
+
+def _leaky(slope: float) -> Callable[[Array], Array]:
+    return lambda x: np.where(x > 0, x, slope * x)
+
+
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "no activation": lambda x: x,
     "ReLU": lambda x: np.maximum(x, 0),
-    "leaky ReLU with slope 0.01": lambda x: np.where(x > 0, x, 0.01 * x),
-    "leaky ReLU with slope 0.1": lambda x: np.where(x > 0, x, 0.1 * x),
-    "leaky ReLU with slope 0.2": lambda x: np.where(x > 0, x, 0.2 * x),
-    "leaky ReLU with slope 0.3": lambda x: np.where(x > 0, x, 0.3 * x),
+    **{f"leaky ReLU with slope {slope:g}": _leaky(slope) for slope in SLOPES},
+    # TensorFlow's kernel takes its slope in float32, whatever it computes in
+    **{
+        f"leaky ReLU with slope {slope:g} as float32 has it": _leaky(float(np.float32(slope)))
+        for slope in SLOPES
+    },
     "GELU": _gelu,
     "GELU by tanh": _tanh_gelu,
     "ELU": lambda x: np.where(x > 0, x, np.expm1(np.minimum(x, 0))),
@@ -53,7 +62,7 @@ class Activation(Family):
     remedy = (
         "GELU is exact by default in torch.nn.functional.gelu and keras.activations.gelu, by tanh "
         "in jax.nn.gelu and keras.ops.gelu (approximate); the slope of leaky ReLU is 0.01 in torch "
-        "and JAX and 0.2 in Keras 3"
+        "and JAX, 0.3 in keras.layers.LeakyReLU and 0.2 in keras.activations.leaky_relu"
     )
 
     def variants(self, op: Operation) -> Iterator[Variant]:

@@ -81,14 +81,15 @@ def _hypotheses(
         # own = m' old + (1 - m') x, reference = m old + (1 - m) x: a = (1 - m') / (1 - m)
         said = f"{named}: the new value counts {a:.6g} times as much"
         yield MOMENTUM, said, {**reference, **made}
-    if a > 1 and all(name.rpartition(".")[2].startswith("var") for name in off):
-        # own - m old = n / (n - 1) (reference - m old), with 0 <= m <= 1
-        n = round(a / (a - 1))
+    if 0 < a != 1 and all(name.rpartition(".")[2].startswith("var") for name in off):
+        # own - m old = n / (n - 1) (reference - m old), or the inverse, with 0 <= m <= 1
+        n = round(a / (a - 1) if a > 1 else 1 / (1 - a))
+        ratio, word = (n / (n - 1), "unbiased") if a > 1 and n > 1 else (1 - 1 / n, "biased")
         if n in rows and all(
-            abs(x - n / (n - 1)) < CLOSE and -CLOSE <= -y <= 1 / (n - 1) + CLOSE
+            abs(x - ratio) < CLOSE and -CLOSE <= y / (1 - ratio) <= 1 + CLOSE
             for x, y in [(a, b), *others]
         ):
-            yield UNBIASED, f"{named} is unbiased, n = {n}", {**reference, **made}
+            yield UNBIASED, f"{named} is {word}, n = {n}", {**reference, **made}
 
 
 CLOSE = 1e-8

@@ -39,6 +39,11 @@ def _normalized(x: Array, axes: tuple[int, ...]) -> Iterator[Variant]:
     yield "the root of the mean square (RMSNorm)", x / root
 
 
+def _is_norm(op: Operation) -> bool:
+    """Tells if it is one by its name or by its parameters, whatever a user calls it."""
+    return "norm" in op.name or op.leaf("scale") is not None or op.leaf("offset") is not None
+
+
 def _affine(op: Operation, y: Array) -> Array:
     scale, offset = op.leaf("scale"), op.leaf("offset")
     return (y if scale is None else y * scale) + (0.0 if offset is None else offset)
@@ -54,7 +59,7 @@ class LayerNorm(Family):
     )
 
     def variants(self, op: Operation) -> Iterator[Variant]:
-        if "norm" in op.name:
+        if _is_norm(op):
             for _, x in op.like():
                 for said, y in _normalized(x, (x.ndim - 1,)):
                     yield said, _affine(op, y)
@@ -71,7 +76,7 @@ class BatchNorm(Family):
     )
 
     def variants(self, op: Operation) -> Iterator[Variant]:
-        if "norm" in op.name and op.leaf("mean") is None:
+        if _is_norm(op) and op.leaf("mean") is None:
             for _, x in op.like():
                 if x.ndim > 1:
                     for said, y in _normalized(x, tuple(range(x.ndim - 1))):

@@ -17,6 +17,8 @@ from tasks.task import Array, Envelope, Tree
 
 CENTRAL_DIFFERENCES = 1e-6
 """A thousand times the cancellation error of a difference with the step that is used."""
+UNITS = 64
+"""A gradient is told from rounding if it is larger than so many units of it in the largest."""
 TIMED_LOSSES = "timed losses"
 TIMED_STEPS = 5
 """Steps at the beginning of a cell's own training whose losses are held against the oracle's."""
@@ -33,12 +35,17 @@ def compare(own: Tree, oracle: Tree, envelope: Envelope) -> tuple[Deviation, ...
     shows in those behind it too.
     """
     steps, tolerances = envelope.steps, envelope.loss_tolerances()
+    gradients = {key: own[key] for key in oracle if key.startswith("gradient/") and key in own}
+    idle = without_effect(gradients, oracle)
+    with_effect = {k: a for k, a in oracle.items() if k.rpartition("/")[2] not in idle}
     return (
         _compare_series("initial loss", own, oracle, tolerances[:1]),
         _compare_leaves("initial prediction", "prediction@0", own, oracle, envelope.gradient),
-        _compare_leaves("gradient", "gradient", own, oracle, envelope.gradient),
+        _compare_leaves(
+            "gradient", "gradient", own, oracle, envelope.gradient, _least(gradients, envelope)
+        ),
         _compare_series("loss", own, oracle, tolerances),
-        _compare_leaves("state", f"state@{steps}", own, oracle, envelope.state),
+        _compare_leaves("state", f"state@{steps}", own, with_effect, envelope.state),
         _compare_leaves(
             "prediction", f"prediction@{steps}", own, oracle, envelope.prediction_tolerance
         ),
@@ -87,10 +94,36 @@ def _compare_series(quantity: str, own: Tree, oracle: Tree, tolerances: Array) -
     return _deviation(quantity, float(errors[at]), float(tolerances[at]), f"step {at + 1}")
 
 
+def rounding(gradients: Tree) -> float:
+    """Returns the size of gradients that may be nothing but the rounding of the largest one."""
+    largest = max((float(np.abs(g).max(initial=0.0)) for g in gradients.values()), default=0.0)
+    precision = next((np.finfo(g.dtype).eps for g in gradients.values()), 0.0)
+    return UNITS * float(precision) * largest if np.isfinite(largest) else 0.0
+
+
+def without_effect(own: Tree, oracle: Tree) -> set[str]:
+    """Returns the leaves whose gradients are 0 but for rounding, in both.
+
+    A bias before a batch normalisation is one. An optimiser that divides by the gradient's size
+    makes steps of the rounding, which no two programs have in common and no output shows.
+    """
+    limit = rounding(own)
+    return {
+        key.rpartition("/")[2]
+        for key, g in own.items()
+        if key in oracle
+        and 0 < max(float(np.abs(a).max(initial=0.0)) for a in (g, oracle[key])) <= limit
+    }
+
+
+def _least(gradients: Tree, envelope: Envelope) -> float:
+    return rounding(gradients) / envelope.gradient
+
+
 def _compare_leaves(
-    quantity: str, prefix: str, own: Tree, oracle: Tree, tolerance: float
+    quantity: str, prefix: str, own: Tree, oracle: Tree, tolerance: float, least: float = 0.0
 ) -> Deviation:
-    """Names the leaf with the largest error."""
+    """Names the leaf with the largest error, relative to its largest entry or to ``least``."""
     errors: dict[str, float] = {}
     for key, b in oracle.items():
         if not key.startswith(f"{prefix}/"):
@@ -99,15 +132,18 @@ def _compare_leaves(
         if key not in own or own[key].shape != b.shape:
             shape = own[key].shape if key in own else "missing"
             return Deviation(quantity, None, tolerance, f"{leaf} is {shape}, not {b.shape}", False)
-        errors[leaf] = relative_error(own[key], b)
+        errors[leaf] = relative_error(own[key], b, least)
     return worst_leaf(quantity, errors, tolerance)
 
 
-def relative_error(a: Array, b: Array) -> float:
-    """Relative to the largest entry; of whole numbers and truths, the fraction that differs."""
+def relative_error(a: Array, b: Array, least: float = 0.0) -> float:
+    """Returns the largest error, relative to the largest entry of ``b`` or to ``least``.
+
+    Of whole numbers and truths, it is the fraction that differs.
+    """
     if b.dtype.kind != "f":
         return float(np.mean(a != b))
-    scale = float(np.abs(b).max(initial=0.0)) or 1.0
+    scale = max(float(np.abs(b).max(initial=0.0)), least) or 1.0
     with np.errstate(invalid="ignore"):
         apart = np.where(a == b, 0.0, np.abs(a.astype(np.float64) - b))
     error = float(apart.max(initial=0.0)) / scale

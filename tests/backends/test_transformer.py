@@ -30,7 +30,7 @@ LENGTHS = np.array([[4], [6], [2]])  # of three sentences, end mark included
 
 def build(backend: str, task: Transformer, state: State, seed: int | None = None) -> Program:
     """The one that is kept."""
-    return kept(backend, ("transformer", task.variant), task, state, seed)
+    return kept(backend, ("two layers", task.variant), task, state, seed)
 
 
 def initial() -> State:

@@ -122,6 +122,27 @@ def test_a_loss_of_zero_equals_zero_and_nothing_else(oracle: dict[str, Array]) -
     assert not verdict(compare({**zero, "loss": zero["loss"] + 1e-300}, zero, ENVELOPE)).verified
 
 
+def test_a_gradient_of_rounding_alone_is_compared_neither_by_itself_nor_by_its_steps() -> None:
+    """As that of a bias before a batch normalisation: no two programs round alike."""
+
+    def trace_with(bias: float, step: float, kernel: float = 1.0) -> dict[str, Array]:
+        return {
+            **{"initial loss": np.ones(1), "loss": np.ones(10)},
+            "gradient/hidden.kernel": np.array([0.5, kernel]),
+            "gradient/hidden.bias": np.array([bias]),
+            "state@10/hidden.kernel": np.array([0.3, kernel]),
+            **{"state@10/hidden.bias": np.array([step]), "state@10/v/hidden.bias": np.ones(1)},
+            **{"prediction@0/test/y": np.ones(1), "prediction@10/test/y": np.ones(1)},
+        }
+
+    oracle = trace_with(1e-17, 1e-3)
+    assert verdict(compare(trace_with(-3e-17, -1e-3), oracle, ENVELOPE)).verified
+    for wrong in (trace_with(1e-13, 1e-3), trace_with(1e-17, 1e-3, kernel=1 + 1e-11)):
+        assert not verdict(compare(wrong, oracle, ENVELOPE)).verified
+    effective = trace_with(1e-9, 1e-3)
+    assert not verdict(compare(trace_with(1e-9, -1e-3), effective, ENVELOPE)).verified
+
+
 def test_a_worker_that_failed_verifies_nothing() -> None:
     failed = replace(verdict(()), outcome=Outcome.CRASHED, reason="killed by SIGKILL")
     assert not failed.verified
