@@ -13,7 +13,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from suite.causes.difference import REST, Explanation, best, error
+from suite.causes.difference import AS_GOOD, REST, Explanation, best, error
 from tasks.task import Array, Tree
 
 Variant = tuple[str, Array]
@@ -97,11 +97,20 @@ def explanations(op: Operation, families: tuple[Family, ...]) -> list[Explanatio
                 if rest <= min(ROUNDING, REST * size):
                     values.setdefault(said, rest)
         if theirs and mine:
-            said = f"{' or '.join(list(mine)[:MOST_NAMED])} instead of {next(iter(theirs))}"
+            named = " or ".join(_nearest(mine)[:MOST_NAMED])
+            said = f"{named} instead of {_nearest(theirs)[0]}"
             found.append(Explanation(family.name, said, family.remedy, min(mine.values())))
     return best(found)
 
 
+def _nearest(rests: Mapping[str, float]) -> list[str]:
+    """The variants that come nearest to a value, in their order, by what each leaves."""
+    limit = max(AS_GOOD * min(rests.values()), EQUAL)
+    return [said for said, rest in rests.items() if rest <= limit]
+
+
+EQUAL = 1e-14
+"""Two variants that leave less, relative to the largest entry, give the same value."""
 MOST_NAMED = 2
 """Variants of a family that are named at most, where they give the same value."""
 

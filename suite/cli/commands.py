@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Container
+from itertools import pairwise
 from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
@@ -61,7 +62,7 @@ class Commands(TyperGroup):
 def _with_values(args: list[str], options: Container[str]) -> list[str]:
     """The arguments with the values that were left out behind these options."""
     whole = []
-    for word, after in zip(args, [*args[1:], "--"], strict=True):
+    for word, after in pairwise([*args, "--"]):
         whole.append(word)
         if word in options and after.startswith("-"):
             whole.append(WITHOUT_VALUE[word])

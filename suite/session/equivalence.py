@@ -42,7 +42,8 @@ def compare(own: Tree, oracle: Tree, envelope: Envelope) -> tuple[Deviation, ...
         _compare_series("initial loss", own, oracle, tolerances[:1]),
         _compare_leaves("initial prediction", "prediction@0", own, oracle, envelope.gradient),
         _compare_leaves(
-            "gradient", "gradient", own, oracle, envelope.gradient, _least(gradients, envelope)
+            *("gradient", "gradient", own, oracle, envelope.gradient),
+            least(gradients, envelope.gradient),
         ),
         _compare_series("loss", own, oracle, tolerances),
         _compare_leaves("state", f"state@{steps}", own, with_effect, envelope.state),
@@ -116,14 +117,15 @@ def without_effect(own: Tree, oracle: Tree) -> set[str]:
     }
 
 
-def _least(gradients: Tree, envelope: Envelope) -> float:
-    return rounding(gradients) / envelope.gradient
+def least(gradients: Tree, tolerance: float) -> float:
+    """Returns the scale to which rounding is within the tolerance; 0 if nothing is tolerated."""
+    return rounding(gradients) / tolerance if tolerance else 0.0
 
 
 def _compare_leaves(
-    quantity: str, prefix: str, own: Tree, oracle: Tree, tolerance: float, least: float = 0.0
+    quantity: str, prefix: str, own: Tree, oracle: Tree, tolerance: float, scale: float = 0.0
 ) -> Deviation:
-    """Names the leaf with the largest error, relative to its largest entry or to ``least``."""
+    """Names the leaf with the largest error, relative to its largest entry or to ``scale``."""
     errors: dict[str, float] = {}
     for key, b in oracle.items():
         if not key.startswith(f"{prefix}/"):
@@ -132,18 +134,18 @@ def _compare_leaves(
         if key not in own or own[key].shape != b.shape:
             shape = own[key].shape if key in own else "missing"
             return Deviation(quantity, None, tolerance, f"{leaf} is {shape}, not {b.shape}", False)
-        errors[leaf] = relative_error(own[key], b, least)
+        errors[leaf] = relative_error(own[key], b, scale)
     return worst_leaf(quantity, errors, tolerance)
 
 
-def relative_error(a: Array, b: Array, least: float = 0.0) -> float:
-    """Returns the largest error, relative to the largest entry of ``b`` or to ``least``.
+def relative_error(a: Array, b: Array, scale: float = 0.0) -> float:
+    """Returns the largest error, relative to the largest entry of ``b`` or to ``scale``.
 
     Of whole numbers and truths, it is the fraction that differs.
     """
     if b.dtype.kind != "f":
         return float(np.mean(a != b))
-    scale = max(float(np.abs(b).max(initial=0.0)), least) or 1.0
+    scale = max(float(np.abs(b).max(initial=0.0)), scale) or 1.0
     with np.errstate(invalid="ignore"):
         apart = np.where(a == b, 0.0, np.abs(a.astype(np.float64) - b))
     error = float(apart.max(initial=0.0)) / scale

@@ -13,7 +13,7 @@ from itertools import takewhile
 import numpy as np
 
 from suite.records.taps import Located, Observation
-from suite.session.equivalence import relative_error, rounding, without_effect
+from suite.session.equivalence import least, relative_error, without_effect
 from tasks.task import Array, Envelope, Tree
 
 TOLD = 3
@@ -42,8 +42,8 @@ def first_difference(own: Observation, oracle: Observation, allowed: Envelope) -
     cotangents = {r.operation: r.cotangent for r in reversed(rows) if r.cotangent is not None}
     # on the way back, the gradients of the last layers come first
     leaves = [n for n in map(_leaf, reversed([*oracle.before])) if n in oracle.gradients]
-    least = rounding(own.gradients) / allowed.gradient
-    gradients = _errors_of(own.gradients, {n: oracle.gradients[n] for n in leaves}, least)
+    scale = least(own.gradients, allowed.gradient)
+    gradients = _errors_of(own.gradients, {n: oracle.gradients[n] for n in leaves}, scale)
     idle = without_effect(own.gradients, oracle.gradients)
     after = _errors_of(own.after, oracle.after)
     after = {name: error for name, error in after.items() if name.rpartition("/")[2] not in idle}
@@ -76,17 +76,17 @@ def errors(own: Observation, oracle: Observation) -> list[Errors]:
     ]
 
 
-def relative(own: Array, oracle: Array, least: float = 0.0) -> float:
-    """Relative to the oracle's largest entry, or to ``least``; infinite if the shapes differ."""
-    return relative_error(own, oracle, least) if own.shape == oracle.shape else np.inf
+def relative(own: Array, oracle: Array, scale: float = 0.0) -> float:
+    """Relative to the oracle's largest entry, or to ``scale``; infinite if the shapes differ."""
+    return relative_error(own, oracle, scale) if own.shape == oracle.shape else np.inf
 
 
 def _of_cotangents(own: Array | None, oracle: Array | None) -> float | None:
     return None if own is None or oracle is None else relative(own, oracle)
 
 
-def _errors_of(own: Tree, oracle: Tree, least: float = 0.0) -> dict[str, float]:
-    return {n: relative(own[n], a, least) if n in own else np.inf for n, a in oracle.items()}
+def _errors_of(own: Tree, oracle: Tree, scale: float = 0.0) -> dict[str, float]:
+    return {n: relative(own[n], a, scale) if n in own else np.inf for n, a in oracle.items()}
 
 
 def _leaf(name: str) -> str:
