@@ -337,7 +337,7 @@ def read_trace(output: Path, ending: Ending) -> tuple[Tree, Ending]:
     """Returns what a job wrote, by name, and how it ended: as its worker, or as it said itself."""
     own = output.with_suffix(".json")
     if own.exists():
-        told = json.loads(own.read_text())
+        told = json.loads(own.read_text(encoding="utf-8"))
         ending = Ending(Outcome(told["outcome"]), told["reason"], ending.stderr)
     if ending.outcome is not Outcome.OK:
         return {}, ending

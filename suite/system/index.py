@@ -67,7 +67,7 @@ class Index:
             requirement(text)
         with tempfile.TemporaryDirectory() as folder:
             report, constraints = Path(folder) / "report.json", Path(folder) / "constraints.txt"
-            constraints.write_text("".join(f"{line}\n" for line in fixed))
+            constraints.write_text("".join(f"{line}\n" for line in fixed), encoding="utf-8")
             done = _pip(
                 *("install", "--dry-run", "--quiet", "--upgrade", "--report", str(report)),
                 *("--only-binary", ":all:", "--constraint", str(constraints)),
@@ -79,7 +79,8 @@ class Index:
                     "`pip index versions NAME` lists what the index offers, --index-url and "
                     "--find-links name another"
                 )
-            return [_wheel(entry) for entry in json.loads(report.read_text())["install"]]
+            told = json.loads(report.read_text(encoding="utf-8"))
+            return [_wheel(entry) for entry in told["install"]]
 
     def versions(self, name: str) -> list[str]:
         """The versions of a package that have a wheel for this Python, oldest first.

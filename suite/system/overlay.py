@@ -215,7 +215,7 @@ def _make(place: Path, folders: Sequence[str]) -> None:
     (packages_folder,) = place.glob("lib/python*/site-packages")
     # not their plain paths: the .pth files that lie in them count, too
     lines = (f"import site; site.addsitedir({folder!r})\n" for folder in folders)
-    (packages_folder / "tetragrad.pth").write_text("".join(lines))
+    (packages_folder / "tetragrad.pth").write_text("".join(lines), encoding="utf-8")
 
 
 def _folder_name(wheel: Wheel) -> str:

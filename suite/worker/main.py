@@ -320,7 +320,8 @@ def several(cell: Cell, send: Send, job: Job) -> None:
     """
     for one in job["jobs"]:
         ended = _done(one, send)
-        Path(one["output"]).with_suffix(".json").write_text(json.dumps(dataclasses.asdict(ended)))
+        told = json.dumps(dataclasses.asdict(ended))
+        Path(one["output"]).with_suffix(".json").write_text(told, encoding="utf-8")
 
 
 def describe(cell: Cell, send: Send, job: Job) -> None:
