@@ -160,7 +160,8 @@ class TestCommand:
     def test_a_request_that_cannot_be_met_is_refused(self, tmp_path: Path) -> None:
         assert_refused(in_process(tmp_path, "report"), "no results", "tetragrad run")
         reported.write(tmp_path / "results", [record("numpy")])
-        assert_refused(in_process(tmp_path, "report", "../x"), "no session '../x'", SESSION)
+        assert_refused(in_process(tmp_path, "report", "../x"), "'../x' is no session, but a path")
+        assert_refused(in_process(tmp_path, "report", "x"), "no session 'x'", SESSION)
         (tmp_path / "file").touch()
         done = in_process(tmp_path, "report", "--output", "file")
         assert_refused(done, "cannot be written to", "file (File exists)", "--output")
