@@ -96,7 +96,8 @@ def explanations(op: Operation, families: tuple[Family, ...]) -> list[Explanatio
                 rest = error(target[known], value[known])
                 if rest <= min(ROUNDING, REST * size):
                     values.setdefault(said, rest)
-        if theirs and mine:
+        # the same variant of another input is no cause in this operation
+        if theirs and mine and not {*_nearest(theirs)} & {*_nearest(mine)}:
             named = " or ".join(_nearest(mine)[:MOST_NAMED])
             said = f"{named} instead of {_nearest(theirs)[0]}"
             found.append(Explanation(family.name, said, family.remedy, min(mine.values())))

@@ -206,3 +206,26 @@ def test_padding_takes_no_part() -> None:
     op = CASES["layer norm"][1]
     op = replace(op, reference=layer_norm(1e-5) * real, own=layer_norm(1e-6) * real)
     assert len(explanations(op, FAMILIES)) == 1
+
+
+def test_the_same_variant_of_another_input_is_no_cause() -> None:
+    other = X[::-1]
+    own, reference = layer_norm(1e-5)[::-1], layer_norm(1e-5)
+    op = Operation("norm", own, reference, {"before": other, "x": X}, NORM)
+    assert explanations(op, FAMILIES) == []
+
+
+def test_a_norm_is_known_by_its_parameters_whatever_it_is_called() -> None:
+    params = {"ln.scale": SCALE, "ln.offset": OFFSET}
+    op = Operation("ln", layer_norm(1e-3), layer_norm(1e-5), {"x": X}, params)
+    (found,) = explanations(op, FAMILIES)
+    assert found.said.startswith("epsilon 0.001")
+
+
+def test_a_slope_that_a_kernel_takes_in_float32_is_known() -> None:
+    slope = float(np.float32(0.3))
+    own, reference = (np.where(X > 0, X, s * X) for s in (slope, 0.01))
+    (found,) = explanations(Operation("act", own, reference, {"x": X}), FAMILIES)
+    assert found.said == (
+        "leaky ReLU with slope 0.3 as float32 has it instead of leaky ReLU with slope 0.01"
+    )
