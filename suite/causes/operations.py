@@ -96,8 +96,9 @@ def explanations(op: Operation, families: tuple[Family, ...]) -> list[Explanatio
                 rest = error(target[known], value[known])
                 if rest <= min(ROUNDING, REST * size):
                     values.setdefault(said, rest)
-        # the same variant of another input is no cause in this operation
-        if theirs and mine and not {*_nearest(theirs)} & {*_nearest(mine)}:
+        both = {*theirs} & {*mine}  # the same variant of another input is no cause here
+        theirs, mine = ({v: r for v, r in f.items() if v not in both} for f in (theirs, mine))
+        if theirs and mine:
             named = " or ".join(_nearest(mine)[:MOST_NAMED])
             said = f"{named} instead of {_nearest(theirs)[0]}"
             found.append(Explanation(family.name, said, family.remedy, min(mine.values())))

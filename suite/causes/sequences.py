@@ -103,7 +103,8 @@ class Attention(Family):
             "scaled by a head's width": 1 / size,
             "scaled by the root of the whole width": q.shape[-1] ** -0.5,
         }
-        for split, word in ((_neighbours, ""), (_strided, ", heads of every n-th column")):
+        ways = {f", {heads} heads": _neighbours, f", {heads} heads of every n-th column": _strided}
+        for word, split in ways.items():
             queries, keys, values = (split(a, heads) for a in (q, k, v))
             scores = queries @ keys.swapaxes(-1, -2)
             for scale, factor in scales.items():

@@ -233,7 +233,10 @@ class Case:
         constants: dict[str, Any] = {n: a.item() for n, a in batch.items() if a.ndim == 0}
         if is_dataclass(config):
             constants |= {f.name: getattr(config, f.name) for f in fields(config)}
-        floats = {n: c for n, c in constants.items() if isinstance(c, float) and c}
+        # an epsilon may have the value of a penalty, and would be named as one
+        floats = {
+            n: c for n, c in constants.items() if isinstance(c, float) and c and "epsilon" not in n
+        }
         return Facts(floats, (batch, _batch(self._task, FIRST[1] - 1)))
 
 
