@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from handbook import commands, documents, mistakes
-from handbook.markdown import table
-from handbook.navigation import navigation
+from docs.handbook import commands, documents, mistakes
+from docs.handbook.markdown import table
+from docs.handbook.navigation import navigation
 from tests.mutants.table import TABLE
 
 ROOT = Path(__file__).parent.parent

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from handbook import commands, documents, metrics, mistakes
+from docs.handbook import commands, documents, metrics, mistakes
 from tests.sentences import MOST_WORDS, paragraphs, sentences, words
 
 ROOT = Path(__file__).parent.parent

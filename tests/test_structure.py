@@ -161,7 +161,7 @@ def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
     """A beginning with What, Of, That or Whether leaves out the noun that a reader needs."""
     wrong = [
         f"{file.relative_to(ROOT)}:{line}: {text.strip()[:60]}"
-        for package in ("suite", "backends", "tasks", "handbook", "tests")
+        for package in ("suite", "backends", "tasks", "docs", "tests")
         for file in sorted((ROOT / package).rglob("*.py"))
         for line, text in docstrings(file)
         if re.match(r"\s*(What|Of|That|Whether)\b", text)

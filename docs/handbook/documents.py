@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from handbook.markdown import code, prose, table
+from docs.handbook.markdown import code, prose, table
 from suite.records.baseline import Band, Baseline, Run
 from suite.records.cell import Cell, Conditions
 from suite.records.convergence import Comparison, Reading

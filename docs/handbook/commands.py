@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from handbook.markdown import code, prose, table
+from docs.handbook.markdown import code, prose, table
 from suite.cli import app
 
 HEAD = """# Commands

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import backends
-from handbook.markdown import code, table
+from docs.handbook.markdown import code, table
 from tests.mutants.mutant import Mutant
 from tests.mutants.table import TABLE
 

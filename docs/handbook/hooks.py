@@ -8,10 +8,10 @@ from typing import Any
 
 from mkdocs.structure.files import File, Files
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
-from handbook import commands, documents, metrics, mistakes  # noqa: E402
-from handbook.navigation import navigation  # noqa: E402
+from docs.handbook import commands, documents, metrics, mistakes  # noqa: E402
+from docs.handbook.navigation import navigation  # noqa: E402
 
 CAUSES = "causes.md"
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import tasks
-from handbook.markdown import code, table
+from docs.handbook.markdown import code, table
 from tasks.task import Target
 
-BASELINES = Path(__file__).parent.parent / "results" / "baselines"
+BASELINES = Path(__file__).parents[2] / "results" / "baselines"
 MEANINGS = {
     "train_loss": "mean loss over the steps of an epoch",
     "test_loss": "mean loss over the test set",
