@@ -67,7 +67,7 @@ def regress(session: nox.Session) -> None:
 
 @nox.session
 def upgrade(session: nox.Session) -> None:
-    """What would other versions make slower, worse or different? Arguments: `tetragrad upgrade`."""
+    """Try other versions: slower, worse or different? Arguments go to `tetragrad upgrade`."""
     session.run(str(environment(session) / "tetragrad"), "upgrade", *session.posargs)
 
 

@@ -157,12 +157,17 @@ def docstrings(file: Path) -> Iterator[tuple[int, str]]:
                 yield node.lineno, text
 
 
+PACKAGES = ("suite", "backends", "tasks", "docs", "tests")
+
+
 def test_docstrings_begin_with_a_verb_or_a_noun() -> None:
     """A beginning with What, Of, That or Whether leaves out the noun that a reader needs."""
     wrong = [
         f"{file.relative_to(ROOT)}:{line}: {text.strip()[:60]}"
-        for package in ("suite", "backends", "tasks", "docs", "tests")
-        for file in sorted((ROOT / package).rglob("*.py"))
+        for file in (
+            *sorted(ROOT.glob("*.py")),
+            *(f for name in PACKAGES for f in sorted((ROOT / name).rglob("*.py"))),
+        )
         for line, text in docstrings(file)
         if re.match(r"\s*(What|Of|That|Whether)\b", text)
     ]
