@@ -19,6 +19,7 @@ CENTRAL_DIFFERENCES = 1e-6
 """A thousand times the cancellation error of a difference with the step that is used."""
 UNITS = 64
 """A gradient is told from rounding if it is larger than so many units of it in the largest."""
+NO_GRADIENT = "all are 0, which shows nothing: prove it from another seed, or from larger weights"
 TIMED_LOSSES = "timed losses"
 TIMED_STEPS = 5
 """Steps at the beginning of a cell's own training whose losses are held against the oracle's."""
@@ -38,6 +39,8 @@ def compare(own: Tree, oracle: Tree, envelope: Envelope) -> tuple[Deviation, ...
     gradients = {key: own[key] for key in oracle if key.startswith("gradient/") and key in own}
     idle = without_effect(gradients, oracle)
     with_effect = {k: a for k, a in oracle.items() if k.rpartition("/")[2] not in idle}
+    if gradients and not any(oracle[key].any() for key in gradients):
+        return (Deviation("gradients", None, envelope.gradient, NO_GRADIENT, False),)
     return (
         _compare_series("initial loss", own, oracle, tolerances[:1]),
         _compare_leaves("initial prediction", "prediction@0", own, oracle, envelope.gradient),

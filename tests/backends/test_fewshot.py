@@ -20,7 +20,7 @@ from tests.tasks.tiny_fewshot import tiny_task
 
 # of so few pictures, some gradients nearly cancel
 ENVELOPE = Envelope(steps=4, loss=1e-11, gradient=1e-11, state=1e-9)
-SEED = 2
+SEED = 3  # seed 2 draws a triplet network of dead units
 
 
 def results(backend: str, variant: str) -> dict[str, Any]:

@@ -122,6 +122,14 @@ def test_a_loss_of_zero_equals_zero_and_nothing_else(oracle: dict[str, Array]) -
     assert not verdict(compare({**zero, "loss": zero["loss"] + 1e-300}, zero, ENVELOPE)).verified
 
 
+def test_a_model_without_any_gradient_shows_nothing(oracle: dict[str, Array]) -> None:
+    """As that of dead units alone: all programs agree on 0, and their updates are never seen."""
+    idle = {name: a * 0 if name.startswith("gradient/") else a for name, a in oracle.items()}
+    found = verdict(compare(idle, idle, ENVELOPE))
+    assert not found.verified
+    assert str(found.explanation).startswith("gradients: all are 0, which shows nothing")
+
+
 def test_a_gradient_of_rounding_alone_is_compared_neither_by_itself_nor_by_its_steps() -> None:
     """As that of a bias before a batch normalisation: no two programs round alike."""
 
