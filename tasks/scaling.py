@@ -33,3 +33,18 @@ def with_larger_batches(constants: C, factor: int, samples: str) -> C:
     steps, chunk_steps = fewer_steps(getattr(c, samples) // batch, c.chunk_steps)
     scaled: C = replace(c, batch=batch, chunk_steps=chunk_steps, **{samples: steps * batch})
     return scaled
+
+
+def chunks_of_epoch(constants: Any) -> int:
+    """How many chunks an epoch of training has, by a task's ``Config``."""
+    c = constants
+    if hasattr(c, "epoch_steps"):
+        steps = c.epoch_steps
+    elif hasattr(c, "steps"):
+        steps, *_ = c.steps if isinstance(c.steps, tuple) else (c.steps,)
+    elif hasattr(c, "train_characters"):
+        steps = (c.train_characters - 1) // (c.batch * c.unroll)
+    else:
+        samples = c.train_reviews if hasattr(c, "train_reviews") else c.train_samples
+        steps = samples // c.batch
+    return -(-steps // min(c.chunk_steps, steps))
