@@ -35,8 +35,9 @@ def errors() -> Console:
 
 
 def say(console: Console, text: str, style: str = "") -> None:
-    """Prints a line of prose: a terminal breaks it between words, a file has it whole."""
-    console.print(Text(plain(text, console.encoding), style), soft_wrap=not console.is_terminal)
+    """Prints a line of prose: a terminal breaks it between words alone, a file has it whole."""
+    line = Text(plain(text, console.encoding), style, overflow="ignore")
+    console.print(line, soft_wrap=not console.is_terminal, crop=False)
 
 
 def yes_or_no(good: bool) -> Text:
