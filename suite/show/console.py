@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -36,8 +37,10 @@ def errors() -> Console:
 
 def say(console: Console, text: str, style: str = "") -> None:
     """Prints a line of prose: a terminal breaks it between words alone, a file has it whole."""
-    line = Text(plain(text, console.encoding), style, overflow="ignore")
-    console.print(line, soft_wrap=not console.is_terminal, crop=False)
+    if console.is_terminal:
+        whole = {"break_long_words": False, "break_on_hyphens": False}
+        text = textwrap.fill(text, console.width, **whole)
+    console.print(Text(plain(text, console.encoding), style), soft_wrap=True)
 
 
 def yes_or_no(good: bool) -> Text:

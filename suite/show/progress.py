@@ -23,7 +23,7 @@ class Terminal:
         """Rounds that time alone end after ``timing_limit`` [s], as far as anyone knows."""
         self.console = errors()
         self._live = self.console.is_terminal
-        self._bar = Progress(
+        self.bar = Progress(
             TextColumn("{task.description}", table_column=Column()),  # a long one is wrapped
             BarColumn(bar_width=10),
             TextColumn("{task.fields[note]}"),
@@ -35,7 +35,7 @@ class Terminal:
             disable=not self._live,
         )
         self._limit = timing_limit
-        self._current = self._bar.add_task("", total=None, note="")
+        self._current = self.bar.add_task("", total=None, note="")
         self._begin()
 
     def _begin(self) -> None:
@@ -44,11 +44,11 @@ class Terminal:
         self._timed_since: float | None = None
 
     def __enter__(self) -> Terminal:
-        self._bar.start()
+        self.bar.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._bar.stop()
+        self.bar.stop()
 
     def say(self, text: str) -> None:
         """A line that stays."""
@@ -58,7 +58,7 @@ class Terminal:
         """Shows what is being done now."""
         self._begin()
         if self._live:
-            self._bar.reset(self._current, total=None, description=escape(text), note="")
+            self.bar.reset(self._current, total=None, description=escape(text), note="")
         else:
             self.say(f"{text} ...")
 
@@ -82,7 +82,7 @@ class Terminal:
         if not self._live:
             return
         config = tasks.config(cell.task, cell.profile, cell.variant, cell.options)
-        self._bar.update(
+        self.bar.update(
             self._current,
             total=epochs * chunks_of_epoch(config) * len(self._turns),
             completed=sum(self._turns.values()),
@@ -93,8 +93,8 @@ class Terminal:
         """Moves the bar of the rounds that only time, which end at the limit or before."""
         if self._timed_since is None:
             self._timed_since = time.monotonic()
-            self._bar.reset(self._current, total=self._limit, note="timing in turns")
-        self._bar.update(self._current, completed=time.monotonic() - self._timed_since)
+            self.bar.reset(self._current, total=self._limit, note="timing in turns")
+        self.bar.update(self._current, completed=time.monotonic() - self._timed_since)
 
     def cell_finished(self, record: Record) -> None:
         text = f"{record.cell.label}: {record.outcome}"

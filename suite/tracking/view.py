@@ -19,7 +19,7 @@ ADDRESS = f"&viewStateShareKey={KEY}"
 
 
 def state(metrics: Iterable[str], units: Iterable[str]) -> str:
-    """The tag's text: the latest session's cells first, its ``metrics``, its speeds in ``units``."""
+    """The tag's text: cells of the latest session first, with ``metrics``, speeds in ``units``."""
     session = f"tags.`{SESSION_TAG}`"
     columns = [
         "tags.`verified`",
