@@ -55,6 +55,20 @@ class Program:
         def train(carry: Any, chunk: Arrays, numbers: jax.Array, rates: Arrays) -> Any:
             return jax.lax.scan(step, carry, (chunk, numbers, rates))
 
+        def rehearse(
+            params: Arrays, buffers: Arrays, chunk: Arrays, numbers: jax.Array, gradients: bool
+        ) -> tuple[Any, jax.Array]:
+            def made(last: Any, inputs: Any) -> Any:
+                batch, number = inputs
+                if not gradients:
+                    return last, loss(params, buffers, batch, key(number))[0]
+                (value, _), found = gradient(params, buffers, batch, key(number))
+                return found, value
+
+            # gradients are carried from step to step, or XLA would not compute them
+            last = jax.tree.map(jnp.zeros_like, params) if gradients else {}
+            return jax.lax.scan(made, last, (chunk, numbers))
+
         def predict(params: Arrays, buffers: Arrays, chunk: Arrays) -> Arrays:
             outputs: Arrays = jax.lax.map(lambda batch: forward(params, buffers, batch), chunk)
             return outputs
@@ -77,6 +91,7 @@ class Program:
         self._train = jax.jit(train, donate_argnums=0, compiler_options=options)
         self._predict, self._gradient = jax.jit(predict), jax.jit(first_gradient)
         self._factors = jax.jit(factors)
+        self._rehearse = jax.jit(rehearse, static_argnums=4, compiler_options=options)
         self.restore(state)
 
     def place(self, chunk: Chunk) -> Arrays:
@@ -96,6 +111,14 @@ class Program:
         (self._params, self._slots, self._buffers), losses = jax.block_until_ready(result)
         self._step += count
         return np.asarray(losses)
+
+    def rehearse(self, placed: Arrays, gradients: bool) -> tuple[Array, list[jax.Array]]:
+        """Implements ``backends.program.Rehearsing``."""
+        count = len(next(iter(placed.values())))
+        numbers = np.arange(self._step, self._step + count, dtype=np.uint32)
+        made = self._rehearse(self._params, self._buffers, placed, numbers, gradients)
+        last, losses = jax.block_until_ready(made)
+        return np.asarray(losses), list(last.values())
 
     def predict(self, placed: Arrays) -> Tree:
         outputs = self._predict(self._params, self._buffers, placed)
