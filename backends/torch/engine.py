@@ -131,7 +131,8 @@ class Program:
         """Implements ``backends.program.Rehearsing``: a loop, in the mode ``graph`` too."""
         self._to_training_mode()
         made = self._gradients if gradients else self._value
-        losses, last = [], ()
+        losses: list[torch.Tensor] = []
+        last: tuple[torch.Tensor, ...] = ()
         with self._buffers_kept():
             for batch in placed:
                 self._seed_dropout()

@@ -281,8 +281,11 @@ def answered(
 
 def _named(warning: str, runners: Sequence[Runner]) -> str:
     """The warning with what was flipped in place of the numbers that contestants have."""
-    told = {r.name: f"{r.name.partition('#')[0]} ({', '.join(f.value for f in r.flips)})"
-            for r in runners if r.name and r.flips}
+    told = {
+        r.name: f"{r.name.partition('#')[0]} ({', '.join(f.value for f in r.flips)})"
+        for r in runners
+        if r.name and r.flips
+    }
     return re.sub(r"\S+:\w+#\d+", lambda name: told.get(name[0], name[0]), warning)
 
 

@@ -113,7 +113,7 @@ def _bars(factors: Sequence[float]) -> list[str]:
     found = []
     for span in spans:
         begin, end = (round((BAR - 1) * (place - low) / width) for place in sorted(span))
-        found.append(" " * begin + "#" * (end - begin or 1))
+        found.append(" " * begin + "█" * (end - begin or 1))
     return found
 
 
