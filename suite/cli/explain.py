@@ -90,3 +90,7 @@ def explain(
         print(json.dumps(document(found), indent=1))
     else:
         print_explanation(found, output())
+    if page:
+        from suite.report import explanation  # slow to import
+
+        explanation.write(found, page)

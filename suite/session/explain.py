@@ -32,7 +32,7 @@ RISK = 0.05
 """Probability that any interval of an explanation misses what it is to hold."""
 STANDS = 1.0, 1.0, 1.0
 IN_SWITCHES = ("denormals", "threads", "allocator")
-"""Facts of the ledger that switches show."""
+"""Facts of the ledger that switches show, by names that both have."""
 
 
 @dataclass
@@ -77,11 +77,19 @@ class Question:
     @property
     def unanswered(self) -> Row:
         """The row of a switch that could not be flipped, with the reason."""
-        failed = [r for r in self.runners if not r.name]
-        if not failed:
-            return self.row
-        reason = failed[0].record.reason or "it is then not shown to be the same model"
-        return replace(self.row, flipped=(None, None), reason=reason)
+        return replace(self.row, flipped=(None, None), reason=self.failure or self.row.reason)
+
+    @property
+    def failure(self) -> str | None:
+        """Why what was flipped does not answer it; None if it does."""
+        for runner in self.runners:
+            own, before = runner.record, runner.origin
+            if not runner.name:
+                return own.reason or "it is then not shown to be the same model"
+            fact = self.switch.name
+            if runner.flips and fact in IN_SWITCHES and own.worker[fact] == before.worker[fact]:
+                return f"{own.cell.backend_label} was told to, and its ledger shows no change"
+        return None
 
     @property
     def row(self) -> Row:
@@ -244,7 +252,7 @@ def answered(
 ) -> Explanation:
     """The explanation that timings give; every interval is so wide that all hold at once."""
     runners = [*(r for q in questions for r in q.runners), *together]
-    known = [q for q in questions if q.flipped and all(r.name for r in q.runners)]
+    known = [q for q in questions if q.flipped and q.failure is None]
     alike = [q for q in known if q.alike]
     confidence = 1 - RISK / (3 + 2 * len(known) + 3 * len(PHASES))
     a, b = (runner.name for runner in bases)

@@ -74,7 +74,7 @@ def title(explanation: Explanation) -> str:
     threads = "1 thread" if cell.threads == 1 else f"{cell.threads} threads"
     data = "" if cell.data == "real" else " · GENERATED DATA"
     return (
-        f"{e.a} is {_times(e.total)} times as fast as {e.b} · {e.task} · {cell.profile} · "
+        f"{e.a} is {times(e.total)} times as fast as {e.b} · {e.task} · {cell.profile} · "
         f"{cell.device} · {threads}{data}"
     )
 
@@ -90,8 +90,8 @@ def _waterfall(explanation: Explanation) -> Table:
     walked = list(steps(e))
     for (name, interval), bar in zip(walked, _bars([i[0] for _, i in walked]), strict=True):
         row = rows.get(name)
-        told = [escape(t) for t in (*row.values, _flipped(row, e))] if row else ["", "", ""]
-        found.add_row(name, *told, _times(interval), bar)
+        told = [escape(t) for t in (*row.values, flipped(row, e))] if row else ["", "", ""]
+        found.add_row(name, *told, times(interval), bar)
     found.caption = (
         f"medians of {e.rounds} rounds in turns; all intervals hold at once with 95%; "
         f"the factors multiply to the first line, but for rounding and medians; "
@@ -100,25 +100,29 @@ def _waterfall(explanation: Explanation) -> Table:
     return found
 
 
+def spans(factors: Sequence[float]) -> list[tuple[float, float]]:
+    """Low and high end of every bar: each begins where the one above ends, the last at 1."""
+    found, at = [(1.0, factors[0])], factors[0]
+    for factor in factors[1:-1]:
+        found.append((at / factor, at))
+        at /= factor
+    return [(min(ends), max(ends)) for ends in (*found, (1.0, factors[-1]))]
+
+
 def _bars(factors: Sequence[float]) -> list[str]:
-    """Bars on a logarithmic scale, each from where the one above ends; the last from 1."""
-    logs = [math.log(factor) for factor in factors]
-    spans, at = [(0.0, logs[0])], logs[0]
-    for step in logs[1:-1]:
-        spans.append((at - step, at))
-        at -= step
-    spans.append((0.0, logs[-1]))
-    low = min(min(span) for span in spans)
-    width = max(max(span) for span in spans) - low or 1.0
+    """Bars on a logarithmic scale."""
+    logs = [(math.log(low), math.log(high)) for low, high in spans(factors)]
+    least = min(low for low, _ in logs)
+    width = max(high for _, high in logs) - least or 1.0
     found = []
-    for span in spans:
-        begin, end = (round((BAR - 1) * (place - low) / width) for place in sorted(span))
+    for ends in logs:
+        begin, end = (round((BAR - 1) * (place - least) / width) for place in ends)
         found.append(" " * begin + "█" * (end - begin or 1))
     return found
 
 
-def _flipped(row: Row, explanation: Explanation) -> str:
-    """``torch:eager: compiled``, or what both were flipped to."""
+def flipped(row: Row, explanation: Explanation) -> str:
+    """Says what was flipped: ``torch:eager: compiled``, or what both were flipped to."""
     own = zip((explanation.a, explanation.b), row.flipped, strict=True)
     told = [(name, value) for name, value in own if value is not None]
     values = dict.fromkeys(value for _, value in told)
@@ -138,8 +142,8 @@ def _both(explanation: Explanation) -> Table:
         assert row.ratio
         assert row.effect
         stands = " / ".join(dict.fromkeys(row.values))
-        texts = (escape(stands), escape(_flipped(row, e)))
-        found.add_row(row.switch, *texts, _times(row.ratio), _times(row.effect))
+        texts = (escape(stands), escape(flipped(row, e)))
+        found.add_row(row.switch, *texts, times(row.ratio), times(row.effect))
     return found
 
 
@@ -151,7 +155,7 @@ def _phases(explanation: Explanation) -> Table:
         found.add_column(escape(heading), justify="right", no_wrap=True)
     for phase in e.phases:
         costs = (phase.a, phase.b, phase.more)
-        found.add_row(phase.name, *(_times(tuple(1e6 * s for s in c)) for c in costs))
+        found.add_row(phase.name, *(times(tuple(1e6 * s for s in c)) for c in costs))
     found.caption = (
         "forward: the loss alone; backward: loss and gradients, less forward; update: the whole "
         "step, less both. What a compiler fuses over their borders counts to the later one"
@@ -159,7 +163,7 @@ def _phases(explanation: Explanation) -> Table:
     return found
 
 
-def _times(interval: Sequence[float]) -> str:
-    """``1.18 [1.15, 1.21]``."""
+def times(interval: Sequence[float]) -> str:
+    """The median and its interval: ``1.18 [1.15, 1.21]``."""
     middle, low, high = (f"{end:.3g}" if abs(end) >= 10 else f"{end:.2f}" for end in interval)
     return f"{middle} [{low}, {high}]"

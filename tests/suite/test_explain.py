@@ -21,11 +21,12 @@ from suite.records.explanation import Explanation
 from suite.records.record import Record
 from suite.records.timing import LEAST_ROUNDS, Contestant, Timing
 from suite.records.verdict import Verdict
+from suite.report import explanation
 from suite.session.explain import Explainer, Question, Runner, answered, asked_of
 from suite.session.plan import Plan
 from suite.session.process import launch
 from suite.session.switches import SWITCHES, Flip, Side
-from suite.show.explanation import document, print_explanation
+from suite.show.explanation import document, print_explanation, spans, steps, times
 from suite.system import environment
 from suite.worker import probes
 from tasks.optimizers import Adam
@@ -164,22 +165,25 @@ def timing(**seconds: float) -> Timing:
     return replace(example_timing([1.0] * LEAST_ROUNDS), contestants=contestants)
 
 
-def runner(name: str, cell: Cell, **facts: Any) -> Runner:
-    record = replace(example_record(), cell=cell, worker=facts)
-    return Runner(record, record, name=name)
+def runner(name: str, cell: Cell, flipped: Sequence[Flip] = (), **facts: Any) -> Runner:
+    record = replace(example_record(), cell=cell, worker={**FACTS, **facts})
+    return Runner(record, replace(record, worker=FACTS), flipped, name=name)
 
 
-def explained(b: float = 1.5, flipped: float = 1.2) -> Explanation:
+def explained(became: str = "flushed to zero") -> Explanation:
     base = [runner("a", SIDES["jax"].cell, governor="x"), runner("b", SIDES["torch"].cell)]
-    base[1].record.worker = {"governor": "y"}
+    base[1].record.worker["governor"] = "y"
     launches, denormals = asked("launches", "jax", "torch"), asked("denormals", "jax", "torch")
     threads, optimiser = asked("threads", "jax", "torch"), asked("optimiser", "jax", "torch")
     launches.runners = [runner("launches", SIDES["jax"].cell), base[1]]
-    denormals.runners = [base[0], runner("denormals", SIDES["torch"].cell)]
+    denormals.runners = [
+        base[0],
+        runner("denormals", SIDES["torch"].cell, [flip("denormals", "torch")], denormals=became),
+    ]
     threads.runners = [runner("", SIDES["jax"].cell), base[1]]
     threads.runners[0].record.reason = "killed"
     both = [runner("mine", SIDES["jax"].cell), runner("other", SIDES["torch"].cell)]
-    own = timing(a=1.0, b=b, launches=flipped, denormals=b / 1.1, mine=1.25, other=b / 1.12)
+    own = timing(a=1, b=1.5, launches=1.2, denormals=1.5 / 1.1, mine=1.25, other=1.5 / 1.12)
     phases = timing(a=1.0, b=1.5, af=0.3, bf=0.4, ag=0.8, bg=1.2)
     cells = [SIDES["jax"].cell, SIDES["torch"].cell] * 3
     stops = [runner(c.name, cell) for c, cell in zip(phases.contestants, cells, strict=True)]
@@ -199,6 +203,14 @@ def test_factors_multiply_to_the_ratio_and_the_rest_is_what_all_flips_leave() ->
     assert found.stuck[2].values == ("x", "y")
     for _, low, high in (found.total, found.rest):
         assert low > 1 < high
+
+
+def test_a_flip_that_the_ledger_does_not_show_is_none() -> None:
+    found = explained(became="kept")
+    assert [row.switch for row in found.alike] == ["launches"]
+    (row,) = (row for row in found.stuck if row.switch == "denormals")
+    assert row.flipped == (None, None)
+    assert row.reason == "torch:eager was told to, and its ledger shows no change"
 
 
 def test_phases_add_up_and_so_do_their_differences() -> None:
@@ -259,6 +271,22 @@ def test_all_intervals_of_the_same_twice_hold_1_as_often_as_they_say() -> None:
 
 
 TRIALS = 60
+
+
+def test_the_page_shows_the_same_factors(tmp_path: Path) -> None:
+    found = explained()
+    explanation.write(found, tmp_path / "pages" / "explained.html")
+    text = (tmp_path / "pages" / "explained.html").read_text()
+    for name, factor in steps(found):
+        assert f"{name} {times(factor)}" in text  # in the words for those who do not see the figure
+    (low, high), *others = spans([1.5, 1.2, 1.1, 1.06, 1.07])
+    assert (low, high) == (1.0, 1.5)
+    assert others[0] == pytest.approx((1.25, 1.5))
+    assert others[1] == pytest.approx((1.25 / 1.1, 1.25))
+    assert others[3] == (1.0, 1.07)
+    (tmp_path / "file").touch()
+    with pytest.raises(RequestError, match="with --page"):
+        explanation.write(found, tmp_path / "file" / "explained.html")
 
 
 class Prepared:
