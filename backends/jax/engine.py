@@ -55,20 +55,6 @@ class Program:
         def train(carry: Any, chunk: Arrays, numbers: jax.Array, rates: Arrays) -> Any:
             return jax.lax.scan(step, carry, (chunk, numbers, rates))
 
-        def rehearse(
-            params: Arrays, buffers: Arrays, chunk: Arrays, numbers: jax.Array, gradients: bool
-        ) -> tuple[Any, jax.Array]:
-            def made(last: Any, inputs: Any) -> Any:
-                batch, number = inputs
-                if not gradients:
-                    return last, loss(params, buffers, batch, key(number))[0]
-                (value, _), found = gradient(params, buffers, batch, key(number))
-                return found, value
-
-            # gradients are carried from step to step, or XLA would not compute them
-            last = jax.tree.map(jnp.zeros_like, params) if gradients else {}
-            return jax.lax.scan(made, last, (chunk, numbers))
-
         def predict(params: Arrays, buffers: Arrays, chunk: Arrays) -> Arrays:
             outputs: Arrays = jax.lax.map(lambda batch: forward(params, buffers, batch), chunk)
             return outputs
@@ -91,6 +77,7 @@ class Program:
         self._train = jax.jit(train, donate_argnums=0, compiler_options=options)
         self._predict, self._gradient = jax.jit(predict), jax.jit(first_gradient)
         self._factors = jax.jit(factors)
+        rehearse = partial(_rehearse, loss, gradient, key)
         self._rehearse = jax.jit(rehearse, static_argnums=4, compiler_options=options)
         self.restore(state)
 
@@ -167,3 +154,28 @@ class Program:
         self._slots = {slot: copied(tree) for slot, tree in state.slots.items()}
         self._buffers = copied(state.buffers)
         self._step = state.step
+
+
+def _rehearse(
+    loss: Loss,
+    gradient: Callable[..., Any],
+    key: Callable[[jax.Array], jax.Array | None],
+    params: Arrays,
+    buffers: Arrays,
+    chunk: Arrays,
+    numbers: jax.Array,
+    gradients: bool,
+) -> tuple[Arrays, jax.Array]:
+    """The last gradients, if they are wanted, and the losses of all steps from one state."""
+
+    def step(last: Any, inputs: Any) -> Any:
+        batch, number = inputs
+        if not gradients:
+            return last, loss(params, buffers, batch, key(number))[0]
+        (value, _), made = gradient(params, buffers, batch, key(number))
+        return made, value
+
+    # gradients are carried from step to step, or XLA would not compute them
+    last = jax.tree.map(jnp.zeros_like, params) if gradients else {}
+    found: tuple[Arrays, jax.Array] = jax.lax.scan(step, last, (chunk, numbers))
+    return found

@@ -16,7 +16,7 @@ class Row:
 
     switch: str
     values: tuple[str, str]
-    """Of A and of B."""
+    """The value in A and the value in B."""
     flipped: tuple[str | None, str | None] = (None, None)
     """The value that each was flipped to; None for a side that stayed as it is."""
     ratio: MedianInterval | None = None
@@ -45,11 +45,11 @@ class Explanation:
     a: str
     b: str
     cell: Cell
-    """Of A."""
+    """A's."""
     unit: str
     rounds: int
     confidence: float
-    """Of each interval."""
+    """Confidence of each interval."""
     total: MedianInterval
     """How many times as fast as B A is."""
     alike: tuple[Row, ...]

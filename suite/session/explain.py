@@ -316,7 +316,7 @@ def _others(bases: Sequence[Runner]) -> list[Row]:
 
 
 def _costs(timing: Timing, runners: Sequence[Runner], confidence: float) -> tuple[Phase, ...]:
-    """What each phase takes: the difference between two that stop after each other."""
+    """The cost of each phase: the difference between two that stop after each other."""
     whole, forward, gradients = ([r.name for r in runners[n : n + 2]] for n in (0, 2, 4))
     found = []
     stages = ((forward, None), (gradients, forward), (whole, gradients))

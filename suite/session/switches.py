@@ -76,9 +76,9 @@ OTHER_MODES = {
 }
 """The mode that each of them is flipped to, where the backend has several."""
 ONE_LAUNCH = {("torch", "graph"), ("tensorflow", "graph"), ("tensorflow", "xla"), ("jax", "jit")}
-"""Those to which a chunk of many steps is one launch."""
+"""Modes to which a chunk of many steps is one launch."""
 COMPILED_AT_ONCE = {("tensorflow", "graph"), ("tensorflow", "xla"), ("jax", "jit")}
-"""Those whose new program is compiled anew by its first call, all of it."""
+"""Modes whose new program is compiled anew by its first call, all of it."""
 UPDATES = {
     "numpy": "formulas, in place",
     "tensorflow": "a kernel per parameter",

@@ -94,7 +94,7 @@ def _waterfall(explanation: Explanation) -> Table:
         found.add_row(name, *told, times(interval), bar)
     found.caption = (
         f"medians of {e.rounds} rounds in turns; all intervals hold at once with 95%; "
-        f"the factors multiply to the first line, but for rounding and medians; "
+        f"factors multiply to the first line, but for rounding. "
         f"{TOTAL} and {REST}: how many times as fast as {e.b} {e.a} is"
     )
     return found

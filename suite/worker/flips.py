@@ -81,4 +81,4 @@ _WRAPPERS: dict[str, Callable[[Program, Build], Wrapped]] = {
     FORWARD: partial(_rehearsing, False),
     GRADIENTS: partial(_rehearsing, True),
 }
-"""Of several, each is put around those before it."""
+"""Each is put around those before it."""

@@ -20,7 +20,7 @@ from tests.tiny import RMSPROP, tiny_task
 
 ADAM = Adam(1e-2, 0.9, 0.999, 1e-8)
 STEPS = 4
-"""Of a chunk."""
+"""Steps of a chunk."""
 
 
 def rehearsed(backend: str, state: State) -> dict[str, Any]:

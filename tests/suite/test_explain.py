@@ -105,8 +105,8 @@ def test_the_allocator_gives_memory_back_that_every_array_takes_anew() -> None:
     code = (
         "import resource, numpy\n"
         "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
-        "numpy.ones(1 << 22); before = faults()\n"
-        "for _ in range(8): numpy.ones(1 << 22)\n"
+        "numpy.ones(1 << 23); before = faults()\n"
+        "for _ in range(8): numpy.ones(1 << 23)\n"
         "print(faults() - before)"
     )
     own = environment.worker_environment("numpy", "cpu", 1)
@@ -119,8 +119,9 @@ def test_the_allocator_gives_memory_back_that_every_array_takes_anew() -> None:
         int(subprocess.run([*prefix, sys.executable, "-c", code], env=own, **PIPED).stdout)
         for prefix in ([], words)
     ]
+    # 8 times 64 MB, in pages of 2 MB at most
     assert counts[0] < 100
-    assert counts[1] > 1000
+    assert counts[1] > 200
 
 
 PIPED: dict[str, Any] = {"capture_output": True, "text": True, "check": True}
