@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,14 +14,17 @@ from suite.records.explanation import Explanation
 from suite.report import page
 from suite.report.bars import ROW
 from suite.report.charts import Chart, axis, chart, named_rows, short
-from suite.report.looks import look
+from suite.report.looks import PHASES
 from suite.show import explanation as shown
 from suite.system.environment import machine
 from tasks.paths import because
 from tasks.task import RequestError
 
-TONES = {shown.TOTAL: look("jax").color, shown.REST: look("torch").color}
-"""Colours of the first bar and of the last; those between are blue."""
+SKY, GREY, ORANGE = (PHASES[name][0] for name in ("import", "train", "compile"))
+TONES = {shown.TOTAL: GREY, shown.REST: ORANGE}
+"""Colours of the first bar and of the last; none is a backend's colour."""
+ROOM = 0.35
+"""Room for the figures to the right of the bars, as a part of their width."""
 
 
 def write(explanation: Explanation, path: Path) -> None:
@@ -58,13 +62,14 @@ def waterfall(explanation: Explanation) -> Chart:
     steps = list(shown.steps(e))
     spans = shown.spans([interval[0] for _, interval in steps])
     names = [name for name, _ in steps]
+    low, high = (math.log10(end(span[n] for span in spans)) for n, end in ((0, min), (1, max)))
     told = [shown.times(interval) for _, interval in steps]
     trace = go.Bar(
         orientation="h",
         y=list(range(len(steps))),
-        base=short([low for low, _ in spans]),
-        x=short([high - low for low, high in spans]),
-        marker={"color": [TONES.get(name, look("numpy").color) for name in names]},
+        base=short([begin for begin, _ in spans]),
+        x=short([end - begin for begin, end in spans]),
+        marker={"color": [TONES.get(name, SKY) for name in names]},
         text=told,
         textposition="outside",
         cliponaxis=False,
@@ -77,7 +82,7 @@ def waterfall(explanation: Explanation) -> Chart:
         f"Waterfall of factors on a logarithmic scale: {text}.",
         [trace],
         ROW * len(steps) + 46,
-        xaxis=axis(f"times as fast as {e.b}", type="log"),
+        xaxis=axis(f"times as fast as {e.b}", type="log", range=[low, high + ROOM * (high - low)]),
         yaxis=named_rows(names),
     )
 
@@ -85,7 +90,7 @@ def waterfall(explanation: Explanation) -> Chart:
 def phases(explanation: Explanation) -> Chart:
     """The microseconds of each phase in A and in B, stacked."""
     e = explanation
-    colors = (look("numpy").color, look("torch").color, look("tensorflow").color)
+    colors = (SKY, GREY, ORANGE)
     traces = [
         go.Bar(
             orientation="h",
@@ -108,7 +113,7 @@ def phases(explanation: Explanation) -> Chart:
         ROW * 2 + 80,
         barmode="stack",
         showlegend=True,
-        legend={"orientation": "h", "y": 1.3},
+        legend={"orientation": "h", "y": 1.3, "traceorder": "normal"},
         xaxis=axis("microseconds per sample"),
         yaxis=named_rows([e.a, e.b]),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -51,8 +52,9 @@ def test_a_rehearsal_is_training_without_the_update(call: Call, backend: str) ->
     assert len(set(forward)) == STEPS
     np.testing.assert_allclose(forward, singly, rtol=1e-13)
     np.testing.assert_allclose(gradients, singly, rtol=1e-13)
-    np.testing.assert_allclose(*found["norms"], rtol=1e-12)
-    assert len(found["norms"][0]) == len(state.params)
+    norms, expected = found["norms"]
+    np.testing.assert_allclose(norms, expected, rtol=1e-12)
+    assert len(norms) == len(state.params)
     assert found["nothing"] == []
     assert_same(found["after"], state, 0)
 
@@ -81,7 +83,12 @@ def fused_updates(backend: str, flipped: list[str], state: State) -> tuple[int, 
     program = programs.build(backend, state, ADAM)
     seen: list[str] = []
     kernel = torch._fused_adam_
-    torch._fused_adam_ = lambda *a, **k: (seen.append("once"), kernel(*a, **k))
+
+    def counted(*given: Any, **named: Any) -> None:
+        seen.append("once")
+        kernel(*given, **named)
+
+    torch._fused_adam_ = counted
     try:
         program.train(program.place(next(tiny_task(ADAM).chunks("train", programs.SEED))))
     finally:
@@ -115,8 +122,12 @@ def launches_and_compilations(backend: str, name: str, state: State) -> tuple[An
     def build() -> Any:
         program: Any = programs.build(backend, state, RMSPROP)
         jitted = program._train
-        # a function, which has no cache that could be counted
-        program._train = lambda *given: (seen.append("launched"), jitted(*given))[1]
+
+        def counted(*given: Any) -> Any:
+            seen.append("launched")
+            return jitted(*given)
+
+        program._train = counted
         return program
 
     program, counts, losses = build(), [], []
@@ -156,11 +167,11 @@ def test_the_way_to_the_device_is_timed_or_not() -> None:
     state = programs.initial(RMSPROP, "float32")
     chunk = next(tiny_task(RMSPROP).chunks("train", programs.SEED))
     for flipped, in_train in (([], 0), ([flips.TRANSFER], 1)):
-        program, placed = programs.build("numpy", state, RMSPROP), []
-        place = program.place
-        vars(program)["place"] = lambda c, place=place, placed=placed: placed.append(c) or place(c)
-        flips.in_program(program, flipped, list)  # type: ignore[arg-type]  # which builds nothing here
+        program = programs.build("numpy", state, RMSPROP)
+        place = Mock(wraps=program.place)
+        vars(program)["place"] = place
+        flips.in_program(program, flipped, Mock())
         there = program.place(chunk)
-        before = len(placed)
+        before = place.call_count
         assert len(program.train(there)) == STEPS
-        assert len(placed) - before == in_train
+        assert place.call_count - before == in_train

@@ -30,7 +30,7 @@ from suite.show.explanation import document, print_explanation, spans, steps, ti
 from suite.system import environment
 from suite.worker import probes
 from tasks.optimizers import Adam
-from tasks.task import RequestError, dtype_of
+from tasks.task import Precision, RequestError, dtype_of
 from tests.suite.command import assert_refused, in_process
 from tests.suite.examples import example_record, example_timing
 from tests.tiny import RMSPROP
@@ -117,7 +117,7 @@ def test_the_allocator_gives_memory_back_that_every_array_takes_anew() -> None:
     (*words, _, _, _, _) = runner.job()["command"]
     counts = [
         int(subprocess.run([*prefix, sys.executable, "-c", code], env=own, **PIPED).stdout)
-        for prefix in ([], words)
+        for prefix in (words[:0], words)
     ]
     # 8 times 64 MB, in pages of 2 MB at most
     assert counts[0] < 100
@@ -147,7 +147,10 @@ def test_a_worker_of_other_threads_counts_them() -> None:
 
 def test_a_product_of_the_other_precision_keeps_digits_that_float32_has_not() -> None:
     fine = np.array([[1 + 2.0**-40]])
-    for precision, kept in (("float32", False), (flip("precision").cell["precision"], True)):
+    other: Precision = flip("precision").cell["precision"]
+    assert other == "float64"
+    pairs: list[tuple[Precision, bool]] = [("float32", False), (other, True)]
+    for precision, kept in pairs:
         factor = fine.astype(dtype_of(precision))
         assert bool((factor @ np.eye(1, dtype=factor.dtype) > 1).all()) == kept
 
@@ -195,7 +198,8 @@ def explained(became: str = "flushed to zero") -> Explanation:
 def test_factors_multiply_to_the_ratio_and_the_rest_is_what_all_flips_leave() -> None:
     found = explained()
     effects = [row.effect[0] for row in found.alike if row.effect]
-    assert (found.total[0], effects) == (pytest.approx(1.5), pytest.approx([1.2, 1.1]))
+    assert found.total[0] == pytest.approx(1.5)
+    assert effects == pytest.approx([1.2, 1.1])
     assert found.rest[0] == pytest.approx(1.5 / 1.12 / 1.25)
     product = np.prod([*effects, found.together[0], found.rest[0]])
     assert product == pytest.approx(found.total[0])
