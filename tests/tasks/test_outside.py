@@ -14,7 +14,7 @@ import backends
 import tasks
 from tasks import outside, own
 from tasks.task import RequestError
-from tests.folders import MODEL, TASK, installed, written
+from tests.folders import MODEL, TASK, installed, mirrored, written
 
 
 class TestTheAddress:
@@ -192,14 +192,7 @@ class TestAnInstalledPackage:
             tasks.choices("nine")
 
     def test_announces_a_backend(self, site: Path) -> None:
-        (site / "mirror").mkdir()
-        (site / "mirror" / "__init__.py").write_text(
-            "from backends.numpy import *\nTITLE = 'Mirror'"
-        )
-        (site / "mirror" / "fashion_mlp.py").write_text(
-            "from backends.numpy.fashion_mlp import build, forward, loss\n"
-        )
-        installed(site, "tetragrad_mirror", tetragrad_backends="mirror = mirror")
+        mirrored(site)
         assert backends.names() == (*backends.NAMES, "mirror")
         assert backends.load("mirror").TITLE == "Mirror"
         assert backends.origin("mirror") == "tetragrad_mirror 1.0"
