@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 C = TypeVar("C")
+_SIZES = ("epoch_steps", "steps", "train_characters", "unroll", "train_samples", "train_reviews")
 
 
 def fewer_steps(steps: int, chunk_steps: int) -> tuple[int, int]:
@@ -35,16 +36,20 @@ def with_larger_batches(constants: C, factor: int, samples: str) -> C:
     return scaled
 
 
-def chunks_of_epoch(constants: Any) -> int:
-    """How many chunks an epoch of training has, by a task's ``Config``."""
-    c = constants
-    if hasattr(c, "epoch_steps"):
-        steps = c.epoch_steps
-    elif hasattr(c, "steps"):
-        steps, *_ = c.steps if isinstance(c.steps, tuple) else (c.steps,)
-    elif hasattr(c, "train_characters"):
-        steps = (c.train_characters - 1) // (c.batch * c.unroll)
-    else:
-        samples = c.train_reviews if hasattr(c, "train_reviews") else c.train_samples
-        steps = samples // c.batch
-    return -(-steps // min(c.chunk_steps, steps))
+def chunks_of_epoch(constants: Any) -> int | None:
+    """How many chunks an epoch of training has, by a task's ``Config``; None if it does not say."""
+    steps, size = _steps(constants), getattr(constants, "chunk_steps", None)
+    return -(-steps // min(size, steps)) if steps and size else None
+
+
+def _steps(constants: Any) -> int | None:
+    """How many steps an epoch has, by the names that tasks give to what it depends on."""
+    known = {f: getattr(constants, f) for f in _SIZES if hasattr(constants, f)}
+    match known:
+        case {"epoch_steps": int(steps)} | {"steps": int(steps) | (int(steps), _)}:
+            return steps
+        case {"train_characters": int(size), "unroll": int(unroll)}:
+            return (size - 1) // (int(constants.batch) * unroll)
+        case {"train_samples": int(size)} | {"train_reviews": int(size)}:
+            return size // int(constants.batch)
+    return None

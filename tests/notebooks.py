@@ -33,7 +33,7 @@ def run(path: Path, frameworks: tuple[str, ...]) -> Iterator[tuple[dict[str, Any
 
 
 def differing(backend: str, path: Path) -> list[tuple[str, str]]:
-    """What cells print in the process of one framework, beside what they have kept, if unequal."""
+    """Texts that cells have kept and print in the process of one framework, where they differ."""
     pairs = ((notebooks.printed(cell), text) for cell, text in run(path, ("numpy", backend)))
     return [(kept, text) for kept, text in pairs if kept != text]
 

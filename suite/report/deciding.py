@@ -123,7 +123,7 @@ def _inverse(ratio: Interval) -> Interval:
 
 
 def _of_section(section: Section) -> Iterator[str]:
-    """What a whole run cost, who is not compared, and what was not equal."""
+    """The cost of a whole run, who is not compared, and what was not equal."""
     yield from _cost(section)
     if wrong := [e.name for e in section.entries if e.seeds and not e.verified]:
         yield f"Not compared, for it is not verified: {words.listed(wrong)}."
@@ -134,10 +134,10 @@ def _of_section(section: Section) -> Iterator[str]:
 def _cost(section: Section) -> Iterator[str]:
     """The shortest whole run, and when the start of who trains fastest is paid back."""
     speeds = {(s.backend, s.mode): s for s in section.speeds}
-    ran = [e for e in section.entries if (e.backend, e.mode) in speeds and sum(e.phases.values())]
+    ran = [e for e in section.entries if (e.backend, e.mode) in speeds and _whole(e) > 0]
     if len(ran) < 2:
         return
-    cheap = min(ran, key=lambda e: sum(e.phases.values()))
+    cheap = min(ran, key=_whole)
     first = measures.fastest(section.speeds)
     fast = next((e for e in ran if (e.backend, e.mode) == (first.backend, first.mode)), cheap)
     epochs = words.count(round(cheap.epochs), "epoch")
@@ -149,9 +149,13 @@ def _cost(section: Section) -> Iterator[str]:
 
 def _bill(entry: Entry) -> str:
     """``0.75 s (0.11 s to import and compile) and 90 MB``; building is a part of compiling here."""
-    whole, start = sum(entry.phases.values()), _start(entry)
+    whole, start = _whole(entry), _start(entry)
     memory = f" and {words.megabytes(entry.memory['peak'])} MB" if entry.memory else ""
     return f"{words.seconds(whole)} s ({words.seconds(start)} s to import and compile){memory}"
+
+
+def _whole(entry: Entry) -> float:
+    return sum(entry.phases.values())
 
 
 def _start(entry: Entry) -> float:

@@ -208,7 +208,7 @@ def speeds_of_chunks(groups: Mapping[tuple[str, str], Sequence[Record]]) -> tupl
 
     def speed(key: tuple[str, str], found: Sequence[float]) -> Speed:
         ratio = against(found, base) if base else None
-        said = ratio and verdict((ratio.median, ratio.low, ratio.high))
+        said = verdict((ratio.median, ratio.low, ratio.high)) if ratio else None
         return Speed(
             *key,
             Interval(*median_interval(found)),

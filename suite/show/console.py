@@ -38,8 +38,7 @@ def errors() -> Console:
 def say(console: Console, text: str, style: str = "") -> None:
     """Prints a line of prose: a terminal breaks it between words alone, a file has it whole."""
     if console.is_terminal:
-        whole = {"break_long_words": False, "break_on_hyphens": False}
-        text = textwrap.fill(text, console.width, **whole)
+        text = textwrap.fill(text, console.width, break_long_words=False, break_on_hyphens=False)
     console.print(Text(plain(text, console.encoding), style), soft_wrap=True)
 
 

@@ -82,9 +82,10 @@ class Terminal:
         if not self._live:
             return
         config = tasks.config(cell.task, cell.profile, cell.variant, cell.options)
+        chunks = chunks_of_epoch(config)
         self.bar.update(
             self._current,
-            total=epochs * chunks_of_epoch(config) * len(self._turns),
+            total=epochs * chunks * len(self._turns) if chunks else None,
             completed=sum(self._turns.values()),
             note=f"epoch {event.epoch}/{epochs}, loss {event.losses[-1]:.4f}",
         )

@@ -1,4 +1,4 @@
-"""What a terminal shows: progress with the time left, tables of every task, colours that mean."""
+"""Terminal output: progress with the time left, tables of every task, colours that mean."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -53,6 +54,7 @@ def test_the_chunks_of_an_epoch_are_known_beforehand(task: str) -> None:
 def test_so_are_those_of_a_task_in_a_folder() -> None:
     assert chunks_of_epoch(Constants(batch=8, steps=10, chunk_steps=4, epochs=1)) == 3
     assert chunks_of_epoch(Constants(batch=8, steps=3, chunk_steps=4, epochs=1)) == 1
+    assert chunks_of_epoch(SimpleNamespace(epochs=1, batch=8)) is None  # of another package
 
 
 def test_the_bar_is_as_far_as_all_cells_together(terminal: Terminal) -> None:
