@@ -19,10 +19,13 @@ def blocks(source: str) -> dict[str, str]:
     lines = source.splitlines()
     found: dict[str, list[str]] = {}
     for number, node in enumerate(ast.parse(source).body):
-        docstring = number == 0 and _is_text(node)
-        if isinstance(node, ast.Import | ast.ImportFrom) or docstring:
-            continue
         first, last = _span(node, lines)
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            taken = {alias.asname or alias.name for alias in node.names} & {*BLOCKS}
+            found |= dict.fromkeys(taken, lines[first:last])  # a block of another file
+            continue
+        if number == 0 and _is_text(node):
+            continue
         name = getattr(node, "name", MODEL)
         own = lines[first:last]
         if name == "loss" and (inner := _backward(node)):

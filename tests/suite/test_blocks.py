@@ -46,6 +46,14 @@ def test_the_way_back_is_a_block_of_its_own_where_it_is_by_hand() -> None:
     }
 
 
+def test_a_block_that_is_taken_from_another_file_is_shown_as_taken() -> None:
+    taken = "from .layers import loss, other"
+    assert blocks(f"import numpy\n{taken}\n\ndef forward(a):\n    return a\n") == {
+        "forward": "def forward(a):\n    return a",
+        "loss": taken,
+    }
+
+
 def test_those_that_are_asked_for_stand_side_by_side(tmp_path: Path) -> None:
     asked = ("show", "fashion_mlp", "--backend", "numpy", "--backend", "torch:compile")
     done = in_process(tmp_path, *asked, COLUMNS="180")
