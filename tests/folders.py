@@ -54,3 +54,15 @@ def installed(site: Path, distribution: str, **entry_points: str) -> Path:
     groups = (f"[{g.replace('_', '.')}]\n{lines}\n" for g, lines in entry_points.items())
     (metadata / "entry_points.txt").write_text("".join(groups))
     return site
+
+
+def mirror(site: Path) -> Path:
+    """Installs the backend ``mirror``, NumPy by another name and on the CPU alone. Its file."""
+    package = site / "mirror"
+    package.mkdir()
+    own = "from backends.numpy import *\nTITLE, DEVICES = 'Mirror', ('cpu',)\n"
+    (package / "__init__.py").write_text(own)
+    model = package / "fashion_mlp.py"
+    model.write_text("from backends.numpy.fashion_mlp import build, forward, loss\n")
+    installed(site, "tetragrad_mirror", tetragrad_backends="mirror = mirror")
+    return model
