@@ -33,8 +33,9 @@ def available(mode: str = MODES[0]) -> str | None:
 
 
 def environment(device: str, threads: int) -> Mapping[str, str]:
-    # what is compiled is kept from no worker to the next
-    return {"DEV": f"CPU:{COMPILER}", "CPU_COUNT": str(threads), "CACHELEVEL": "0"}
+    # what is compiled is kept from no worker to the next, and nothing is noted for a viewer
+    settings = {"CACHELEVEL": "0", "TRACEMETA": "0"}
+    return {"DEV": f"CPU:{COMPILER}", "CPU_COUNT": str(threads), **settings}
 
 
 def configure(device: str, threads: int, precision: Precision, mode: str = MODES[0]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,9 @@ from tinygrad import Tensor, TinyJit
 
 from backends.program import Tap
 from tasks.task import MASK, Array, Chunk, State, Task, Tree
-from tetragrad_tinygrad.optimizers import step_rates, update
-from tetragrad_tinygrad.taps import recorded, tap
+
+from .optimizers import step_rates, update
+from .taps import recorded, tap
 
 Tensors = Mapping[str, Tensor]
 Forward = Callable[[Tensors, Tensors, Tensors], Tensors]
@@ -68,15 +69,24 @@ class Program:
         self._predict = Compiled(lambda batch: forward(self._params, self._buffers, batch))
 
     def _on_device(self, tree: Tree) -> Tensors:
+        (tensors,) = self._all_on_device([tree])
+        return tensors
+
+    def _all_on_device(self, trees: Iterable[Tree]) -> list[Tensors]:
+        """Copies to the device, in the program's precision, all at once: each alone takes twice."""
+
         def cast(a: Array) -> Array:
             return a.astype(self._dtype) if a.dtype.kind == "f" else a
 
-        return {name: Tensor(cast(a)).realize() for name, a in tree.items()}
+        copies: list[Tensors] = [{n: Tensor(cast(a)) for n, a in tree.items()} for tree in trees]
+        if tensors := [t for tree in copies for t in tree.values()]:
+            Tensor.realize(*tensors)
+        return copies
 
     def place(self, chunk: Chunk) -> list[Tensors]:
         """The chunk's batches, one per step."""
-        steps = len(next(iter(chunk.values())))
-        return [self._on_device({n: a[step] for n, a in chunk.items()}) for step in range(steps)]
+        steps = range(len(next(iter(chunk.values()))))
+        return self._all_on_device({n: a[step] for n, a in chunk.items()} for step in steps)
 
     def train(self, placed: list[Tensors]) -> Array:
         losses = np.empty(len(placed), self._dtype)
@@ -96,8 +106,8 @@ class Program:
 
     def _updated(self, given: Tensors) -> list[Tensor]:
         """One update in place, of rates, gradients and new buffers by name."""
-        changed = update(self._optimizer, self._params, self._slots, given)
-        return changed + [b.assign(given[name]) for name, b in self._buffers.items()]
+        renewed = [b.assign(given[name]) for name, b in self._buffers.items()]
+        return renewed + update(self._optimizer, self._params, self._slots, given)
 
     def predict(self, placed: list[Tensors]) -> Tree:
         outputs = [_on_host(self._predict(batch)) for batch in placed]
@@ -137,7 +147,8 @@ class Program:
         return {**batch, KEY: Tensor(key).realize()}
 
     def device(self) -> str:
-        return next(iter(self._params.values())).device.partition(":")[0].lower()
+        found: str = next(iter(self._params.values())).device  # CPU
+        return found.lower()
 
     def compilations(self) -> int:
         return sum(map(len, (self._gradient, self._update, self._predict)))

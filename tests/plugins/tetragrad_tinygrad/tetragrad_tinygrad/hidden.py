@@ -8,8 +8,9 @@ from typing import Any
 from tinygrad import Tensor, dtypes
 
 from tasks.task import MASK
-from tetragrad_tinygrad.engine import KEY, Tensors
-from tetragrad_tinygrad.taps import tap
+
+from .engine import KEY, Tensors
+from .taps import tap
 
 
 def maxout(a: Tensor) -> Tensor:

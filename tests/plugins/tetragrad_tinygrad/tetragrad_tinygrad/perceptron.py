@@ -8,8 +8,9 @@ from typing import Any
 from tinygrad import Tensor
 
 from tasks.task import State, Task
-from tetragrad_tinygrad.engine import Program, Tensors
-from tetragrad_tinygrad.hidden import stack
+
+from .engine import Program, Tensors
+from .hidden import stack
 
 COUNT = "count.mistakes"
 

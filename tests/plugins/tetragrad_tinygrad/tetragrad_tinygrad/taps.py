@@ -23,7 +23,8 @@ def tap(name: str, x: Tensor) -> Tensor:
 def recorded() -> Iterator[dict[str, Tensor]]:
     """Records what is tapped meanwhile, in the order of computation."""
     global _record
-    _record = record = {}
+    record: dict[str, Tensor] = {}
+    _record = record
     try:
         yield record
     finally:
