@@ -56,13 +56,13 @@ def installed(site: Path, distribution: str, **entry_points: str) -> Path:
     return site
 
 
-def mirror(site: Path) -> Path:
-    """Installs the backend ``mirror``, NumPy by another name and on the CPU alone. Its file."""
-    package = site / "mirror"
-    package.mkdir()
-    own = "from backends.numpy import *\nTITLE, DEVICES = 'Mirror', ('cpu',)\n"
-    (package / "__init__.py").write_text(own)
-    model = package / "fashion_mlp.py"
-    model.write_text("from backends.numpy.fashion_mlp import build, forward, loss\n")
-    installed(site, "tetragrad_mirror", tetragrad_backends="mirror = mirror")
-    return model
+def mirrored(site: Path) -> Path:
+    """Installs the backend ``mirror``: NumPy's perceptron under another name, on the CPU alone."""
+    (site / "mirror").mkdir()
+    (site / "mirror" / "__init__.py").write_text(
+        "from backends.numpy import *\nTITLE, DEVICES = 'Mirror', ('cpu',)\n"
+    )
+    (site / "mirror" / "fashion_mlp.py").write_text(
+        "from backends.numpy.fashion_mlp import build, forward, loss\n"
+    )
+    return installed(site, "tetragrad_mirror", tetragrad_backends="mirror = mirror")

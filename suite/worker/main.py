@@ -43,7 +43,7 @@ from suite.records.specification import about
 from suite.records.taps import flat
 from suite.system import devices, memory
 from suite.system.readings import text
-from suite.worker import cards, probes, rates
+from suite.worker import cards, flips, probes, rates
 from suite.worker.clock import Clock
 from suite.worker.dropout import dropout_statistics
 from suite.worker.observing import observed
@@ -181,9 +181,15 @@ def _built(cell: Cell, module: Any, clock: Clock) -> tuple[Task, State, Program]
 
 
 def time_alone(cell: Cell, send: Send, job: Job) -> None:
-    """Trains as long as there are turns, an event after each; evaluates nothing."""
+    """Trains as long as there are turns, an event after each; evaluates nothing.
+
+    With ``job["flips"]``, otherwise than the backend does of itself, see ``suite.worker.flips``.
+    """
     clock, card = _clock(cell)
-    task, initial, program = _built(cell, _configure(cell, clock), clock)
+    module, wanted = _configure(cell, clock), job.get("flips", ())
+    flips.in_backend(backends.load(cell.backend), wanted)
+    task, initial, program = _built(cell, module, clock)
+    flips.in_program(program, wanted, lambda: module.build(task, initial, cell.seed))
     described = _describe(cell) | card
     send(Started(described, **about(task)))
     turn = partial(_turn, cell, program, send)

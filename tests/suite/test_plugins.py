@@ -19,7 +19,7 @@ from suite.session.process import Ending
 from suite.system import devices, environment
 from suite.worker import main
 from tasks.task import Task
-from tests.folders import mirror
+from tests.folders import mirrored
 from tests.suite.command import in_process
 from tests.suite.examples import CELL, example_record
 
@@ -27,7 +27,7 @@ from tests.suite.examples import CELL, example_record
 def test_what_was_proved_or_trained_with_other_files_is_so_no_more(
     site: Path, tmp_path: Path
 ) -> None:
-    file = mirror(site)
+    file = mirrored(site) / "mirror" / "fashion_mlp.py"
     task = tasks.load("fashion_mlp", "smoke", "generated")
     prover = verifier.Verifier(task, "cpu", 1, cache_folder=tmp_path)
     path = prover._cache_path(("mirror", "eager"), "float64")
@@ -57,7 +57,7 @@ def _trained_by_mirror(task: Task) -> Record:
 def test_it_is_listed_as_what_it_declares(
     site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mirror(site)
+    mirrored(site)
     monkeypatch.setattr(devices, "no_card", lambda: "no card here")
     seen = Ending(Outcome.OK, None), {"devices": ["cpu"]}
     monkeypatch.setattr(probe, "probe", lambda name, device: seen)
@@ -69,7 +69,7 @@ def test_it_is_listed_as_what_it_declares(
 
 
 def test_its_models_are_shown_where_they_are(site: Path, tmp_path: Path) -> None:
-    file = mirror(site)
+    file = mirrored(site) / "mirror" / "fashion_mlp.py"
     done = in_process(tmp_path, "show", "fashion_mlp", COLUMNS="900")
     assert str(file) in done.stdout
     assert "backends/mirror" not in done.stdout

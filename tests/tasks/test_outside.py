@@ -13,7 +13,7 @@ import backends
 import tasks
 from tasks import outside
 from tasks.task import RequestError
-from tests.folders import MODEL, TASK, installed, mirror, written
+from tests.folders import MODEL, TASK, installed, mirrored, written
 
 
 class TestTheAddress:
@@ -173,7 +173,7 @@ class TestAnInstalledPackage:
             tasks.choices("nine")
 
     def test_announces_a_backend(self, site: Path) -> None:
-        mirror(site)
+        mirrored(site)
         assert backends.names() == (*backends.NAMES, "mirror")
         assert backends.load("mirror").TITLE == "Mirror"
         assert backends.origin("mirror") == "tetragrad_mirror 1.0"
