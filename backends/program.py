@@ -59,6 +59,7 @@ class Program(Protocol):
 class Backend(Protocol):
     """A package ``backends.<backend>``; importing it loads no framework."""
 
+    __file__: str | None
     TITLE: str
     """How the framework is called in a text: ``PyTorch``."""
     FRAMEWORK: str

@@ -57,9 +57,11 @@ def installed(site: Path, distribution: str, **entry_points: str) -> Path:
 
 
 def mirrored(site: Path) -> Path:
-    """Installs the backend ``mirror``: NumPy's perceptron under another name."""
+    """Installs the backend ``mirror``: NumPy's perceptron under another name, on the CPU alone."""
     (site / "mirror").mkdir()
-    (site / "mirror" / "__init__.py").write_text("from backends.numpy import *\nTITLE = 'Mirror'")
+    (site / "mirror" / "__init__.py").write_text(
+        "from backends.numpy import *\nTITLE, DEVICES = 'Mirror', ('cpu',)\n"
+    )
     (site / "mirror" / "fashion_mlp.py").write_text(
         "from backends.numpy.fashion_mlp import build, forward, loss\n"
     )

@@ -9,7 +9,6 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 import backends
-import tasks
 from suite.show.blocks import BACKWARD, BLOCKS, blocks
 from tasks.task import RequestError
 
@@ -18,12 +17,15 @@ WIDTH = 84
 
 
 def show(task: str, wanted: Sequence[str], console: Console) -> None:
-    """The blocks of the ``wanted`` backends, of each as many side by side as there is room for."""
-    found = [(name, file) for name, file in backends.sources(task) if name in wanted]
-    if tasks.is_outside(task):  # which need not have the others
-        found = [(name, file) for name, file in found if file]
-        if not found:
-            raise RequestError(f"{task} has no file for {', '.join(wanted)}; write it there")
+    """The blocks of the ``wanted`` backends, of each as many side by side as there is room for.
+
+    RequestError if none of them has the task.
+    """
+    every = [(name, file) for name, file in backends.sources(task) if name in wanted]
+    # what is of the house has all of the house's; a folder, or a package, need not
+    found = [(name, file) for name, file in every if file or backends.is_house(name, task)]
+    if not found:
+        raise RequestError(f"{task} has no file for {', '.join(wanted)}; write it there")
     parts = {name: blocks(file.read_text(encoding="utf-8")) for name, file in found if file}
     columns = max(1, min(len(found), console.width // WIDTH))
     for block in BLOCKS:
@@ -33,7 +35,8 @@ def show(task: str, wanted: Sequence[str], console: Console) -> None:
             table = Table(expand=True, title=block, title_justify="left")
             beside = found[start : start + columns]
             for name, file in beside:
-                heading = f"backends/{name}/{task}.py" if task in tasks.NAMES else str(file)
+                house = backends.is_house(name, task)
+                heading = f"backends/{name}/{task}.py" if house else str(file)
                 table.add_column(heading, ratio=1)
             table.add_row(*(_shown(block, name, task, parts.get(name)) for name, _ in beside))
             console.print(table)

@@ -139,9 +139,12 @@ def _describe(cell: Cell) -> dict[str, Any]:
 
 
 def _sources(cell: Cell) -> dict[str, Any]:
-    """The files of a task outside the house, by their digest; nothing of others."""
-    sources = tasks.sources(cell.task)
-    return {"task_folder": dict(sources)} if sources else {}
+    """The files of a task and a backend outside the house, by their digest; nothing of others."""
+    outside = {
+        "task_folder": dict(tasks.sources(cell.task)),
+        "backend_folder": dict(backends.package(cell.backend)),
+    }
+    return {name: sources for name, sources in outside.items() if sources}
 
 
 def _load(cell: Cell) -> Task:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ import pytest
 
 import backends
 import tasks
-from tasks import outside, own
+from tasks import outside
 from tasks.task import RequestError
 from tests.folders import MODEL, TASK, installed, mirrored, written
 
@@ -156,24 +155,6 @@ class TestABrokenTask:
             tasks.config(address, "full", options={tasks.BATCH_SCALE: "2"})
         with pytest.raises(RequestError, match="there is no profile 'fast'"):
             tasks.config(address, "fast")
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder on Python's path, as a package is installed in; its path is the workers' too."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    _forget()
-    yield folder
-    _forget()
-
-
-def _forget() -> None:
-    outside.announced.cache_clear()
-    backends.announced.cache_clear()
-    own.load.cache_clear()
 
 
 class TestAnInstalledPackage:
