@@ -30,6 +30,7 @@ VARIANTS: dict[str, tuple[str | None, ...]] = {
     ),
     "autoencoder": ("joint", "plain", "spectral"),
     "fewshot": ("siamese", "triplet"),
+    "lstm": (None, "rnn"),
     "transformer": (None, "dropout", "base"),
 }
 """The variants of those tasks that have some, the default first; None is the task itself."""

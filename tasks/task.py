@@ -231,13 +231,16 @@ class Heatmap:
     """A matrix to be drawn, ``values`` (rows, columns), and what its rows and columns are.
 
     ``meaning`` says in a sentence how to read it; without one it is of weights of attention, whose
-    rows sum to 1.
+    rows sum to 1. With ``axes``, each row is a line instead: the columns are numbers, the values
+    logarithms to base 10, and the lines of a task's variants are drawn together.
     """
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
     values: Array
     meaning: str = ""
+    axes: tuple[str, str] | None = None
+    """What the columns count, and what the values are the logarithms of."""
 
 
 class Task(ABC):
@@ -398,6 +401,10 @@ class Task(ABC):
 
     def heatmaps(self, predict: Predict) -> Mapping[str, Heatmap]:
         """Matrices by name that show, after training, what was learned; none by default."""
+        return {}
+
+    def pictures(self, state: State) -> Mapping[str, Heatmap]:
+        """Matrices by name that the trained ``state`` shows without a program; none by default."""
         return {}
 
     @abstractmethod

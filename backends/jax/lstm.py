@@ -8,7 +8,7 @@ import jax
 import optax
 
 from backends.jax.engine import Arrays, Program
-from backends.jax.recurrent import lstm, step
+from backends.jax.recurrent import lstm, rnn, rnn_step, step
 from backends.jax.taps import tap
 from tasks.task import State, Task
 
@@ -19,12 +19,18 @@ SMALL_PRODUCTS = (
 )
 
 
+def _layer(params: Arrays) -> str:
+    """The recurrent layer: ``lstm``, or ``rnn`` of the variant."""
+    return "rnn" if "rnn.kernel" in params else "lstm"
+
+
 def _input_table(params: Arrays) -> jax.Array:
-    """Contribution of each character to the gates, (characters, 4H).
+    """What each character adds to the layer's gates, (characters, 4H), or (characters, H).
 
     It takes a product of 65 rows, not one of every input.
     """
-    return params["embedding.kernel"] @ params["lstm.kernel"] + params["lstm.bias"]
+    layer = _layer(params)
+    return params["embedding.kernel"] @ params[f"{layer}.kernel"] + params[f"{layer}.bias"]
 
 
 def _logits(params: Arrays, h: jax.Array) -> jax.Array:
@@ -37,35 +43,47 @@ def forward(params: Arrays, buffers: Arrays, batch: Arrays) -> Arrays:
 
     Also the logits (n, characters) after the last input and the state (n, H) there.
     """
-    table, w = _input_table(params), params["lstm.recurrent"]
+    layer, table = _layer(params), _input_table(params)
+    w = params[f"{layer}.recurrent"]
 
     def body(carry: Any, character: tuple[jax.Array, jax.Array]) -> Any:
-        inputs, targets = character  # (n,)
-        h, c, _ = step(table[inputs], w, *carry[:2])
-        z = _logits(params, h)
-        return (h, c, z), optax.losses.softmax_cross_entropy_with_integer_labels(z, targets)
+        (state, _), (inputs, targets) = carry, character  # (n,)
+        x, h = table[inputs], state["hidden"]
+        if layer == "rnn":
+            state = {"hidden": rnn_step(x, w, h)}
+        else:
+            h, c, _ = step(x, w, h, state["cell"])
+            state = {"hidden": h, "cell": c}
+        z = _logits(params, state["hidden"])
+        return (state, z), optax.losses.softmax_cross_entropy_with_integer_labels(z, targets)
 
-    start = (batch["hidden"], batch["cell"], _logits(params, batch["hidden"]))
-    (h, c, z), nats = jax.lax.scan(body, start, (batch["inputs"].T, batch["targets"].T))
-    return {"nats": nats.T, "logits": z, "hidden": h, "cell": c}
+    state = {name: batch[name] for name in ("hidden", "cell") if name in batch}
+    start = (state, _logits(params, batch["hidden"]))
+    (state, z), nats = jax.lax.scan(body, start, (batch["inputs"].T, batch["targets"].T))
+    return {"nats": nats.T, "logits": z, **state}
 
 
 def loss(
     params: Arrays, buffers: Arrays, batch: Arrays, key: jax.Array | None
 ) -> tuple[jax.Array, Arrays]:
     """Mean cross-entropy from inputs and targets (n, T), and the state after."""
-    kept = 1 - batch["reset"]
-    h, c = buffers["carry.hidden"] * kept, buffers["carry.cell"] * kept
-    h, c = tap("carry.hidden", h), tap("carry.cell", c)
-    x = _input_table(params)[batch["inputs"].T]  # (T, n, 4H)
-    states, c = lstm(x, params["lstm.recurrent"], h, c)
-    states, c = tap("lstm", states), tap("lstm_cell", c)
+    layer, kept = _layer(params), 1 - batch["reset"]
+    carry = {name: tap(name, part * kept) for name, part in buffers.items()}
+    x = _input_table(params)[batch["inputs"].T]  # (T, n, 4H), or (T, n, H)
+    w, h = params[f"{layer}.recurrent"], carry["carry.hidden"]
+    if layer == "rnn":
+        states = tap("rnn", rnn(x, w, h))
+        after = {"carry.hidden": states[-1]}
+    else:
+        states, c = lstm(x, w, h, carry["carry.cell"])
+        states, c = tap("lstm", states), tap("lstm_cell", c)
+        after = {"carry.hidden": states[-1], "carry.cell": c}
     logits = _logits(params, states.reshape(-1, states.shape[-1]))  # (T n, characters)
     logits = tap("output", logits)
     losses: jax.Array = optax.losses.softmax_cross_entropy_with_integer_labels(
         logits, batch["targets"].T.reshape(-1)
     )
-    return losses.mean(), {"carry.hidden": states[-1], "carry.cell": c}
+    return losses.mean(), after
 
 
 def _canonical(batch: Arrays, name: str, x: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""The LSTM's recurrence with a backward pass of its own.
+"""The recurrences of the LSTM and of the plain network, with backward passes of their own.
 
 A scan that JAX differentiates makes the gradient of the kernel step by step; here it is one product
 over all steps, which trains a third faster. Gates that are stacked and returned side by side, not
@@ -75,3 +75,44 @@ def _backward(saved: Any, cotangents: tuple[Array, Array]) -> tuple[Array, Array
 
 
 lstm.defvjp(_forward, _backward)
+
+
+def rnn_step(x: Array, w: Array, h: Array) -> Array:
+    """The state (n, H) after ``h``: h' = tanh(x + h w), with what the input adds x (n, H).
+
+    (Elman, "Finding structure in time", 1990.)
+    """
+    return jnp.tanh(x + h @ w)
+
+
+@jax.custom_vjp
+def rnn(x: Array, w: Array, h0: Array) -> Array:
+    """Hidden states (T, n, H) of the plain recurrent network, from x (T, n, H)."""
+    return _rnn_forward(x, w, h0)[0]
+
+
+def _rnn_forward(x: Array, w: Array, h0: Array) -> tuple[Array, Any]:
+    def body(h: Array, x: Array) -> Any:
+        h = rnn_step(x, w, h)
+        return h, h
+
+    _, h = jax.lax.scan(body, h0, x)
+    return h, (h, h0, w)
+
+
+def _rnn_backward(saved: Any, dh_all: Array) -> tuple[Array, Array, Array]:
+    h, h0, w = saved
+    wt = w.T
+
+    def body(dh: Array, saved: Any) -> Any:
+        dh_here, h = saved
+        da = (dh + dh_here) * (1 - h * h)
+        return da @ wt, da
+
+    dh, da = jax.lax.scan(body, jnp.zeros_like(h0), (dh_all, h), reverse=True)
+    h_before = jnp.concatenate([h0[None], h[:-1]])
+    # in two dimensions, as in the LSTM
+    return da, h_before.reshape(-1, len(w)).T @ da.reshape(-1, len(w)), dh
+
+
+rnn.defvjp(_rnn_forward, _rnn_backward)

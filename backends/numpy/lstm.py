@@ -10,22 +10,33 @@ from backends.numpy.layers import (
     softmax_cross_entropy,
     softmax_cross_entropy_backward,
 )
-from backends.numpy.recurrent import lstm, lstm_backward
+from backends.numpy.recurrent import Saved, lstm, lstm_backward, rnn, rnn_backward
 from backends.numpy.taps import tap, tap_back
 from tasks.task import Array, State, Task, Tree
 
 PIECE = 64
 """Steps that evaluation holds in memory at a time."""
+CARRY = "carry."
+"""Before the name of a part of the state, among the buffers."""
 
 
-def _input_table(params: Tree) -> Array:
-    """Contribution of each character to the gates, (characters, 4H).
+def _layer(params: Tree) -> str:
+    """The recurrent layer: ``lstm``, or ``rnn`` of the variant."""
+    return "rnn" if "rnn.kernel" in params else "lstm"
 
-    It takes a product of 65 rows, not one of every input.
-    """
-    table = params["embedding.kernel"] @ params["lstm.kernel"]
-    table += params["lstm.bias"]
-    return table
+
+def _recurrent(params: Tree, ids: Array, state: Tree) -> tuple[Array, Tree, Saved]:
+    """Hidden states (T, n, H) of ids (T, n) and the state (n, H) after, from the state before."""
+    layer = _layer(params)
+    # what each character adds takes a product of 65 rows, not one of every input
+    table = params["embedding.kernel"] @ params[f"{layer}.kernel"]
+    table += params[f"{layer}.bias"]
+    w, h = params[f"{layer}.recurrent"], state["hidden"]
+    if layer == "rnn":
+        states, saved = rnn(table, ids, w, h)
+        return states, {"hidden": states[-1]}, saved
+    states, c, saved = lstm(table, ids, w, h, state["cell"])
+    return states, {"hidden": states[-1], "cell": c}, saved
 
 
 def forward(params: Tree, buffers: Tree, batch: Tree) -> Tree:
@@ -33,30 +44,28 @@ def forward(params: Tree, buffers: Tree, batch: Tree) -> Tree:
 
     Also the logits (n, characters) after the last input and the state (n, H) there.
     """
-    table, w, h, c = _input_table(params), params["lstm.recurrent"], batch["hidden"], batch["cell"]
+    state = {name: batch[name] for name in ("hidden", "cell") if name in batch}
     inputs, targets = batch["inputs"].T, batch["targets"].T  # (T, n)
-    nats = xp.empty(targets.shape, w.dtype)
+    nats = xp.empty(targets.shape, state["hidden"].dtype)
     for start in range(0, len(inputs), PIECE):
         piece = slice(start, start + PIECE)
-        states, c, _ = lstm(table, inputs[piece], w, h, c)
-        h = states[-1]
+        states, state, _ = _recurrent(params, inputs[piece], state)
         z, _ = dense(states, params["output.kernel"], params["output.bias"])
         picked = xp.take_along_axis(z, targets[piece][..., None], axis=2)[..., 0]
         top = z.max(axis=2)
         nats[piece] = xp.log(xp.exp(z - top[..., None]).sum(axis=2)) + top - picked
-    return {"nats": nats.T, "logits": z[-1], "hidden": h, "cell": c}
+    return {"nats": nats.T, "logits": z[-1], **state}
 
 
 def loss(params: Tree, buffers: Tree, batch: Tree, key: Key | None) -> tuple[Array, Tree, Backward]:
     """Mean cross-entropy from inputs and targets (n, T), the state after, and the way back."""
-    kept = 1 - batch["reset"]
-    h, c = buffers["carry.hidden"] * kept, buffers["carry.cell"] * kept
-    tap("carry.hidden", h)
-    tap("carry.cell", c)
+    kept, layer = 1 - batch["reset"], _layer(params)
+    state = {name.removeprefix(CARRY): tap(name, b * kept) for name, b in buffers.items()}
     ids, targets = batch["inputs"].T, batch["targets"].T.reshape(-1)
-    states, c, saved_lstm = lstm(_input_table(params), ids, params["lstm.recurrent"], h, c)
-    tap("lstm", states)
-    tap("lstm_cell", c)
+    states, state, saved_layer = _recurrent(params, ids, state)
+    tap(layer, states)
+    if "cell" in state:
+        tap("lstm_cell", state["cell"])
     flat = states.reshape(len(targets), -1)  # (T n, H)
     logits, saved_output = dense(flat, params["output.kernel"], params["output.bias"])
     tap("output", logits)
@@ -65,18 +74,19 @@ def loss(params: Tree, buffers: Tree, batch: Tree, key: Key | None) -> tuple[Arr
     def backward(cotangent: float) -> Tree:
         dlogits = softmax_cross_entropy_backward(cotangent, saved_loss)
         dh, dw_output, db_output = dense_backward(tap_back("output", dlogits), saved_output)
-        dstates = tap_back("lstm", dh.reshape(states.shape))
-        dtable, dw_recurrent = lstm_backward(dstates, saved_lstm)
+        dstates = tap_back(layer, dh.reshape(states.shape))
+        recurrent_backward = rnn_backward if layer == "rnn" else lstm_backward
+        dtable, dw_recurrent = recurrent_backward(dstates, saved_layer)
         return {
-            "embedding.kernel": dtable @ params["lstm.kernel"].T,
-            "lstm.kernel": params["embedding.kernel"].T @ dtable,
-            "lstm.recurrent": dw_recurrent,
-            "lstm.bias": dtable.sum(axis=0),
+            "embedding.kernel": dtable @ params[f"{layer}.kernel"].T,
+            f"{layer}.kernel": params["embedding.kernel"].T @ dtable,
+            f"{layer}.recurrent": dw_recurrent,
+            f"{layer}.bias": dtable.sum(axis=0),
             "output.kernel": dw_output,
             "output.bias": db_output,
         }
 
-    return value, {"carry.hidden": states[-1], "carry.cell": c}, backward
+    return value, {f"{CARRY}{name}": part for name, part in state.items()}, backward
 
 
 def _canonical(batch: Tree, name: str, x: Array) -> Array:

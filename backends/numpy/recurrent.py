@@ -1,4 +1,4 @@
-"""The LSTM layer, forward and backward.
+"""The LSTM layer and the plain recurrent one, forward and backward.
 
 Notation: T steps, n rows of the batch, H units; ``h`` hidden state, ``c`` cell state, both (n, H);
 gates i (input), f (forget), g (candidate), o (output), side by side in this order in 4H columns.
@@ -6,6 +6,7 @@ gates i (input), f (forget), g (candidate), o (output), side by side in this ord
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from backends.numpy.arrays import xp
@@ -104,3 +105,42 @@ def _tanh_slope(y: Array, out: Array) -> Array:
 
 def _times_tanh_slope(dy: Array, y: Array, out: Array) -> Array:
     return xp.multiply(dy, _tanh_slope(y, out), out=out)
+
+
+def rnn(table: Array, ids: Array, w: Array, h0: Array) -> tuple[Array, Saved]:
+    """Hidden states (T, n, H) of the plain recurrent network.
+
+    ``table`` (rows, H) holds what each input adds, ``ids`` (T, n) which row is the input, ``w``
+    (H, H) is the recurrent kernel, ``h0`` (n, H) the state before.
+
+    h_t = tanh(table[ids_t] + h_{t-1} w)  (Elman, "Finding structure in time", 1990).
+    """
+    h = xp.empty((len(ids) + 1, *h0.shape), w.dtype)
+    h[0] = h0
+    h[1:] = table[ids]
+    product = xp.empty_like(h[0])
+    for before, a in pairwise(h):
+        a += xp.matmul(before, w, out=product)
+        xp.tanh(a, out=a)
+    return h[1:], (h, ids, w, len(table))
+
+
+def rnn_backward(dh: Array, saved: Saved) -> tuple[Array, Array]:
+    """dtable (rows, H) and dw (H, H) from the gradients ``dh`` (T, n, H) of the hidden states.
+
+    da_t = (dh_t + da_{t+1} w^T) (1 - h_t^2). Back-propagation is truncated here: nothing is
+    returned for h0.
+    """
+    h, ids, w, rows = saved
+    da = h[1:] * h[1:]
+    xp.subtract(1, da, out=da)  # the slopes of tanh
+    wt = xp.ascontiguousarray(w.T)
+    total = dh[-1].copy()
+    da[-1] *= total
+    for t in reversed(range(len(da) - 1)):
+        xp.matmul(da[t + 1], wt, out=total)
+        total += dh[t]
+        da[t] *= total
+    flat = da.reshape(-1, da.shape[-1])  # (T n, H)
+    dw = h[:-1].reshape(len(flat), -1).T @ flat
+    return sum_by_row(flat, ids.reshape(-1), rows), dw

@@ -11,6 +11,7 @@ from backends.tensorflow.attention import Bias
 from backends.tensorflow.dropout import Dropout
 from backends.tensorflow.kept import Kept
 from backends.tensorflow.recurrent import LSTM
+from backends.tensorflow.rnn import RNN
 from backends.tensorflow.text import BagDense, EmbeddingMax
 
 
@@ -35,7 +36,7 @@ def parameters(model: keras.Model) -> Iterator[tuple[str, tf.Variable]]:
             case keras.layers.Embedding():
                 leaf = "kernel" if layer.name.rpartition(".")[2] == "embedding" else "table"
                 yield f"{layer.name}.{leaf}", layer.embeddings.value
-            case LSTM():
+            case LSTM() | RNN():
                 yield f"{layer.name}.kernel", layer.kernel.value
                 yield f"{layer.name}.recurrent", layer.recurrent.value
                 yield f"{layer.name}.bias", layer.bias.value

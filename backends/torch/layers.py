@@ -10,7 +10,7 @@ from torch import nn
 
 from backends.torch.attention import TiedDense
 from backends.torch.kept import Kept
-from backends.torch.recurrent import LSTM
+from backends.torch.recurrent import LSTM, RNN
 from backends.torch.text import BagDense
 from tasks.task import Array
 
@@ -51,7 +51,7 @@ def _named(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
                     yield f"{path}.offset", layer.bias
             case TiedDense():
                 yield f"{path}.bias", layer.bias
-            case LSTM():
+            case LSTM() | RNN():
                 yield f"{path}.kernel", layer.weight_ih_l0
                 yield f"{path}.recurrent", layer.weight_hh_l0
                 yield f"{path}.bias", layer.bias_ih_l0
@@ -86,7 +86,7 @@ def buffers(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
 def to_canonical(name: str, tensor: torch.Tensor) -> Array:
     """A copy of a parameter, or of its gradient or slot, on the host in canonical layout.
 
-    ``nn.Linear`` and ``LSTM`` keep their weights as (out, in), ``nn.Conv2d`` as (out, in,
+    ``nn.Linear``, ``LSTM`` and ``RNN`` keep their weights as (out, in), ``nn.Conv2d`` as (out, in,
     height, width); the canonical kernels are (in, out) and (height, width, in, out). Those of
     ``TABLES`` are the same.
     """

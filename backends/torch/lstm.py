@@ -1,4 +1,4 @@
-"""Character language model in PyTorch, on ``nn.LSTM``."""
+"""Character language model in PyTorch, on ``nn.LSTM``, or on ``nn.RNN`` in its variant."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from backends.torch.engine import Batch, Program
-from backends.torch.recurrent import LSTM, Carry
+from backends.torch.kept import Kept
+from backends.torch.recurrent import LSTM, RNN
 from backends.torch.taps import tap
 from tasks.task import State, Task
 
@@ -18,21 +19,26 @@ PIECE = 64
 
 
 class _Characters(nn.Module):
-    def __init__(self, characters: int, channels: int, carry: tuple[int, ...]):
+    def __init__(self, characters: int, channels: int, carry: Mapping[str, tuple[int, ...]]):
         super().__init__()
-        hidden = carry[1]
+        hidden = carry["hidden"][1]
         self.embedding = nn.Embedding(characters, channels)
-        self.lstm = LSTM(channels, hidden)
+        if "cell" in carry:
+            self.lstm = LSTM(channels, hidden)
+        else:
+            self.rnn = RNN(channels, hidden)
         self.output = nn.Linear(hidden, characters)
-        self.carry = Carry(carry)
+        self.carry = Kept(**carry)
 
-    def forward(
-        self, ids: torch.Tensor, h: torch.Tensor, c: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def forward(self, ids: torch.Tensor, state: Batch) -> tuple[torch.Tensor, Batch]:
         """Logits (T, n, characters) and the state (n, H) after ids (T, n) and the state before."""
-        states, (h, c) = self.lstm(self.embedding(ids), (h[None], c[None]))
+        x, h = self.embedding(ids), state["hidden"][None]
+        if "cell" not in state:
+            states, h = self.rnn(x, h)
+            return self.output(states), {"hidden": h[0]}
+        states, (h, c) = self.lstm(x, (h, state["cell"][None]))
         tap("lstm_cell", c[0])
-        return self.output(states), h[0], c[0]
+        return self.output(states), {"hidden": h[0], "cell": c[0]}
 
 
 def forward(model: nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
@@ -40,29 +46,29 @@ def forward(model: nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
 
     Also the logits (n, characters) after the last input and the state (n, H) there.
     """
-    h, c, nats = batch["hidden"], batch["cell"], []
+    state, nats = {name: batch[name] for name in ("hidden", "cell") if name in batch}, []
     pieces = (batch[name].T.split(PIECE) for name in ("inputs", "targets"))
     for ids, targets in zip(*pieces, strict=True):
-        logits, h, c = model(ids, h, c)
+        logits, state = model(ids, state)
         losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten().long(), reduction="none")
         nats.append(losses.view_as(targets))
-    return {"nats": torch.cat(nats).T, "logits": logits[-1], "hidden": h, "cell": c}
+    return {"nats": torch.cat(nats).T, "logits": logits[-1], **state}
 
 
 def loss(model: nn.Module, batch: Batch) -> torch.Tensor:
     """Mean cross-entropy from inputs and targets (n, T); the model's state moves on."""
-    carry = model.get_submodule("carry")
-    assert isinstance(carry, Carry)
+    carry = dict(model.get_submodule("carry").named_buffers())
     kept = 1 - batch["reset"]
-    h, c = tap("carry.hidden", carry.hidden * kept), tap("carry.cell", carry.cell * kept)
-    logits, h, c = model(batch["inputs"].T, h, c)
-    carry.hidden.copy_(h.detach())
-    carry.cell.copy_(c.detach())
+    state = {name: tap(f"carry.{name}", part * kept) for name, part in carry.items()}
+    logits, state = model(batch["inputs"].T, state)
+    for name, part in carry.items():
+        part.copy_(state[name].detach())
     return F.cross_entropy(logits.flatten(0, 1), batch["targets"].T.flatten().long())
 
 
 def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
     characters, channels = state.params["embedding.kernel"].shape
-    model = _Characters(characters, channels, state.buffers["carry.hidden"].shape)
+    carry = {name.removeprefix("carry."): b.shape for name, b in state.buffers.items()}
+    model = _Characters(characters, channels, carry)
     return Program(task, state, seed, model, forward, loss)

@@ -1,11 +1,8 @@
-"""An LSTM layer with one bias, and what a recurrent model carries from step to step."""
+"""Recurrent layers with one bias: an LSTM and a plain one."""
 
 from __future__ import annotations
 
-import torch
 from torch import nn
-
-from backends.torch.kept import Kept
 
 
 class LSTM(nn.LSTM):
@@ -24,11 +21,14 @@ class LSTM(nn.LSTM):
         nn.init.zeros_(self.bias_hh_l0).requires_grad_(False)
 
 
-class Carry(Kept):
-    """State without a gradient: buffers ``hidden`` and ``cell``, of ``shape`` (n, H)."""
+class RNN(nn.RNN):
+    """``nn.RNN`` of one layer with tanh, which trains one of its two biases, as ``LSTM`` does."""
 
-    hidden: torch.Tensor
-    cell: torch.Tensor
+    weight_ih_l0: nn.Parameter
+    weight_hh_l0: nn.Parameter
+    bias_ih_l0: nn.Parameter
+    bias_hh_l0: nn.Parameter
 
-    def __init__(self, shape: tuple[int, ...]):
-        super().__init__(hidden=shape, cell=shape)
+    def __init__(self, inputs: int, hidden: int):
+        super().__init__(inputs, hidden, nonlinearity="tanh")
+        nn.init.zeros_(self.bias_hh_l0).requires_grad_(False)

@@ -13,7 +13,7 @@ from suite.causes.activations import Activation, Dropout
 from suite.causes.norms import BatchNorm, LayerNorm, UnitLength
 from suite.causes.operations import Family, Operation, Variant
 from suite.causes.outputs import log_softmax, softmax
-from suite.causes.sequences import Attention, Embedding, Gates
+from suite.causes.sequences import Attention, Elman, Embedding, Gates
 from tasks.task import Array
 
 
@@ -86,6 +86,7 @@ FAMILIES: tuple[Family, ...] = (
     Embedding(),
     Attention(),
     Gates(),
+    Elman(),
     Smoothing(),
     Dropout(),
 )

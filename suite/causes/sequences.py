@@ -1,4 +1,4 @@
-"""Families of what is computed over sequences: embeddings, attention, LSTMs.
+"""Families of what is computed over sequences: embeddings, attention, recurrent networks.
 
 Defaults were read in torch 2.13, Keras 3.15, JAX 0.10 and the documentation of Flax.
 """
@@ -168,8 +168,10 @@ class Gates(Family):
         w, u, b = op.leaf("kernel"), op.leaf("recurrent"), op.leaf("bias")
         if w is None or u is None or b is None or op.reference.ndim != 3:
             return
+        if u.shape[1] != 4 * len(u):
+            return
         h0, c0 = op.before.get("carry.hidden"), op.before.get("carry.cell")
-        for x in self._inputs(op, w):
+        for x in _inputs(op, w):
             begin = np.zeros((x.shape[1], u.shape[0]))
             state = (begin if h0 is None else h0, begin if c0 is None else c0)
             if state[0].shape != begin.shape:
@@ -177,18 +179,6 @@ class Gates(Family):
             yield "a bias that counts twice", _lstm(x @ w + 2 * b, u, state, *STANDARD)
             for said, form in _cells():
                 yield said, _lstm(x @ w + b, u, state, *form)
-
-    def _inputs(self, op: Operation, w: Array) -> Iterator[Array]:
-        """Inputs (T, n, in): values before, or embedded ids of the batch."""
-        length, n = op.reference.shape[:2]
-        for _, x in op.inputs:
-            if x.shape == (length, n, len(w)):
-                yield x
-        for name, table in op.params.items():
-            if name.endswith("embedding.kernel") and table.shape[1] == len(w):
-                for ids in op.batch.values():
-                    if ids.dtype.kind in "iu" and ids.shape == (n, length):
-                        yield table[ids.T]
 
 
 Form = tuple[str, float, str, str]
@@ -221,5 +211,53 @@ def _lstm(
         gates = dict(zip(order, np.split(z + h @ u, 4, axis=-1), strict=True))
         c = sigmoid(gates["f"] + more) * c + sigmoid(gates["i"]) * ACTIVATIONS[inner](gates["g"])
         h = sigmoid(gates["o"]) * ACTIVATIONS[outer](c)
+        outputs.append(h)
+    return np.stack(outputs)
+
+
+def _inputs(op: Operation, w: Array) -> Iterator[Array]:
+    """Inputs (T, n, in): values before, or embedded ids of the batch."""
+    length, n = op.reference.shape[:2]
+    for _, x in op.inputs:
+        if x.shape == (length, n, len(w)):
+            yield x
+    for name, table in op.params.items():
+        if name.endswith("embedding.kernel") and table.shape[1] == len(w):
+            for ids in op.batch.values():
+                if ids.dtype.kind in "iu" and ids.shape == (n, length):
+                    yield table[ids.T]
+
+
+class Elman(Family):
+    """A plain recurrent network over (T, n, H) or (n, T, H): its activation, its biases."""
+
+    name = "plain recurrent network: activation or biases"
+    remedy = (
+        "nn.RNN and Keras' SimpleRNN take tanh by default; nn.RNN adds two biases, of which only "
+        "the sum matters: train one, hold the other at 0"
+    )
+
+    def variants(self, op: Operation) -> Iterator[Variant]:
+        w, u, b = op.leaf("kernel"), op.leaf("recurrent"), op.leaf("bias")
+        if w is None or u is None or b is None or op.reference.ndim != 3:
+            return
+        if u.shape != (len(u), len(u)):
+            return
+        h0 = op.before.get("carry.hidden")
+        for x in _inputs(op, w):
+            begin = np.zeros((x.shape[1], len(u))) if h0 is None else h0
+            if begin.shape != (x.shape[1], len(u)):
+                continue
+            for times, biases in ((1, "one bias"), (2, "a bias that counts twice"), (0, "no bias")):
+                for said in ("tanh", "sigmoid", "ReLU"):
+                    states = _elman(x @ w + times * b, u, begin, ACTIVATIONS[said])
+                    yield f"{said}, {biases}", states
+
+
+def _elman(projected: Array, u: Array, h: Array, activation: Callable[[Array], Array]) -> Array:
+    """Outputs (T, n, H) of what the inputs add, (T, n, H), and the recurrent kernel u (H, H)."""
+    outputs = []
+    for z in projected:
+        h = activation(z + h @ u)
         outputs.append(h)
     return np.stack(outputs)

@@ -18,7 +18,7 @@ from suite.report import words
 from suite.report.batches import sizes
 from suite.report.document import Curve, Section
 from suite.report.exhibits import Map
-from suite.report.looks import look
+from suite.report.looks import MODELS, look
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 CURVE_HEIGHT = 250
@@ -253,6 +253,39 @@ def errors(section: Section) -> Chart | None:
             exponentformat="power",
         ),
         yaxis=named_rows(quantities),
+    )
+
+
+def lines(drawn: Map) -> Chart:
+    """The rows of a map as lines on a logarithmic scale; those of one model have one colour."""
+    models = list(dict.fromkeys(row.partition(", ")[0] for row in drawn.rows))
+    traces, said = [], []
+    for row, values in zip(drawn.rows, drawn.values, strict=True):
+        place = models.index(row.partition(", ")[0])
+        dash = "solid" if row.endswith("hidden state") else "dot"
+        traces.append(
+            go.Scatter(
+                x=[float(column) for column in drawn.columns],
+                y=short([10**value for value in values]),
+                name=escape(row),
+                mode="lines",
+                line={"color": MODELS[place % len(MODELS)], "dash": dash, "width": 2.5},
+                hovertemplate=f"{escape(row)}<br>%{{x}} {escape(drawn.axes[0])}: %{{y:.2e}}"
+                "<extra></extra>",
+            )
+        )
+        said.append(f"{row} from {10 ** values[0]:.1e} to {10 ** values[-1]:.1e}")
+    return chart(
+        drawn.name,
+        f"Line chart on a logarithmic scale, {drawn.axes[1]} against {drawn.axes[0]}: "
+        f"{'; '.join(said)}.",
+        traces,
+        320,
+        xaxis=axis(drawn.axes[0]),
+        yaxis=axis(drawn.axes[1], type="log", exponentformat="power"),
+        showlegend=True,
+        legend={"orientation": "h", "y": 1.16},
+        margin={"l": 8, "r": 12, "t": 36, "b": 36, "pad": 4},
     )
 
 

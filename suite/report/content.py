@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 import backends
@@ -43,6 +43,7 @@ def build(found: Sequence[Record], timings: Sequence[Timing] = ()) -> Report:
             group,
             by_conditions.get(of_speed(group[0].cell).key),
             _at_any_batch((*beside_records, *alone), group),
+            _variants(group[0].cell.shared, groups.values()),
         )
         for number, group in enumerate(groups.values(), 1)
     )
@@ -114,12 +115,24 @@ def _at_any_batch(timings: Sequence[Timing], group: Sequence[Record]) -> list[Ti
     return [t for t in timings if of_speed_at_any_batch(t.conditions) == wanted]
 
 
+def _variants(own: Conditions, groups: Iterable[Sequence[Record]]) -> list[Sequence[Record]]:
+    """Records of the task's other variants that went well, where all else is equal."""
+    wanted = own.without("variant").key
+    shared = [(group[0].cell.shared, group) for group in groups]
+    return [
+        [r for r in group if r.outcome is Outcome.OK]
+        for other, group in shared
+        if other.key != own.key and other.without("variant").key == wanted
+    ]
+
+
 def _section(
     number: int,
     title: str,
     group: Sequence[Record],
     timing: Timing | None,
     at_any_batch: Sequence[Timing],
+    variants: Sequence[Sequence[Record]],
 ) -> Section:
     cell = group[0].cell
     good = [r for r in group if r.outcome is Outcome.OK]
@@ -161,7 +174,7 @@ def _section(
         machines=on_machines,
         curves=tuple(_curves(entries, by_backend, ["train_loss", *metrics])),
         texts=exhibits.texts(good),
-        attention=exhibits.attention(good),
+        attention=exhibits.attention(good, variants),
         readings=tuple((r.cell, r.reading) for r in good if r.reading),
         comparisons=tuple((r.cell, c) for r, c in comparisons(group)),
     )

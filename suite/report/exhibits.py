@@ -1,9 +1,9 @@
-"""Exhibits of one task: the texts that models wrote, and maps of their attention or units."""
+"""Exhibits of one task: texts that models wrote, maps of their attention or units, gradients."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,8 @@ class Map:
     values: tuple[tuple[float, ...], ...]
     low: float = 0.0
     high: float = 1.0
+    axes: tuple[str, ...] = ()
+    """Names of both axes where rows are lines and values are logarithms."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Attention:
     low: float = 0.0
     high: float = 1.0
     """The values that the scale spans, of all maps."""
+
+    @property
+    def lines(self) -> bool:
+        """Tells if all of them are drawn as lines."""
+        return all(drawn.axes for maps in self.kinds.values() for drawn in maps)
 
 
 def _one_seed(records: Sequence[Record]) -> list[Record]:
@@ -78,12 +85,18 @@ def texts(good: Sequence[Record]) -> Texts | None:
     return Texts(chosen[0].cell.seed, passages)
 
 
-def attention(good: Sequence[Record]) -> Attention | None:
-    """The maps of the first backend that is verified, or else the first; None without any."""
-    if not (having := [r for r in good if r.heatmaps]):
+def attention(
+    good: Sequence[Record], variants: Sequence[Sequence[Record]] = ()
+) -> Attention | None:
+    """The maps of the first backend that is verified, or else the first; None without any.
+
+    Lines have those of the task's other ``variants`` beside them, of the same backend if it may be.
+    """
+    if not (having := _with_maps(good)):
         return None
     chosen = _one_seed(having)
-    shown = next((r for r in chosen if r.verified), chosen[0])
+    shown = _shown(chosen)
+    beside = [_shown(_one_seed(other), shown) for rs in variants if (other := _with_maps(rs))]
     kinds: dict[str, list[Map]] = {}
     meaning = next(iter(shown.heatmaps.values())).get("meaning", "")
     low, high = _range(shown) if meaning else (0.0, 1.0)
@@ -92,6 +105,8 @@ def attention(good: Sequence[Record]) -> Attention | None:
         if not (values and values[0]):
             continue
         one = Map(name, tuple(drawn["rows"]), tuple(drawn["columns"]), values, low, high)
+        if axes := tuple(drawn.get("axes", ())):
+            one = _together(replace(one, axes=axes), [shown, *beside])
         kinds.setdefault(name.partition(",")[0], []).append(one)
     return Attention(
         seed=shown.cell.seed,
@@ -102,6 +117,31 @@ def attention(good: Sequence[Record]) -> Attention | None:
         low=low,
         high=high,
     )
+
+
+def _with_maps(records: Sequence[Record]) -> list[Record]:
+    return [record for record in records if record.heatmaps]
+
+
+def _shown(chosen: Sequence[Record], like: Record | None = None) -> Record:
+    """The record whose maps are drawn: a verified one, of the backend of ``like`` if it may be."""
+
+    def place(record: Record) -> tuple[bool, bool]:
+        other = like is not None and record.cell.backend_label != like.cell.backend_label
+        return not record.verified, other
+
+    return min(chosen, key=place)
+
+
+def _together(own: Map, records: Sequence[Record]) -> Map:
+    """The lines of a map in all records that have it over the same columns, by the task's label."""
+    lines = {
+        f"{record.cell.task_label}, {row}": tuple(values)
+        for record in records
+        if tuple((drawn := record.heatmaps.get(own.name, {})).get("columns", ())) == own.columns
+        for row, values in zip(drawn["rows"], drawn["values"], strict=True)
+    }
+    return replace(own, rows=tuple(lines), values=tuple(lines.values()))
 
 
 def _range(record: Record) -> tuple[float, float]:

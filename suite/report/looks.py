@@ -45,6 +45,9 @@ PHASES = {
 }
 """Colour and pattern of the phases: none is a backend's colour."""
 
+MODELS = ("#9A6B3F", "#6B7686")
+"""Colours of the models of a chart that compares models: none is a backend's colour."""
+
 
 def look(backend: str, order: int = 0) -> Look:
     """How a backend looks; a further mode of it (``order`` 1 and up) has its colour.

@@ -144,6 +144,10 @@ class Training:
         self._send(Stopped({"epoch": last, "best": best.epoch}))
 
     def _show(self) -> None:
+        shown = {
+            **self._task.heatmaps(self._predict),
+            **self._task.pictures(self._program.state()),
+        }
         texts = dict(self._task.texts(self._predict))
         heatmaps = {
             name: {
@@ -151,8 +155,9 @@ class Training:
                 "columns": drawn.columns,
                 "values": drawn.values.astype(np.float64).round(4).tolist(),
                 **({"meaning": drawn.meaning} if drawn.meaning else {}),
+                **({"axes": drawn.axes} if drawn.axes else {}),
             }
-            for name, drawn in self._task.heatmaps(self._predict).items()
+            for name, drawn in shown.items()
         }
         self._send(Shown(texts, heatmaps))
 

@@ -1,4 +1,4 @@
-"""NumPy's LSTM layer and model by central differences, in float64."""
+"""NumPy's recurrent layers and character models by central differences, in float64."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from tests.tasks.tiny_lstm import tiny_task
 
 
 def random_layer(
-    seed: int, steps: int, n: int, rows: int, units: int
+    seed: int, steps: int, n: int, rows: int, units: int, gates: int = 4
 ) -> tuple[dict[str, Array], Array, Array, Array]:
     rng = np.random.default_rng(seed)
     params = {
-        "table": rng.standard_normal((rows, 4 * units)),
-        "w": rng.standard_normal((units, 4 * units)) / np.sqrt(units),
+        "table": rng.standard_normal((rows, gates * units)),
+        "w": rng.standard_normal((units, gates * units)) / np.sqrt(units),
     }
     h, c = rng.standard_normal((2, n, units))
     return params, rng.integers(0, rows, (steps, n)), h, c
@@ -61,11 +61,32 @@ def test_lstm_in_pieces_is_lstm_at_once(seed: int, steps: int) -> None:
     np.testing.assert_allclose(end, last, rtol=1e-13)
 
 
+@given(seeds, sizes, st.integers(1, 4), st.integers(1, 4), st.integers(1, 5))
+def test_rnn(seed: int, steps: int, n: int, rows: int, units: int) -> None:
+    params, ids, h, _ = random_layer(seed, steps, n, rows, units, gates=1)
+
+    def forward(table: Array, w: Array) -> tuple[Array, recurrent.Saved]:
+        return recurrent.rnn(table, ids, w, h)
+
+    check = layer(forward, recurrent.rnn_backward, "table", "w")
+    assert np.max(relative_error(check, params, {}, seed)) < TOLERANCE
+
+
+@given(seeds, sizes, sizes, sizes, sizes)
+def test_rnn_follows_its_equation(seed: int, steps: int, n: int, rows: int, units: int) -> None:
+    params, ids, h, _ = random_layer(seed, steps, n, rows, units, gates=1)
+    states, _ = recurrent.rnn(params["table"], ids, params["w"], h)
+    for t in range(steps):
+        h = np.tanh(params["table"][ids[t]] + h @ params["w"])
+        np.testing.assert_allclose(states[t], h, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("variant", [None, "rnn"])
 @pytest.mark.parametrize("reset", [0.0, 1.0])
 @pytest.mark.parametrize("seed", range(3))
-def test_the_model(seed: int, reset: float) -> None:
+def test_the_model(seed: int, reset: float, variant: str | None) -> None:
     """From a state that was carried: what the first step of an epoch would leave unseen."""
-    task = tiny_task()
+    task = tiny_task(variant)
     state = task.initial(seed).astype("float64")
     rng = np.random.default_rng(seed)
     buffers = {name: np.array(rng.standard_normal(b.shape)) for name, b in state.buffers.items()}

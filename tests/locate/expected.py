@@ -16,7 +16,10 @@ EMBEDDING = r"begins at (encoder|decoder)\.embedding, forwards"
 ATTEND = r"begins at (encoder|decoder)\.\d\.(self|cross)\.attend, forwards"
 CONVOLUTION = r"begins at conv1, forwards"
 LSTM = r"begins at lstm, forwards"
-RECURRENT = r"begins at lstm\.(kernel|recurrent|bias)|begins at embedding\.kernel, its gradient"
+RNN = r"begins at rnn, forwards"
+RECURRENT = (
+    r"begins at (lstm|rnn)\.(kernel|recurrent|bias)|begins at embedding\.kernel, its gradient"
+)
 TIED = r"begins at decoder\.embedding\.kernel, its gradient"
 
 BY_NAME = {
@@ -69,7 +72,9 @@ BY_NAME = {
     "gates: 1 more in the forget gate": LSTM,
     "gates: the candidate's is a sigmoid": LSTM,
     "gates: no tanh on the cell": LSTM,
-    "bias: two of them": r"begins at (params/)?lstm\.bias, its |step 2, lstm, forwards",
+    "bias: two of them": r"begins at (params/)?(lstm|rnn)\.bias, its |step 2, (lstm|rnn), forwards",
+    "recurrence: another activation": RNN,
+    "gradient: the slope of tanh is of what comes before it": RECURRENT,
     "bias: the second one as torch draws it": LSTM,
     "state: not carried": STATE,
     "state: the cell is not carried": STATE,

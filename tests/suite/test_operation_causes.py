@@ -22,6 +22,8 @@ KERNEL, BIAS = RNG.standard_normal((8, 5)), RNG.standard_normal(5)
 TABLE = RNG.standard_normal((11, 8))
 IDS = RNG.integers(1, 11, (4, 6))
 W, U, B = (RNG.standard_normal(shape) for shape in ((8, 12), (3, 12), (12,)))
+V, S, D = W[:, :3], U[:, :3], B[:3]
+ELMAN = ("rnn.kernel", "rnn.recurrent", "rnn.bias")
 KEPT = RNG.random((9, 8)) > 0.3
 LOGITS, LABELS = RNG.standard_normal((4, 6, 7)), RNG.integers(1, 7, (4, 6))
 NORM = {"norm.scale": SCALE, "norm.offset": OFFSET}
@@ -47,6 +49,15 @@ def attention(scale: float, k: int | None, heads: int = 2) -> Array:
     e = np.exp(scores)
     y: Array = (e / e.sum(axis=-1, keepdims=True) @ v).swapaxes(1, 2).reshape(4, 6, -1)
     return y
+
+
+def elman(twice: bool = False, logistic: bool = False) -> Array:
+    h, found = np.zeros((6, 3)), []
+    for x in X:
+        a = x @ V + (2 if twice else 1) * D + h @ S
+        h = 1 / (1 + np.exp(-a)) if logistic else np.tanh(a)
+        found.append(h)
+    return np.stack(found)
 
 
 def lstm(order: str = "ifgo", more: float = 0.0) -> Array:
@@ -158,6 +169,11 @@ CASES: dict[str, tuple[str, Operation, list[Array]]] = {  # family, what is know
         "LSTM: gates, forget bias or activations",
         operation("lstm", {"x": X}, params={"lstm.kernel": W, "lstm.recurrent": U, "lstm.bias": B}),
         [lstm(), lstm("igfo"), lstm("iofg"), lstm(), lstm(more=1.0)],
+    ),
+    "recurrence": (
+        "plain recurrent network: activation or biases",
+        operation("rnn", {"x": X}, params=dict(zip(ELMAN, (V, S, D), strict=True))),
+        [elman(), elman(twice=True), elman(logistic=True), elman()],
     ),
     "smoothing": (
         "cross-entropy: smoothing, mean or logits",

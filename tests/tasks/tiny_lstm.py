@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tasks.datasets.tiny_shakespeare import TinyShakespeare
-from tasks.lstm import LSTM, LSTMConfig
+from tasks.lstm import LSTM, RNN, LSTMConfig
 from tasks.optimizers import Adam, Linear
 from tasks.task import Provenance
 
@@ -13,7 +13,7 @@ STREAMS, UNROLL, HIDDEN, STEPS = 3, 5, 4, 6
 OPTIMIZER = Adam(1e-2, beta1=0.9, beta2=0.999, epsilon=1e-8, schedule=Linear(2 * STEPS), clip=1.0)
 
 
-def tiny_task(variant: None = None) -> LSTM:
+def tiny_task(variant: str | None = None) -> LSTM:
     """65 characters, 3 channels, 4 units; six steps of 3 streams of 5 an epoch, in two chunks."""
     config = LSTMConfig(
         channels=3,
@@ -29,6 +29,7 @@ def tiny_task(variant: None = None) -> LSTM:
         sample_characters=12,
     )
     text = np.random.default_rng(1).integers(0, config.characters, 200, dtype=np.int32)
-    return LSTM(
+    kind = RNN if variant else LSTM
+    return kind(
         config, "smoke", TinyShakespeare(text, Provenance("tiny_shakespeare", "generated", "tiny"))
     )

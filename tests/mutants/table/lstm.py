@@ -6,6 +6,12 @@ from tests.mutants.mutant import Plant, mistake
 
 LAYER = r"lstm\.(kernel|recurrent|bias)"
 CARRY = r"carry\.(hidden|cell)|\bstep 2\b"
+HELD = "nn.init.zeros_(self.bias_hh_l0).requires_grad_(False)"
+OF_LSTM = "super().__init__(inputs, hidden)\n        "
+OF_RNN = 'super().__init__(inputs, hidden, nonlinearity="tanh")\n        '
+CARRIED = "    for name, part in carry.items():\n        part.copy_(state[name].detach())\n"
+OWN_STATE = '{name: batch[name] for name in ("hidden", "cell") if name in batch}'
+STATE_OF_NUMPY = 'return value, {f"{CARRY}{name}": part for name, part in state.items()}, backward'
 
 GATES = (
     *mistake(
@@ -49,8 +55,7 @@ GATES = (
         Plant(
             "torch",
             "recurrent.py",
-            "nn.init.zeros_(self.bias_hh_l0).requires_grad_(False)",
-            "self.bias_hh_l0 = self.bias_ih_l0",
+            *(f"{OF_LSTM}{after}" for after in (HELD, "self.bias_hh_l0 = self.bias_ih_l0")),
         ),
     ),
     *mistake(
@@ -61,8 +66,7 @@ GATES = (
         Plant(
             "torch",
             "recurrent.py",
-            "nn.init.zeros_(self.bias_hh_l0).requires_grad_(False)",
-            "self.bias_hh_l0.requires_grad_(False)",
+            *(f"{OF_LSTM}{after}" for after in (HELD, "self.bias_hh_l0.requires_grad_(False)")),
         ),
     ),
     *mistake(
@@ -75,7 +79,7 @@ GATES = (
             "torch",
             "lstm.py",
             'batch["targets"].T.flatten().long())',
-            'batch["targets"].T.flatten().long(), reduction="sum") / len(h)',
+            'batch["targets"].T.flatten().long(), reduction="sum") / len(batch["inputs"])',
         ),
     ),
 )
@@ -86,31 +90,16 @@ STATE = (
         "lstm",
         CARRY,
         "a recurrent layer that is not stateful",
-        Plant(
-            "numpy",
-            "lstm.py",
-            'return value, {"carry.hidden": states[-1], "carry.cell": c}, backward',
-            "return value, buffers, backward",
-        ),
-        Plant(
-            "torch",
-            "lstm.py",
-            "    carry.hidden.copy_(h.detach())\n    carry.cell.copy_(c.detach())\n",
-            "",
-        ),
+        Plant("numpy", "lstm.py", STATE_OF_NUMPY, "return value, buffers, backward"),
+        Plant("torch", "lstm.py", CARRIED, ""),
         Plant(
             "tensorflow",
             "lstm.py",
-            "    carry.hidden.value.assign(states[-carry.hidden.shape[0] :])\n"
-            "    carry.cell.value.assign(cell)\n",
+            "        carry.cell.value.assign(cell)\n"
+            "    carry.hidden.value.assign(states[-carry.hidden.shape[0] :])\n",
             "",
         ),
-        Plant(
-            "jax",
-            "lstm.py",
-            'return losses.mean(), {"carry.hidden": states[-1], "carry.cell": c}',
-            "return losses.mean(), buffers",
-        ),
+        Plant("jax", "lstm.py", "return losses.mean(), after", "return losses.mean(), buffers"),
     ),
     *mistake(
         "state: the cell is not carried",
@@ -118,7 +107,12 @@ STATE = (
         CARRY,
         "an LSTM treated as a plain recurrent network",
         Plant("jax", "lstm.py", '"carry.cell": c}', '"carry.cell": 0 * c}'),
-        Plant("torch", "lstm.py", "carry.cell.copy_(c.detach())", "carry.cell.zero_()"),
+        Plant(
+            "torch",
+            "lstm.py",
+            "part.copy_(state[name].detach())",
+            'part.copy_(state[name].detach() * (name != "cell"))',
+        ),
     ),
     *mistake(
         "state: not reset",
@@ -148,8 +142,8 @@ STATE = (
         Plant(
             "torch",
             "lstm.py",
-            "    carry.hidden.copy_(h.detach())\n    carry.cell.copy_(c.detach())\n",
-            "    carry.hidden.copy_(h)\n    carry.cell.copy_(c)\n",
+            "part.copy_(state[name].detach())",
+            "part.copy_(state[name])",
             crashes=True,
         ),
     ),
@@ -164,7 +158,7 @@ STATE = (
             "assign(states[-carry.hidden.shape[0] :])",
             "assign(states[: carry.hidden.shape[0]])",
         ),
-        Plant("jax", "lstm.py", '"carry.hidden": states[-1]', '"carry.hidden": states[0]'),
+        Plant("jax", "lstm.py", 'states[-1], "carry.cell"', 'states[0], "carry.cell"'),
     ),
     *mistake(
         "predict: from the training's state",
@@ -174,20 +168,20 @@ STATE = (
         Plant(
             "torch",
             "lstm.py",
-            'h, c, nats = batch["hidden"], batch["cell"], []',
-            'h, c, nats = model.get_buffer("carry.hidden"), model.get_buffer("carry.cell"), []',
+            f"state, nats = {OWN_STATE}, []",
+            'state, nats = dict(model.get_submodule("carry").named_buffers()), []',
         ),
         Plant(
             "jax",
             "lstm.py",
-            'start = (batch["hidden"], batch["cell"],',
-            'start = (buffers["carry.hidden"], buffers["carry.cell"],',
+            f"state = {OWN_STATE}",
+            "state = {name[6:]: part for name, part in buffers.items()}",
         ),
         Plant(
             "tensorflow",
             "lstm.py",
-            'tf.TensorArray(table.dtype, steps), batch["hidden"], batch["cell"])',
-            "tf.TensorArray(table.dtype, steps), model.carry.hidden.value, model.carry.cell.value)",
+            "*(batch[name] for name in names))",
+            "*(getattr(model.carry, name).value for name in names))",
         ),
     ),
 )
@@ -223,10 +217,75 @@ GRADIENTS = (
         Plant(
             "numpy",
             "lstm.py",
-            '"embedding.kernel": dtable @ params["lstm.kernel"].T,',
-            '"embedding.kernel": 0 * dtable @ params["lstm.kernel"].T,',
+            '"embedding.kernel": dtable @ params',
+            '"embedding.kernel": 0 * dtable @ params',
         ),
     ),
 )
 
-MUTANTS = (*GATES, *STATE, *GRADIENTS)
+PLAIN = (
+    *mistake(
+        "recurrence: another activation",
+        "lstm:rnn",
+        r"rnn\.(kernel|recurrent|bias)|initial loss",
+        "the logistic function of Elman 1990, nonlinearity='relu' of nn.RNN",
+        Plant(
+            "numpy",
+            "recurrent.py",
+            "        xp.tanh(a, out=a)\n    return",
+            "        xp.divide(1, 1 + xp.exp(-a), out=a)\n    return",
+        ),
+        Plant("torch", "recurrent.py", 'nonlinearity="tanh"', 'nonlinearity="relu"'),
+        Plant("tensorflow", "rnn.py", "return tf.tanh(x", "return tf.sigmoid(x"),
+        Plant("jax", "recurrent.py", "return jnp.tanh(x + h @ w)", "return jax.nn.relu(x + h @ w)"),
+    ),
+    *mistake(
+        "bias: two of them",
+        "lstm:rnn",
+        r"rnn\.bias",
+        "nn.RNN adds bias_ih and bias_hh",
+        Plant(
+            "torch",
+            "recurrent.py",
+            *(f"{OF_RNN}{after}" for after in (HELD, "self.bias_hh_l0 = self.bias_ih_l0")),
+        ),
+    ),
+    *mistake(
+        "state: not carried",
+        "lstm:rnn",
+        CARRY,
+        "a recurrent layer that is not stateful",
+        Plant("numpy", "lstm.py", STATE_OF_NUMPY, "return value, buffers, backward"),
+        Plant("torch", "lstm.py", CARRIED, ""),
+        Plant(
+            "tensorflow",
+            "lstm.py",
+            "    carry.hidden.value.assign(states[-carry.hidden.shape[0] :])\n",
+            "",
+        ),
+        Plant("jax", "lstm.py", 'after = {"carry.hidden": states[-1]}', "after = buffers"),
+    ),
+    *mistake(
+        "gradient: not from step to step",
+        "lstm:rnn",
+        r"rnn\.|embedding\.kernel",
+        "truncated after one character",
+        Plant("numpy", "recurrent.py", "xp.matmul(da[t + 1], wt, out=total)", "total[:] = 0"),
+        Plant("jax", "recurrent.py", "return da @ wt, da", "return 0 * dh, da"),
+        Plant(
+            "tensorflow",
+            "rnn.py",
+            "dh += tf.matmul(da[-1], w, transpose_b=True)",
+            "dh += 0",
+        ),
+    ),
+    *mistake(
+        "gradient: the slope of tanh is of what comes before it",
+        "lstm:rnn",
+        r"rnn\.|embedding\.kernel",
+        "1 - x^2 for 1 - tanh(x)^2",
+        Plant("numpy", "recurrent.py", "da = h[1:] * h[1:]", "da = xp.arctanh(h[1:]) ** 2"),
+    ),
+)
+
+MUTANTS = (*GATES, *STATE, *GRADIENTS, *PLAIN)
