@@ -229,7 +229,7 @@ class LSTM(Task):
         (chunk,) = self.chunks("test")
         streams, length = 8, self.config.unroll
         inputs, targets = (chunk[name][:, :streams, :length] for name in ("inputs", "targets"))
-        state = self._zero(streams)
+        state = {name: chunk[name][:, :streams] for name in self.carried}
         yield "scoring", {"inputs": inputs, "targets": targets, **state}
         rng = np.random.default_rng(0)
         cell = rng.standard_normal((1, 2, self.config.hidden), np.float32)

@@ -13,8 +13,9 @@ import numpy as np
 
 from tasks.task import Array, Tree
 
-Back = Callable[[Array, Array], tuple[Array, Array]]
-"""From the gradients of h_t and c_t (n, H) to those of h_(t-1) and c_(t-1)."""
+Back = Callable[[Array, Array], tuple[Array, Array, Array]]
+"""From the gradients of h_t, and of c_t but for its way through h_t, (n, H) each: the whole one of
+c_t, then the same two of the step before."""
 
 
 def reach(layer: str, params: Tree, inputs: Array, targets: Array) -> Tree:
@@ -22,8 +23,8 @@ def reach(layer: str, params: Tree, inputs: Array, targets: Array) -> Tree:
 
     ``layer`` is ``lstm`` or ``rnn``, ``inputs`` (T, n) and ``targets`` (n,) the texts and what
     follows them; the loss is the cross-entropy of that one character [nats], the first state 0.
-    Returns (T,) under ``hidden``; of the LSTM, under ``cell``, the same for c_(t-k). Each is of one
-    part of the state, the other held still. Computed in float64 from the parameters ``params``.
+    Returns (T,) under ``hidden``; of the LSTM, under ``cell``, the same for c_(t-k), on which
+    h_(t-k) depends too. Computed in float64 from the parameters ``params``.
     """
     own = {name: np.asarray(leaf, np.float64) for name, leaf in params.items()}
     table = own["embedding.kernel"] @ own[f"{layer}.kernel"] + own[f"{layer}.bias"]
@@ -35,11 +36,11 @@ def reach(layer: str, params: Tree, inputs: Array, targets: Array) -> Tree:
         h, c, back = step(table[ids], w, h, c)
         ways.append(back)
     dh, dc = _of_output(own, h, targets), np.zeros_like(c)
-    parts = {"hidden": [dh], "cell": [dc]}
-    for back in ways[:0:-1]:
-        dh, dc = back(dh, dc)
+    parts: dict[str, list[Array]] = {"hidden": [], "cell": []}
+    for back in reversed(ways):
         parts["hidden"].append(dh)
-        parts["cell"].append(dc)
+        dc_here, dh, dc = back(dh, dc)
+        parts["cell"].append(dc_here)
     norms = {name: np.linalg.norm(d, axis=2).mean(axis=1) for name, d in parts.items()}
     return norms if layer == "lstm" else {"hidden": norms["hidden"]}
 
@@ -57,8 +58,8 @@ def _rnn_step(x: Array, w: Array, h: Array, c: Array) -> tuple[Array, Array, Bac
     """h' = tanh(x + h w), so that dh = (dh' (1 - h'^2)) w^T."""
     after = np.tanh(x + h @ w)
 
-    def back(dh: Array, dc: Array) -> tuple[Array, Array]:
-        return (dh * (1 - after * after)) @ w.T, dc
+    def back(dh: Array, dc: Array) -> tuple[Array, Array, Array]:
+        return dc, (dh * (1 - after * after)) @ w.T, dc
 
     return after, c, back
 
@@ -71,11 +72,11 @@ def _lstm_step(x: Array, w: Array, h: Array, c: Array) -> tuple[Array, Array, Ba
     after = f * c + i * g
     tanh_c = np.tanh(after)
 
-    def back(dh: Array, dc: Array) -> tuple[Array, Array]:
+    def back(dh: Array, dc: Array) -> tuple[Array, Array, Array]:
         dc = dc + dh * o * (1 - tanh_c * tanh_c)
         slopes = i * (1 - i), f * (1 - f), 1 - g * g, o * (1 - o)
         gates = dc * g, dc * c, dc * i, dh * tanh_c
         da = np.concatenate([d * slope for d, slope in zip(gates, slopes, strict=True)], axis=1)
-        return da @ w.T, dc * f
+        return dc, da @ w.T, dc * f
 
     return o * tanh_c, after, back

@@ -1,4 +1,4 @@
-"""The character models in every backend: equal steps, a carried state that is reset, equal texts."""
+"""The character models in every backend: equal steps, a state that is carried, equal texts."""
 
 from __future__ import annotations
 

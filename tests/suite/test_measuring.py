@@ -311,10 +311,19 @@ def test_texts_are_made_by_the_trained_program(monkeypatch: pytest.MonkeyPatch) 
     )
     drawn = Heatmap(("a", "b"), ("c",), np.array([[1 / 3], [1]], np.float32))
     monkeypatch.setattr(task, "heatmaps", lambda predict: {"weights": drawn})
+
+    def pictures(state: State) -> dict[str, Heatmap]:
+        return {"steps": Heatmap(("a",), ("b",), np.array([[state.step]]), "Read.", ("x", "y"))}
+
+    monkeypatch.setattr(task, "pictures", pictures)
     _, events = trained(program, task, state)
     expected = program.predict(program.place(test))["logits"].sum()
     values = {"rows": ("a", "b"), "columns": ("c",), "values": [[0.3333], [1.0]]}
-    assert events[-1] == Shown({"sum": f"{expected:.6f}"}, {"weights": values})
+    steps = {"rows": ("a",), "columns": ("b",), "values": [[float(program.state().step)]]}
+    steps |= {"meaning": "Read.", "axes": ("x", "y")}
+    assert program.state().step > 0
+    shown = {"weights": values, "steps": steps}
+    assert events[-1] == Shown({"sum": f"{expected:.6f}"}, shown)
 
 
 def test_divergence_is_reported_with_its_step() -> None:

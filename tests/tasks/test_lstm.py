@@ -7,7 +7,7 @@ import pytest
 
 import tasks
 from tasks.datasets import tiny_shakespeare
-from tasks.lstm import LSTM, PROFILES
+from tasks.lstm import LSTM, PROFILES, RNN
 from tasks.task import Array, Chunk, Tree
 from tests.tasks.tiny_lstm import HIDDEN, STEPS, STREAMS, UNROLL, tiny_task
 
@@ -34,6 +34,18 @@ def test_it_has_the_parameters_of_the_specification(full: LSTM) -> None:
         "carry.cell": (32, 256),
     }
     assert not any(b.any() for b in state.buffers.values())
+
+
+def test_the_plain_network_has_a_state_of_one_part_and_a_bias_of_0() -> None:
+    task = tasks.load("lstm", "smoke", "generated", "rnn")
+    assert isinstance(task, RNN)
+    assert (task.label, task.config) == ("lstm:rnn", PROFILES["smoke"])
+    state = task.initial(0)
+    assert sum(leaf.size for leaf in state.params.values()) == 103_041
+    assert np.abs(state.params["rnn.recurrent"]).max() <= 1 / 16
+    assert not state.params["rnn.bias"].any()
+    assert {name: b.shape for name, b in state.buffers.items()} == {"carry.hidden": (32, 256)}
+    assert all("cell" not in chunk for _, chunk in task.evaluation_kinds())
 
 
 @pytest.mark.parametrize("profile", tasks.PROFILES)
