@@ -32,13 +32,20 @@ def last_nats(params: Tree, inputs: Array, target: int, state: Tree) -> float:
     return float(model.forward(params, {}, batch)["nats"][0, -1])
 
 
+def moved(state: Tree, part: str, move: Array) -> Tree:
+    """A state with a part moved; the hidden one, o tanh(c), follows the cell."""
+    after = {**state, part: state[part] + move}
+    if part == "cell":
+        after["hidden"] = state["hidden"] / np.tanh(state["cell"]) * np.tanh(after["cell"])
+    return after
+
+
 def norms_by_differences(params: Tree, inputs: Array, target: int, state: Tree, part: str) -> float:
     slopes = []
     for unit in range(HIDDEN):
-        moved = [
-            {**state, part: state[part] + sign * STEP * np.eye(1, HIDDEN, unit)} for sign in (1, -1)
-        ]
-        ahead, behind = map(partial(last_nats, params, inputs, target), moved)
+        moves = (sign * STEP * np.eye(1, HIDDEN, unit) for sign in (1, -1))
+        states = (moved(state, part, move) for move in moves)
+        ahead, behind = map(partial(last_nats, params, inputs, target), states)
         slopes.append((ahead - behind) / (2 * STEP))
     return float(np.linalg.norm(slopes))
 
