@@ -1,4 +1,4 @@
-"""Good hand-written training loops, a folder per task, that the engines are measured against.
+"""Good hand-written training loops, a folder per task or variant. Engines are held against them.
 
 An abstraction that costs speed is a defect: ``python -m tests.reference_loops`` shows it. A module
 is named ``<backend>_<what>`` and has ``prepare(chunk, params) -> run``: the task's first training

@@ -31,9 +31,15 @@ Contestant = tuple[str, str]
 """A backend, and its engine or the name of a loop's module."""
 
 
-def contestants(task: str) -> list[Contestant]:
+def folder(label: str) -> str:
+    """The folder of the loops: a variant's own, or else the task's."""
+    own = label.replace(":", "_")
+    return own if (Path(__file__).parent / own).is_dir() else label.partition(":")[0]
+
+
+def contestants(label: str) -> list[Contestant]:
     """Every backend's engine and loops."""
-    found = sorted(f.stem for f in (Path(__file__).parent / task).glob("*_*.py"))
+    found = sorted(f.stem for f in (Path(__file__).parent / folder(label)).glob("*_*.py"))
     loops = [name for name in found if name != "__init__"]
     return [
         (backend, name)
@@ -57,7 +63,7 @@ def contestant(label: str, backend: str, name: str, threads: int) -> None:
         def run() -> object:
             return program.train(placed)
     else:
-        module = importlib.import_module(f"tests.reference_loops.{task_name}.{name}")
+        module = importlib.import_module(f"tests.reference_loops.{folder(label)}.{name}")
         run = module.prepare(chunk, state.params)
     for _ in range(3):
         run()
@@ -70,7 +76,7 @@ def contestant(label: str, backend: str, name: str, threads: int) -> None:
 
 def measure(label: str, rounds: int, threads: int) -> dict[Contestant, list[float]]:
     """Starts the contestants, gives them their turns, returns samples/s round by round."""
-    keys = contestants(label.partition(":")[0])
+    keys = contestants(label)
     processes = {
         (backend, name): subprocess.Popen(
             [sys.executable, "-m", "tests.reference_loops", label, backend, name, str(threads)],
