@@ -125,7 +125,7 @@ class LSTM(Task):
     """The parts of its state."""
     config: LSTMConfig
     unit = "characters/s"
-    targets = (Target("val_nats", high=1.537),)
+    targets: tuple[Target, ...] = (Target("val_nats", high=1.537),)
     margin = 0.009  # the spread of the calibration's seeds
     validation = "val_nats"
     # Rounding grows from step to step, most of all in the carried state, which has gone through

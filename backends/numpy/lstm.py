@@ -44,7 +44,7 @@ def forward(params: Tree, buffers: Tree, batch: Tree) -> Tree:
 
     Also the logits (n, characters) after the last input and the state (n, H) there.
     """
-    state = {name: batch[name] for name in ("hidden", "cell") if name in batch}
+    state: Tree = {name: batch[name] for name in ("hidden", "cell") if name in batch}
     inputs, targets = batch["inputs"].T, batch["targets"].T  # (T, n)
     nats = xp.empty(targets.shape, state["hidden"].dtype)
     for start in range(0, len(inputs), PIECE):
@@ -60,7 +60,7 @@ def forward(params: Tree, buffers: Tree, batch: Tree) -> Tree:
 def loss(params: Tree, buffers: Tree, batch: Tree, key: Key | None) -> tuple[Array, Tree, Backward]:
     """Mean cross-entropy from inputs and targets (n, T), the state after, and the way back."""
     kept, layer = 1 - batch["reset"], _layer(params)
-    state = {name.removeprefix(CARRY): tap(name, b * kept) for name, b in buffers.items()}
+    state: Tree = {name.removeprefix(CARRY): tap(name, b * kept) for name, b in buffers.items()}
     ids, targets = batch["inputs"].T, batch["targets"].T.reshape(-1)
     states, state, saved_layer = _recurrent(params, ids, state)
     tap(layer, states)

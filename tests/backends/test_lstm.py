@@ -163,7 +163,8 @@ def test_the_plain_network_is_nn_rnn(call: Call) -> None:
     """From a state that was carried and biases that are not 0."""
     task, rng = tiny_task("rnn"), np.random.default_rng(5)
     start = initial(task)
-    params = {**start.params, "rnn.bias": rng.standard_normal(start.params["rnn.bias"].shape)}
+    bias = np.asarray(rng.standard_normal(start.params["rnn.bias"].shape))
+    params = {**start.params, "rnn.bias": bias}
     buffers = {name: np.tanh(rng.standard_normal(b.shape)) for name, b in start.buffers.items()}
     state = State(params, start.slots, buffers)
     chunk = {name: a[1:2] for name, a in next(task.chunks("train")).items()}

@@ -318,8 +318,12 @@ def test_texts_are_made_by_the_trained_program(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(task, "pictures", pictures)
     _, events = trained(program, task, state)
     expected = program.predict(program.place(test))["logits"].sum()
-    values = {"rows": ("a", "b"), "columns": ("c",), "values": [[0.3333], [1.0]]}
-    steps = {"rows": ("a",), "columns": ("b",), "values": [[float(program.state().step)]]}
+    values: dict[str, Any] = {"rows": ("a", "b"), "columns": ("c",), "values": [[0.3333], [1.0]]}
+    steps: dict[str, Any] = {
+        "rows": ("a",),
+        "columns": ("b",),
+        "values": [[float(program.state().step)]],
+    }
     steps |= {"meaning": "Read.", "axes": ("x", "y")}
     assert program.state().step > 0
     shown = {"weights": values, "steps": steps}

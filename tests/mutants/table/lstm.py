@@ -55,7 +55,8 @@ GATES = (
         Plant(
             "torch",
             "recurrent.py",
-            *(f"{OF_LSTM}{after}" for after in (HELD, "self.bias_hh_l0 = self.bias_ih_l0")),
+            f"{OF_LSTM}{HELD}",
+            f"{OF_LSTM}self.bias_hh_l0 = self.bias_ih_l0",
         ),
     ),
     *mistake(
@@ -66,7 +67,8 @@ GATES = (
         Plant(
             "torch",
             "recurrent.py",
-            *(f"{OF_LSTM}{after}" for after in (HELD, "self.bias_hh_l0.requires_grad_(False)")),
+            f"{OF_LSTM}{HELD}",
+            f"{OF_LSTM}self.bias_hh_l0.requires_grad_(False)",
         ),
     ),
     *mistake(
@@ -247,7 +249,8 @@ PLAIN = (
         Plant(
             "torch",
             "recurrent.py",
-            *(f"{OF_RNN}{after}" for after in (HELD, "self.bias_hh_l0 = self.bias_ih_l0")),
+            f"{OF_RNN}{HELD}",
+            f"{OF_RNN}self.bias_hh_l0 = self.bias_ih_l0",
         ),
     ),
     *mistake(

@@ -14,7 +14,8 @@ from tests.reference_loops.lstm.jax_loop import BETA1, BETA2, CLIP, EPS, LR
 
 @jax.custom_vjp
 def recurrence(xs: jax.Array, w: jax.Array, h0: jax.Array) -> jax.Array:
-    return ahead(xs, w, h0)[0]
+    hs: jax.Array = ahead(xs, w, h0)[0]
+    return hs
 
 
 def ahead(xs: jax.Array, w: jax.Array, h0: jax.Array) -> Any:
