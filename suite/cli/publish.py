@@ -43,14 +43,14 @@ def publish(
     added = published.add(site, _sources(source or [], results))
     index, found = gallery.write(site)
     say = partial(errors().print, markup=False, highlight=False, soft_wrap=True, style="red")
-    for refusal in found.refused:
+    for refusal in (refused := (*added.refused, *found.refused)):
         say(f"refused: {refusal.file}: {refusal.reason}")
     print(
-        f"{words.count(added.new, 'record')} added, {added.there} already there; "
-        f"{len(found.published)} published, {len(found.refused)} refused"
+        f"{words.count(added.new, 'record')} added, {added.there} already there, "
+        f"{len(refused)} refused; {len(found.published)} published"
     )
     print(index)
-    raise typer.Exit(1 if found.refused else 0)
+    raise typer.Exit(1 if refused else 0)
 
 
 def _sources(wanted: list[str], results: Path) -> list[Path]:

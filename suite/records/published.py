@@ -80,6 +80,8 @@ class Folder:
 
     published: tuple[Published, ...]
     refused: tuple[Refusal, ...]
+    noted: tuple[Refusal, ...]
+    """Refusals of the times when records were added."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ def read(folder: Path) -> Folder:
     refused: list[Refusal] = []
     for path in _files(folder, RECORDS):
         try:
-            hash_, sound[path.stem] = record_in(path, path.stem)
+            _, sound[path.stem] = record_in(path, path.stem)
         except RequestError as error:
             refused.append(_refusal(path, error))
     attested: dict[str, list[Attestation]] = {}
@@ -160,8 +162,8 @@ def read(folder: Path) -> Folder:
             refused.append(_refusal(path, error))
         else:
             attested.setdefault(attestation.record, []).append(attestation)
-    refused += _noted(folder)
-    if not (sound or refused):
+    noted = tuple(_noted(folder))
+    if not (sound or refused or noted):
         raise RequestError(f"there are no records in {folder.resolve()}; `tetragrad run` first")
     published = (
         Published(
@@ -169,7 +171,7 @@ def read(folder: Path) -> Folder:
         )
         for hash_, record in sound.items()
     )
-    return Folder(tuple(published), tuple(refused))
+    return Folder(tuple(published), tuple(refused), noted)
 
 
 def require_published(folder: Path, hash_: str) -> None:

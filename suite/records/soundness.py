@@ -107,13 +107,14 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
 
 
 def _misfit(instance: Any) -> str | None:
     """The name of a field of a dataclass that is not of its type; None if all are."""
-    hints = _hints(type(instance))
+    kind: Any = type(instance)
+    hints = _hints(kind)
     wrong = (f.name for f in fields(instance) if not fits(getattr(instance, f.name), hints[f.name]))
     return next(wrong, None)
 

@@ -123,7 +123,7 @@ def require_own(folder: Path) -> None:
 
 
 def write(folder: Path) -> tuple[Path, Folder]:
-    """Makes the pages anew from what the folder holds. Returns the first page, and all that is held.
+    """Makes the pages anew from what the folder holds. Returns the first page, and all it holds.
 
     Our pages of before that are no more are removed. RequestError if they cannot be written.
     """
@@ -132,7 +132,10 @@ def write(folder: Path) -> tuple[Path, Folder]:
     pages = build(found)
     texts = {folder / PAGES / one.file: render("gallery.html.jinja", page=one) for one in pages}
     texts[folder / INDEX] = render(
-        "gallery_index.html.jinja", pages=pages, refused=found.refused, folder=PAGES
+        "gallery_index.html.jinja",
+        pages=pages,
+        refused=(*found.refused, *found.noted),
+        folder=PAGES,
     )
     try:
         for path, text in texts.items():
@@ -169,9 +172,7 @@ def build(found: Folder) -> list[Page]:
     attested = [facts_of(a.machine) for one in found.published for a in one.attestations]
     names = iter(names_of([*facts, *attested]))
     machines = {one.hash: name for one, name in zip(found.published, names, strict=False)}
-    reproducers = {
-        one.hash: [next(names) for _ in one.attestations] for one in found.published
-    }
+    reproducers = {one.hash: [next(names) for _ in one.attestations] for one in found.published}
     by_page: dict[tuple[str, str], list[Published]] = {}
     for one in found.published:
         by_page.setdefault((one.record.cell.task_label, machines[one.hash]), []).append(one)
@@ -283,9 +284,10 @@ def _explanation(verified: bool, verdict: Verdict | None) -> str:
     findings = verdict.findings
     precisions = words.listed(dict.fromkeys(f.precision or verdict.precision for f in findings))
     nearest = max(findings, key=lambda f: (f.error or 0) / f.tolerance if f.tolerance else 0)
+    oracle = words.backend(verdict.oracle)
     return (
         f"{len(findings)} quantities over {verdict.steps} steps in {precisions} agree with "
-        f"{words.backend(verdict.oracle)}'s float64. Nearest to its limit comes {nearest.quantity}: "
+        f"{oracle}'s float64. Nearest to its limit comes {nearest.quantity}: "
         f"error {words.error(nearest.error)}, allowed {words.error(nearest.tolerance)}."
     )
 
