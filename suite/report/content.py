@@ -219,6 +219,7 @@ def _entry(
         memory=measures.memory(good),
         findings=verdict.findings if verdict else (),
         steps=verdict.steps if verdict and verdict.findings else None,
+        left_out=verdict.left_out if verdict else None,
         compilations=_most([r.compilations for r in good]),
     )
 
