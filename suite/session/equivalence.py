@@ -159,7 +159,10 @@ def least(gradients: Tree, tolerance: float) -> float:
 def _compare_leaves(
     quantity: str, prefix: str, own: Tree, oracle: Tree, tolerance: float, scale: float = 0.0
 ) -> Deviation:
-    """Names the leaf with the largest error, relative to its largest entry or to ``scale``."""
+    """Names the leaf with the largest error, relative to its largest entry or to ``scale``.
+
+    Of outputs, it is the first with half of the largest error.
+    """
     errors: dict[str, float] = {}
     for key, b in oracle.items():
         if not key.startswith(f"{prefix}/"):
@@ -171,6 +174,9 @@ def _compare_leaves(
         errors[leaf] = relative_error(own[key], b, scale)
         if quantity in TRAINED and not np.isfinite(b).all():
             errors[leaf] = np.inf  # what both have lost shows nothing
+    if quantity not in TRAINED:  # an output inherits the errors of those it is computed from
+        near = max(errors.values()) / 2
+        errors = dict([next(pair for pair in errors.items() if pair[1] >= near)])
     return worst_leaf(quantity, errors, tolerance)
 
 
