@@ -58,6 +58,23 @@ def load(name: str) -> Backend:
         ) from error
 
 
+def folder(name: str) -> Path:
+    """The folder of a backend's package. RequestError if there is none of that name."""
+    file = load(name).__file__
+    assert file is not None
+    return Path(file).parent
+
+
+def package(name: str) -> Mapping[str, str]:
+    """The folder's path and the digest of its files, for a backend outside the house; else nothing.
+
+    Its version may stay the same while it is written.
+    """
+    if name in NAMES:
+        return {}
+    return {"path": str(folder(name)), "sha256": outside.digest_of(folder(name))}
+
+
 def every() -> tuple[Backend, ...]:
     """All backends, without their frameworks, for what they declare of themselves."""
     return tuple(map(load, names()))
@@ -74,9 +91,14 @@ def module(name: str, task: str) -> str:
     return f"{package}.{task}"
 
 
+def is_house(name: str, task: str) -> bool:
+    """Tells if both a backend and a task are of the house: then there is a file, in its place."""
+    return name in NAMES and not tasks.is_outside(task)
+
+
 def source(name: str, task: str) -> Path | None:
     """The file of a backend's model of a task; None if there is none."""
-    if not tasks.is_outside(task) and name in NAMES:
+    if is_house(name, task):
         file = Path(__file__).parent / name / f"{task}.py"
         return file if file.is_file() else None
     spec = _spec(name, task)

@@ -59,6 +59,7 @@ class Program(Protocol):
 class Backend(Protocol):
     """A package ``backends.<backend>``; importing it loads no framework."""
 
+    __file__: str | None
     TITLE: str
     """How the framework is called in a text: ``PyTorch``."""
     FRAMEWORK: str
@@ -120,6 +121,32 @@ class Tapping(Protocol):
         """Every operation of the chunk's first step that has a name, in the order of computation.
 
         In the layout that all backends share, on the host; last comes ``loss``. Changes nothing.
+        """
+
+
+@runtime_checkable
+class Rehearsing(Protocol):
+    """A program that can stop short of its update, for a profile; it need not be able to."""
+
+    def rehearse(self, placed: Any, gradients: bool) -> tuple[Array, list[Any]]:
+        """The losses (steps,) of all steps from the present state, and the last step's gradients.
+
+        Steps are made as ``train`` makes them, but without the update; without ``gradients``,
+        forwards alone. Gradients stay on the device. Changes nothing; the device is idle on return.
+        """
+
+
+@runtime_checkable
+class Switching(Protocol):
+    """A backend that can be made to compute otherwise than it does; it need not be able to."""
+
+    SWITCHES: Mapping[str, str]
+    """By the name of a switch, the value that ``flip`` gives it. ``configure`` takes it back."""
+
+    def flip(self, switch: str) -> None:
+        """Flips a switch, after ``configure`` and before a program is built.
+
+        Raises Unavailable where this machine cannot do it.
         """
 
 

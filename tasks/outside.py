@@ -180,7 +180,12 @@ def explained(error: BaseException, task: str) -> str:
 
 def digest(task: str) -> str:
     """SHA-256 over the Python files of a task's folder. What they import is not in it."""
-    root, found = folder(task), hashlib.sha256()
+    return digest_of(folder(task))
+
+
+def digest_of(root: Path) -> str:
+    """SHA-256 over the Python files of a folder, by their paths in it."""
+    found = hashlib.sha256()
     for file in sorted(_sources(root)):
         found.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
     return found.hexdigest()

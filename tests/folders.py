@@ -54,3 +54,15 @@ def installed(site: Path, distribution: str, **entry_points: str) -> Path:
     groups = (f"[{g.replace('_', '.')}]\n{lines}\n" for g, lines in entry_points.items())
     (metadata / "entry_points.txt").write_text("".join(groups))
     return site
+
+
+def mirrored(site: Path) -> Path:
+    """Installs the backend ``mirror``: NumPy's perceptron under another name, on the CPU alone."""
+    (site / "mirror").mkdir()
+    (site / "mirror" / "__init__.py").write_text(
+        "from backends.numpy import *\nTITLE, DEVICES = 'Mirror', ('cpu',)\n"
+    )
+    (site / "mirror" / "fashion_mlp.py").write_text(
+        "from backends.numpy.fashion_mlp import build, forward, loss\n"
+    )
+    return installed(site, "tetragrad_mirror", tetragrad_backends="mirror = mirror")

@@ -55,6 +55,11 @@ def test_importing_all_of_it_loads_no_framework(package: str) -> None:
     assert not FRAMEWORKS & loaded
 
 
+def test_the_command_starts_without_what_few_of_its_commands_need() -> None:
+    slow = {"pandas", "mlflow", "sklearn", "scipy", "optuna", "PIL"}
+    assert not slow & modules_after("import suite.cli")
+
+
 def test_a_worker_needs_numpy_and_its_framework_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

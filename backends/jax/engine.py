@@ -77,6 +77,8 @@ class Program:
         self._train = jax.jit(train, donate_argnums=0, compiler_options=options)
         self._predict, self._gradient = jax.jit(predict), jax.jit(first_gradient)
         self._factors = jax.jit(factors)
+        rehearse = partial(_rehearse, loss, gradient, key)
+        self._rehearse = jax.jit(rehearse, static_argnums=4, compiler_options=options)
         self.restore(state)
 
     def place(self, chunk: Chunk) -> Arrays:
@@ -96,6 +98,14 @@ class Program:
         (self._params, self._slots, self._buffers), losses = jax.block_until_ready(result)
         self._step += count
         return np.asarray(losses)
+
+    def rehearse(self, placed: Arrays, gradients: bool) -> tuple[Array, list[jax.Array]]:
+        """Implements ``backends.program.Rehearsing``."""
+        count = len(next(iter(placed.values())))
+        numbers = np.arange(self._step, self._step + count, dtype=np.uint32)
+        made = self._rehearse(self._params, self._buffers, placed, numbers, gradients)
+        last, losses = jax.block_until_ready(made)
+        return np.asarray(losses), list(last.values())
 
     def predict(self, placed: Arrays) -> Tree:
         outputs = self._predict(self._params, self._buffers, placed)
@@ -144,3 +154,28 @@ class Program:
         self._slots = {slot: copied(tree) for slot, tree in state.slots.items()}
         self._buffers = copied(state.buffers)
         self._step = state.step
+
+
+def _rehearse(
+    loss: Loss,
+    gradient: Callable[..., Any],
+    key: Callable[[jax.Array], jax.Array | None],
+    params: Arrays,
+    buffers: Arrays,
+    chunk: Arrays,
+    numbers: jax.Array,
+    gradients: bool,
+) -> tuple[Arrays, jax.Array]:
+    """The last gradients, if they are wanted, and the losses of all steps from one state."""
+
+    def step(last: Any, inputs: Any) -> Any:
+        batch, number = inputs
+        if not gradients:
+            return last, loss(params, buffers, batch, key(number))[0]
+        (value, _), made = gradient(params, buffers, batch, key(number))
+        return made, value
+
+    # gradients are carried from step to step, or XLA would not compute them
+    last = jax.tree.map(jnp.zeros_like, params) if gradients else {}
+    found: tuple[Arrays, jax.Array] = jax.lax.scan(step, last, (chunk, numbers))
+    return found

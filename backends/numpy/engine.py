@@ -84,6 +84,19 @@ class Program:
         loss, _, backward = self.loss(self._params, self._buffers, placed[0], self._key())
         return float(loss), arrays.tree_to_host(backward(1.0))
 
+    def rehearse(self, placed: list[Tree], gradients: bool) -> tuple[Array, list[Array]]:
+        """Implements ``backends.program.Rehearsing``."""
+        losses = xp.empty(len(placed), self._dtype)
+        last: Tree = {}
+        for number, batch in enumerate(placed):
+            losses[number], _, backward = self.loss(self._params, self._buffers, batch, self._key())
+            if gradients:
+                last = backward(1.0)
+            del backward  # as in training
+        found = arrays.to_host(losses)
+        arrays.synchronize()
+        return found, list(last.values())
+
     def taps(self, placed: list[Tree]) -> Mapping[str, Tap]:
         """Implements ``backends.program.Tapping``."""
         batch = placed[0]

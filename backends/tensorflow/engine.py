@@ -56,6 +56,7 @@ class Program:
         self._factors = tf.function(self._dropout_factors, autograph=False, jit_compile=xla or None)
         if xla:
             self._gradients = tf.function(self._gradients, autograph=False, jit_compile=True)
+        self._rehearse = tf.function(self._rehearse_chunk, autograph=False, jit_compile=xla or None)
         self._predict = tf.function(self._predict_step, autograph=False)
         self.restore(state)
 
@@ -96,6 +97,31 @@ class Program:
         _, losses = tf.while_loop(lambda step, _: step < steps, body, (0, losses))
         return losses.stack()
 
+    def _rehearse_chunk(
+        self, chunk: Batch, step: tf.Tensor, gradients: bool
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        steps = _steps(chunk)
+
+        def body(
+            number: tf.Tensor, losses: tf.TensorArray, last: list[tf.Tensor]
+        ) -> tuple[tf.Tensor, tf.TensorArray, list[tf.Tensor]]:
+            batch = _batch(chunk, number)
+            if gradients:
+                value, last = self._value_and_gradients(batch, step)
+            else:
+                self._seed_dropout(step)
+                value = self._loss(self._model, batch)
+            return number + 1, losses.write(number, value), last
+
+        # gradients are carried from step to step, or they would not be computed
+        last = [tf.zeros_like(p) for p in self._params.values()] if gradients else []
+        begin = (0, tf.TensorArray(self._dtype, steps), last)
+        # one after the other, as updates are
+        _, losses, last = tf.while_loop(
+            lambda number, *_: number < steps, body, begin, parallel_iterations=1
+        )
+        return losses.stack(), last
+
     def _predict_step(self, chunk: Batch, step: tf.Tensor) -> Mapping[str, tf.Tensor]:
         return self._forward(self._model, _batch(chunk, step))
 
@@ -112,6 +138,14 @@ class Program:
         self._step += len(losses)
         tf.test.experimental.sync_devices()
         return losses
+
+    def rehearse(self, placed: Batch, gradients: bool) -> tuple[Array, list[tf.Tensor]]:
+        """Implements ``backends.program.Rehearsing``."""
+        with self._buffers_kept():
+            losses, last = self._rehearse(placed, tf.constant(self._step, tf.int64), gradients)
+            found: Array = losses.numpy()
+        tf.test.experimental.sync_devices()
+        return found, last
 
     def predict(self, placed: Batch) -> Tree:
         steps = tf.range(_steps(placed))  # a Python integer would retrace

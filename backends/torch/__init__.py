@@ -21,6 +21,9 @@ device = "cpu"
 """Where programs are built, set by ``configure``: a default device of torch's slows every call."""
 mode = MODES[0]
 """How they are run, set by ``configure``."""
+SWITCHES: Mapping[str, str] = {"denormals": "flushed to zero", "optimiser": "plain"}
+fused = True
+"""False if Adam is to be formulas, one after the other, instead of one kernel; see ``flip``."""
 autocast = False
 """True if products are of bfloat16; set by ``configure``."""
 
@@ -69,7 +72,8 @@ def configure(device: str, threads: int, precision: Precision, mode: str = MODES
         raise Unavailable("TF32 is a format of NVIDIA's tensor cores: --device cuda")
     import torch
 
-    globals().update(device=device, mode=mode, autocast=precision == "bfloat16")
+    globals().update(device=device, mode=mode, autocast=precision == "bfloat16", fused=True)
+    torch.set_flush_denormal(False)
     torch.set_num_threads(threads)
     if torch.get_num_interop_threads() != threads:  # which can be set once, before any work
         torch.set_num_interop_threads(threads)
@@ -89,6 +93,15 @@ def configure(device: str, threads: int, precision: Precision, mode: str = MODES
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:  # AssertionError: built without CUDA
         raise Unavailable(f"PyTorch has no device {device!r} here: {error}") from None
+
+
+def flip(switch: str) -> None:
+    import torch
+
+    if switch == "optimiser":
+        globals()["fused"] = False
+    elif not torch.set_flush_denormal(True):  # of this thread, and of those that it will begin
+        raise Unavailable("this processor cannot flush denormals to zero")
 
 
 def describe() -> dict[str, Any]:

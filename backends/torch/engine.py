@@ -58,11 +58,12 @@ class Program:
         self._updater = Updater(task.optimizer, self._leaves)
         self._step_of: Step = self._update
         self._gradients: Gradients = self._value_and_gradients
+        self._value: Gradients = self._value_alone
         self._factors: Callable[[Batch], list[torch.Tensor | None]] = self._dropout_factors
         if backends.torch.mode == "compile":
             whole = partial(torch.compile, dynamic=False)
             self._step_of, self._gradients = whole(self._update), whole(self._value_and_gradients)
-            self._factors = whole(self._dropout_factors)
+            self._value, self._factors = whole(self._value), whole(self._dropout_factors)
         self._graphs = Graphs(self._updates, [*self._updater.changed, *self._buffers.values()])
         self.restore(state)
 
@@ -122,6 +123,24 @@ class Program:
     def _value_and_gradients(self, batch: Batch) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
         loss = self._loss(self._model, batch)
         return loss.detach(), torch.autograd.grad(loss, self._leaves)
+
+    def _value_alone(self, batch: Batch) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
+        return self._loss(self._model, batch).detach(), ()
+
+    def rehearse(self, placed: list[Batch], gradients: bool) -> tuple[Array, list[torch.Tensor]]:
+        """Implements ``backends.program.Rehearsing``: a loop, in the mode ``graph`` too."""
+        self._to_training_mode()
+        made = self._gradients if gradients else self._value
+        losses: list[torch.Tensor] = []
+        last: tuple[torch.Tensor, ...] = ()
+        with self._buffers_kept():
+            for batch in placed:
+                self._seed_dropout()
+                loss, last = made(batch)
+                losses.append(loss)
+        found: Array = torch.stack(losses).to(self._dtype).cpu().numpy()
+        self._synchronize()
+        return found, list(last)
 
     def _to_training_mode(self) -> None:
         self._model.train()

@@ -30,6 +30,8 @@ class Updater:
     def __init__(self, optimizer: Optimizer, params: list[torch.Tensor]):
         self._optimizer = optimizer
         self._params = params
+        self._plain = backends.torch.mode == "compile" or not backends.torch.fused
+        """Adam as formulas, which a compiler fuses itself."""
         self.slots: Mapping[str, list[torch.Tensor]] = {
             slot: [torch.zeros_like(p, requires_grad=False) for p in params]
             for slot in optimizer.slots
@@ -46,7 +48,7 @@ class Updater:
         """The rates of ``count`` updates that follow update number ``step``."""
         p, optimizer = self._params[0], self._optimizer
         if isinstance(optimizer, Adam):
-            if backends.torch.mode == "compile":
+            if self._plain:
                 pairs = np.stack(optimizer.corrected(step, count), axis=1)
                 found: list[Rates] = list(torch.as_tensor(pairs, dtype=p.dtype, device=p.device))
                 return found
@@ -90,7 +92,7 @@ class Updater:
             case Adam(_, beta1, beta2, epsilon, clip=clip):
                 if clip is not None:
                     gradients = _clipped(gradients, clip)
-                if backends.torch.mode == "compile":
+                if self._plain:
                     self._adam(gradients, beta1, beta2, *rates)
                     return
                 torch._foreach_add_(self._counts, 1)

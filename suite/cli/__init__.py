@@ -17,6 +17,7 @@ from suite.cli import (
     check as check_cli,
     compare as compare_cli,
     data as data_cli,
+    explain as explain_cli,
     history as history_cli,
     listing as list_cli,
     new as new_cli,
@@ -71,6 +72,7 @@ MEASURE, PROVE, GUARD, LOOK, DATA = "Measure", "Prove", "Guard", "Look", "Data a
 
 _add(MEASURE, "run --task fashion_mlp --backend numpy --backend jax")(run_cli.run)
 _add(MEASURE, "time --task lstm --backend torch:all --limit 30")(time_cli.time)
+_add(MEASURE, "explain fashion_mlp jax torch --limit 30")(explain_cli.explain)
 _add(PROVE, "verify --task transformer --backend torch")(verify_cli.verify)
 _add(PROVE, "new ports/mine --backend torch --backend jax")(new_cli.new)
 _add(PROVE, "reproduce results/records/SESSION/CELL.json")(reproduce_cli.reproduce)

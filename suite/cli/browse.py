@@ -22,7 +22,11 @@ from suite.tracking.errors import TrackingError, without_secrets
 from suite.tracking.tracker import Tracker
 from tasks.task import RequestError
 
-SERVER = (sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1", "--port")
+SERVER = (
+    *(sys.executable, "-m", "mlflow", "ui", "--host", "127.0.0.1"),
+    *("--workers", "1"),  # for one person: four of them take a gigabyte and seconds to start
+    "--port",
+)
 GRACE = 5.0
 """Seconds that the server has to end."""
 

@@ -7,9 +7,10 @@ scale of batches that it was timed at besides: ``<task>-x4.json``.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from math import hypot
+from math import hypot, sqrt
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any
@@ -126,11 +127,37 @@ class Timing:
 
         The interval is that of the median, widened by what processes of one build differ by.
         """
-        if name == base:
+        return self.compared((name,), (base,), confidence)
+
+    def compared(
+        self, names: Sequence[str], bases: Sequence[str], confidence: float = 0.95
+    ) -> MedianInterval:
+        """The product of the ratios of ``names`` to as many ``bases``, formed within rounds.
+
+        A contestant that is on both sides counts on neither.
+        """
+        own, other = Counter(names) - Counter(bases), Counter(bases) - Counter(names)
+        if not own:
             return 1.0, 1.0, 1.0
-        own, other = (self.contestant(n).seconds for n in (name, base))
-        middle, low, high = median_interval(np.divide(other, own).tolist(), confidence)
-        process = NormalDist().inv_cdf((1 + confidence) / 2) * PROCESS * middle
+        pairs = [
+            np.divide(self.contestant(base).seconds, self.contestant(name).seconds)
+            for name, base in zip(own.elements(), other.elements(), strict=True)
+        ]
+        middle, low, high = median_interval(np.prod(pairs, axis=0).tolist(), confidence)
+        process = _sure(confidence) * PROCESS * sqrt(len(pairs)) * middle
+        return middle, middle - hypot(middle - low, process), middle + hypot(high - middle, process)
+
+    def cost(self, terms: Sequence[tuple[int, str]], confidence: float = 0.95) -> MedianInterval:
+        """The sum of seconds per sample, each contestant's with its sign, formed within rounds.
+
+        The interval is widened as that of a ratio.
+        """
+        signs = np.array([sign for sign, _ in terms])
+        seconds = [self.contestant(name).seconds for _, name in terms]
+        costs = np.divide(seconds, self.samples)  # (terms, rounds)
+        middle, low, high = median_interval((signs @ costs).tolist(), confidence)
+        typical = float(np.linalg.norm(np.median(costs, axis=1)))
+        process = _sure(confidence) * PROCESS / sqrt(2) * typical
         return middle, middle - hypot(middle - low, process), middle + hypot(high - middle, process)
 
     def told(self, name: str) -> dict[str, Any]:
@@ -163,6 +190,11 @@ class Timing:
         others = [c.name for c in self.contestants if c.name != self.base]
         ratios = [self.ratio(name, self.base, confidence) for name in others]
         return all((high - low) / 2 <= PRECISE * middle for middle, low, high in ratios)
+
+
+def _sure(confidence: float) -> float:
+    """How many standard deviations of a normal distribution lie within that confidence."""
+    return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
 def verdict(ratio: MedianInterval) -> str:

@@ -1,4 +1,4 @@
-"""The four implementations of a task, with the colours of their syntax."""
+"""The implementations of a task, with the colours of their syntax."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 import backends
-import tasks
 from suite.report import words
 
 
@@ -31,6 +30,8 @@ def implementations(task: str) -> list[Implementation]:
         if file:
             text = file.read_text(encoding="utf-8")
             html = Markup(highlight(text, PythonLexer(), HtmlFormatter(nowrap=True)))
-            path = "/".join(file.parts[-3:] if task in tasks.NAMES else file.parts[-2:])
+            path = "/".join(
+                file.parts[-3:] if backends.is_house(backend, task) else file.parts[-2:]
+            )
             found.append(Implementation(words.backend(backend), path, len(text.splitlines()), html))
     return found

@@ -35,9 +35,16 @@ def probe(backend: str, device: str) -> tuple[Ending, dict[str, Any]]:
         if isinstance(event, Described):
             seen.update(event.worker)
 
-    loaded = backends.load(backend)
-    if devices.kind(device) not in loaded.DEVICES:
-        there = ", ".join(loaded.DEVICES)
-        return Ending(Outcome.SKIPPED, f"{loaded.TITLE} computes on {there} alone"), seen
-    cell = Cell(backend=backend, mode=loaded.MODES[0], device=device, data="generated")
+    if reason := unfit(backend, device):
+        return Ending(Outcome.SKIPPED, reason), seen
+    mode = backends.load(backend).MODES[0]
+    cell = Cell(backend=backend, mode=mode, device=device, data="generated")
     return launch(cell, "describe", on_event), seen
+
+
+def unfit(backend: str, device: str) -> str | None:
+    """None, or that a backend computes on no device of that kind, whatever the machine has."""
+    loaded = backends.load(backend)
+    if devices.kind(device) in loaded.DEVICES:
+        return None
+    return f"{loaded.TITLE} computes on {', '.join(loaded.DEVICES)} alone"

@@ -6,6 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import backends
 import tasks
 from suite.records import record as records
 from suite.records.cell import Cell
@@ -33,6 +34,7 @@ def still_holds(record: Record, cell: Cell, task: Task) -> bool:
         and record.specification == wanted["specification"]
         and record.provenance == wanted["provenance"]
         and record.worker.get("task_folder", {}) == tasks.sources(cell.task)
+        and record.worker.get("backend_folder", {}) == backends.package(cell.backend)
         and record.packages == dict(environment.package_versions())
         and record.git == dict(environment.git_revision())
     )

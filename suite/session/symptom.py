@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import backends
 import tasks
 from suite.records import builder
 from suite.records.cell import Cell
@@ -65,6 +66,7 @@ class Looking:
             "machine": dict(machine()),
             "data": self._traces.task.provenance.digest,
             "task": dict(tasks.sources(self.cell.task)),
+            "backend": dict(backends.package(self.cell.backend)),
             "sources": sources_digest(ROOT, self.cell.backend, oracle(self.cell.task)[0]),
         }
 

@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-import backends
 from suite.records.record import write_json
 from suite.records.verdict import Verdict, verdict_from
 from suite.worker.imported import digest_of
@@ -27,26 +26,18 @@ JUDGING = (
 
 
 def sources_digest(root: Path, backend: str, oracle: str) -> str:
-    """SHA-256 over every source file that a verdict on ``backend`` rests on.
+    """SHA-256 over every source file below ``root`` that a verdict on ``backend`` rests on.
 
-    These lie below ``root``, but for a backend of another package. Of the suite, they are the
-    worker, what judges, and the anchors; a chart of the report is not among them.
+    Of the suite, they are the worker, what judges, and the anchors; a chart of the report is not
+    among them.
     """
-    folders = [root / "suite/worker", root / "tasks", _folder(root, oracle), _folder(root, backend)]
-    files = {file for folder in folders for file in folder.rglob("*.py")}
+    folders = ("suite/worker", "tasks", f"backends/{oracle}", f"backends/{backend}")
+    files = {file for folder in folders for file in (root / folder).rglob("*.py")}
     files |= {*(root / "results/anchors").glob("*.json"), *(root / name for name in JUDGING)}
     digest = hashlib.sha256()
     for file in sorted(file for file in files if file.is_file()):
-        name = file.relative_to(root) if file.is_relative_to(root) else file
-        digest.update(str(name).encode() + b"\0" + file.read_bytes())
+        digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
-
-
-def _folder(root: Path, backend: str) -> Path:
-    """The package of a backend: the house's is below ``root``."""
-    if backend in backends.NAMES:
-        return root / "backends" / backend
-    return Path(str(backends.load(backend).__file__)).parent  # type: ignore[attr-defined]
 
 
 def read(path: Path) -> Verdict | None:

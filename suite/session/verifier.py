@@ -315,6 +315,7 @@ class Verifier:
             "data": self.task.provenance.digest,
             "sources": sources_digest(self._side.tree, choice[0], self._oracle_choice[0]),
             "task": dict(tasks.sources(self.task.name)),
+            "backends": [dict(backends.package(c[0])) for c in (choice, self._oracle_choice)],
             "packages": dict(self._side.packages),
             "machine": dict(machine()),
         }

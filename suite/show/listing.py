@@ -68,7 +68,7 @@ def _probed(name: str) -> tuple[list[str], str | None, str | None]:
     Each answer takes a process that imports the framework: none is started for a card where this
     machine has none, and none for the processor where the card's has shown both.
     """
-    no_cuda = devices.no_card()
+    no_cuda = probe.unfit(name, devices.CUDA) or devices.no_card()
     if not no_cuda:
         ending, seen = probe.probe(name, devices.CUDA)
         if ending.outcome is Outcome.OK:

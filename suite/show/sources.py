@@ -9,7 +9,6 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 import backends
-import tasks
 
 WIDTH = 84
 """Columns that one implementation needs at least."""
@@ -17,15 +16,15 @@ WIDTH = 84
 
 def show(task: str, console: Console) -> None:
     """As many implementations beside each other as the terminal has room for."""
-    found = backends.sources(task)
-    if tasks.is_outside(task):  # which need not have the others
-        found = [(name, file) for name, file in found if file]
+    # what is of the house has all of the house's; a folder, or a package, need not
+    found = [(n, file) for n, file in backends.sources(task) if file or backends.is_house(n, task)]
     columns = max(1, min(len(found), console.width // WIDTH))
     for start in range(0, len(found), columns):
         table = Table(expand=True)
         beside = found[start : start + columns]
         for name, file in beside:
-            heading = f"backends/{name}/{task}.py" if task in tasks.NAMES else str(file)
+            house = backends.is_house(name, task)
+            heading = f"backends/{name}/{task}.py" if house else str(file)
             table.add_column(heading, ratio=1)
         table.add_row(*(_source(name, task, file) for name, file in beside))
         console.print(table)

@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
 from suite.tracking.entries import SESSION_TAG
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow import MlflowClient
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
@@ -105,6 +104,7 @@ def _heads(
 def _table(
     store: SqlAlchemyStore, experiment: str, params: Sequence[str], tags: Sequence[str]
 ) -> pd.DataFrame:
+    import pandas as pd  # slow to import, as is MLflow
     from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlParam, SqlRun, SqlTag
     from sqlalchemy import or_, select, true
 

@@ -43,7 +43,7 @@ from suite.records.specification import about
 from suite.records.taps import flat
 from suite.system import devices, memory
 from suite.system.readings import text
-from suite.worker import cards, imported, probes, rates
+from suite.worker import cards, flips, imported, probes, rates
 from suite.worker.clock import Clock
 from suite.worker.dropout import dropout_statistics
 from suite.worker.observing import observed
@@ -139,9 +139,12 @@ def _describe(cell: Cell) -> dict[str, Any]:
 
 
 def _sources(cell: Cell) -> dict[str, Any]:
-    """The files of a task outside the house, by their digest; nothing of others."""
-    sources = tasks.sources(cell.task)
-    return {"task_folder": dict(sources)} if sources else {}
+    """The files of a task and a backend outside the house, by their digest; nothing of others."""
+    outside = {
+        "task_folder": dict(tasks.sources(cell.task)),
+        "backend_folder": dict(backends.package(cell.backend)),
+    }
+    return {name: sources for name, sources in outside.items() if sources}
 
 
 def _load(cell: Cell) -> Task:
@@ -178,9 +181,15 @@ def _built(cell: Cell, module: Any, clock: Clock) -> tuple[Task, State, Program]
 
 
 def time_alone(cell: Cell, send: Send, job: Job) -> None:
-    """Trains as long as there are turns, an event after each; evaluates nothing."""
+    """Trains as long as there are turns, an event after each; evaluates nothing.
+
+    With ``job["flips"]``, otherwise than the backend does of itself, see ``suite.worker.flips``.
+    """
     clock, card = _clock(cell)
-    task, initial, program = _built(cell, _configure(cell, clock), clock)
+    module, wanted = _configure(cell, clock), job.get("flips", ())
+    flips.in_backend(backends.load(cell.backend), wanted)
+    task, initial, program = _built(cell, module, clock)
+    flips.in_program(program, wanted, lambda: module.build(task, initial, cell.seed))
     described = _describe(cell) | card
     send(Started(described, **about(task)))
     turn = partial(_turn, cell, program, send)

@@ -1,6 +1,6 @@
-"""Decoded data sets, kept as memory-mapped arrays so that decoding happens once.
+"""Decoded and generated data, kept as memory-mapped arrays so that it is made once.
 
-The cache only saves time: where it cannot be written, or is damaged, the data is decoded again.
+The cache only saves time: where it cannot be written, or is damaged, the data is made again.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ def cached(name: str, key: str, make: Callable[[], Mapping[str, Array]]) -> dict
     a version of the decoding. Several processes may ask at once: one does the work, the others wait
     for it, and an entry appears whole or not at all.
     """
-    folder = cache_directory() / name / hashlib.sha256(key.encode()).hexdigest()[:32]
+    try:
+        folder = cache_directory() / name / hashlib.sha256(key.encode()).hexdigest()[:32]
+    except RequestError:  # there is nowhere to keep it
+        return dict(make())
     found = _read(folder)
     if found is not None:
         return found

@@ -26,6 +26,8 @@ PREFIX = {"train": "train", "test": "t10k"}
 SAMPLES = {"train": 60_000, "test": 10_000}
 DECODING = "1"
 """Changes whenever ``decode`` gives other arrays: what was cached before is then not used."""
+GENERATION = "1"
+"""Changes whenever ``generate`` gives other arrays."""
 LARGEST = 1 << 26
 """Bytes of an unpacked file; the largest one has 47,040,016."""
 
@@ -53,8 +55,12 @@ def pixels(images: Array) -> Array:
 def _real() -> FashionMNIST:
     contents = {file: datasets.read(SOURCE, file) for file in SOURCE.files}
     arrays = cached(SOURCE.name, f"{SOURCE.digest} {DECODING}", lambda: decode(contents))
+    return _from_arrays(arrays, Provenance(SOURCE.name, "real", SOURCE.digest))
+
+
+def _from_arrays(arrays: Mapping[str, Array], provenance: Provenance) -> FashionMNIST:
     images, labels = ({s: arrays[f"{s}_{part}"] for s in PREFIX} for part in ("images", "labels"))
-    return FashionMNIST(images, labels, Provenance(SOURCE.name, "real", SOURCE.digest))
+    return FashionMNIST(images, labels, provenance)
 
 
 def decode(contents: Mapping[str, bytes]) -> dict[str, Array]:
@@ -103,19 +109,28 @@ def generated(seed: int = 0) -> FashionMNIST:
     Every class is a coarse random picture; an image mixes its class's picture with that of a random
     class, in random proportion, and adds noise. The same ``seed`` gives the same bits everywhere.
     """
+    arrays = cached(SOURCE.name, f"generated {seed} {GENERATION}", lambda: generate(seed))
+    digest = arrays["digest"].tobytes().hex()
+    return _from_arrays(arrays, Provenance(SOURCE.name, "generated", digest))
+
+
+def generate(seed: int) -> dict[str, Array]:
+    """``<split>_images`` and ``<split>_labels`` of the stand-in, and ``digest``, their SHA-256."""
     rng = np.random.default_rng(seed)
     coarse = rng.random((CLASSES, SIDE // 4, SIDE // 4), dtype=np.float32)
     pictures = np.kron(coarse, np.ones((1, 4, 4), np.float32))  # (10, 28, 28)
-    images, labels = {}, {}
+    arrays: dict[str, Array] = {}
     digest = hashlib.sha256()
     for split, n in SAMPLES.items():
         own, other = rng.integers(0, CLASSES, (2, n), dtype=np.uint8)
         share = exact.uniform(rng, 0.4, 0.8, (n, 1, 1)).astype(np.float32)
-        images[split], labels[split] = np.empty((n, SIDE, SIDE), np.uint8), own
+        images = np.empty((n, SIDE, SIDE), np.uint8)
         for start in range(0, n, 1_000):  # in blocks that stay in the processor's cache
             block = slice(start, start + 1_000)
             noise = rng.random((1_000, SIDE, SIDE), dtype=np.float32)
             mix = share[block] * pictures[own[block]] + (1 - share[block]) * pictures[other[block]]
-            images[split][block] = (mix + 0.5 * noise) * (255 / 1.5)
-        digest.update(images[split].tobytes() + own.tobytes())
-    return FashionMNIST(images, labels, Provenance(SOURCE.name, "generated", digest.hexdigest()))
+            images[block] = (mix + 0.5 * noise) * (255 / 1.5)
+        digest.update(images.data)
+        digest.update(own.data)
+        arrays |= {f"{split}_images": images, f"{split}_labels": own}
+    return {**arrays, "digest": np.frombuffer(digest.digest(), np.uint8)}

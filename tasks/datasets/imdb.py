@@ -31,6 +31,8 @@ UNKNOWN = -1
 """The rank of a word of the test reviews that no training review has."""
 DECODING = "1"
 """Changes whenever ``decode`` gives other arrays: what was cached before is then not used."""
+GENERATION = "1"
+"""Changes whenever ``generate`` gives other arrays."""
 MEMBER = re.compile(r"aclImdb/(train|test)/(pos|neg)/\d+_\d+\.txt")
 LARGEST = 1 << 20
 """Bytes of a review; the longest one has 14 kB."""
@@ -62,15 +64,15 @@ def _real() -> IMDB:
     content = datasets.read(SOURCE, ARCHIVE)
     _, archive = datasets.serving(SOURCE, ARCHIVE)
     return _from_arrays(
-        cached(SOURCE.name, f"{archive.sha256} {DECODING}", lambda: decode(content))
+        cached(SOURCE.name, f"{archive.sha256} {DECODING}", lambda: decode(content)), "real"
     )
 
 
-def _from_arrays(arrays: Mapping[str, Array]) -> IMDB:
+def _from_arrays(arrays: Mapping[str, Array], source: DataSource) -> IMDB:
     def of(part: str) -> dict[str, Array]:
         return {split: arrays[f"{split}_{part}"] for split in SPLITS}
 
-    provenance = Provenance(SOURCE.name, "real", arrays["digest"].tobytes().hex())
+    provenance = Provenance(SOURCE.name, source, arrays["digest"].tobytes().hex())
     return IMDB(of("words"), of("offsets"), of("labels"), provenance)
 
 
@@ -164,6 +166,12 @@ def generated(seed: int = 0) -> IMDB:
     more in some reviews than in others. Lengths are about log-normal, their median 190. The same
     ``seed`` gives the same bits everywhere.
     """
+    key = f"generated {seed} {GENERATION}"
+    return _from_arrays(cached(SOURCE.name, key, lambda: generate(seed)), "generated")
+
+
+def generate(seed: int) -> dict[str, Array]:
+    """The stand-in's arrays, as ``decode`` names them."""
     rng = np.random.default_rng(seed)
     words, offsets, labels = {}, {}, {}
     for split, n in REVIEWS.items():
@@ -179,5 +187,6 @@ def generated(seed: int = 0) -> IMDB:
         favourable = rng.random(len(telling)) < tone[reviews]
         ids[telling] = ids[telling] // 2 * 2 + favourable
         words[split] = ids
-    digest = _digest([a for part in (words, offsets, labels) for a in part.values()]).hex()
-    return IMDB(words, offsets, labels, Provenance(SOURCE.name, "generated", digest))
+    parts = {"words": words, "offsets": offsets, "labels": labels}
+    arrays = {f"{s}_{part}": by[s] for part, by in parts.items() for s in SPLITS}
+    return {**arrays, "digest": np.frombuffer(_digest(arrays.values()), np.uint8)}

@@ -36,6 +36,8 @@ LONGEST = 1 << 24
 """Bytes of an unpacked file; the longest one has 2 MB."""
 DECODING = "1"
 """Changes whenever ``arrays`` gives others: what was cached before is then not used."""
+GENERATION = "1"
+"""Changes whenever ``generate`` gives other arrays."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +64,13 @@ def load(source: DataSource) -> Multi30k:
 def _real() -> Multi30k:
     contents = {file: datasets.read(SOURCE, file) for file in SOURCE.files}
     found = cached(SOURCE.name, f"{SOURCE.digest} {DECODING}", lambda: arrays(contents))
+    return _from_arrays(found, Provenance(SOURCE.name, "real", SOURCE.digest))
+
+
+def _from_arrays(found: Mapping[str, Array], provenance: Provenance) -> Multi30k:
     german, english = ({s: found[f"{s}_{language}"] for s in SPLITS} for language in ("de", "en"))
-    return Multi30k(
-        german,
-        english,
-        (_lines(found["words_de"]), _lines(found["words_en"])),
-        _lines(found["references"]),
-        Provenance(SOURCE.name, "real", SOURCE.digest),
-    )
+    vocabularies = _lines(found["words_de"]), _lines(found["words_en"])
+    return Multi30k(german, english, vocabularies, _lines(found["references"]), provenance)
 
 
 def arrays(contents: Mapping[str, bytes]) -> dict[str, Array]:
@@ -147,6 +148,13 @@ def generated(seed: int = 0) -> Multi30k:
     word in eight is followed by a mark in English alone. Lengths are about log-normal, their median
     12. The same ``seed`` gives the same bits everywhere.
     """
+    found = cached(SOURCE.name, f"generated {seed} {GENERATION}", lambda: generate(seed))
+    digest = found["digest"].tobytes().hex()
+    return _from_arrays(found, Provenance(SOURCE.name, "generated", digest))
+
+
+def generate(seed: int) -> dict[str, Array]:
+    """The stand-in's arrays, as ``arrays`` names them, and ``digest``, their sentences' SHA-256."""
     rng = np.random.default_rng(seed)
     first = len(SPECIAL)
     german_words, english_words = (count - first for count in WORDS)
@@ -168,21 +176,21 @@ def generated(seed: int = 0) -> Multi30k:
         english[split] = np.zeros((n, max(map(len, sentences))), np.int32)
         for target, sentence in zip(english[split], sentences, strict=True):
             target[: len(sentence)] = sentence
-    vocabularies = tuple(
+    words_de, words_en = (
         (*SPECIAL, *(f"{letter}{number}" for number in range(first, count)))
         for letter, count in zip("de", WORDS, strict=True)
     )
-    references = tuple(
-        " ".join(vocabularies[1][number] for number in row if number != PAD)
-        for row in english["test"]
-    )
+    references = [
+        " ".join(words_en[number] for number in row if number != PAD) for row in english["test"]
+    ]
     digest = hashlib.sha256()
     for split in PAIRS:
-        digest.update(german[split].tobytes() + english[split].tobytes())
-    return Multi30k(
-        german,
-        english,
-        (vocabularies[0], vocabularies[1]),
-        references,
-        Provenance(SOURCE.name, "generated", digest.hexdigest()),
-    )
+        digest.update(german[split].data)
+        digest.update(english[split].data)
+    return {
+        **{f"{split}_de": a for split, a in german.items()},
+        **{f"{split}_en": a for split, a in english.items()},
+        **{"words_de": _text(words_de), "words_en": _text(words_en)},
+        "references": _text(references),
+        "digest": np.frombuffer(digest.digest(), np.uint8),
+    }

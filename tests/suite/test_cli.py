@@ -18,6 +18,7 @@ import pytest
 import backends
 from suite.records import record as records, timing as timings
 from suite.records.verdict import verdict_from
+from tests.folders import mirrored
 from tests.suite.command import (
     assert_refused,
     in_process,
@@ -149,14 +150,15 @@ class TestRun:
         assert "GENERATED DATA" in done.stdout
 
     def test_early_stopping_and_seeds_reach_the_workers_and_the_document(
-        self, smoke: tuple[Path, Any]
+        self, smoke: tuple[Path, Any], tmp_path: Path
     ) -> None:
         folder, _ = smoke
         done = tetragrad(
             folder,
             *("run", *FASHION, "--profile", "smoke", *GENERATED, "--json", "--seeds", "2"),
-            *("--backend", "numpy", "--backend", "torch", "--early-stopping", "2", *ALONE),
+            *("--backend", "numpy", "--backend", "mirror", "--early-stopping", "2", *ALONE),
             *BRIEF,
+            PYTHONPATH=str(mirrored(tmp_path)),
         )
         assert done.returncode == 0, done.stderr
         document = json.loads(done.stdout)
@@ -167,7 +169,7 @@ class TestRun:
             assert record.stopped == cell["stopped"]
             assert record.validation == "test_loss"
         (comparison,) = document["comparisons"]
-        assert (comparison["backend"], comparison["pairs"]) == ("torch", 2)
+        assert (comparison["backend"], comparison["pairs"]) == ("mirror", 2)
         assert comparison["margin"] == 0.005
 
     @pytest.mark.parametrize(
@@ -281,7 +283,7 @@ class TestFaults:
     def test_ctrl_c_keeps_what_was_done_and_marks_the_rest(
         self, prepared: Path, number: signal.Signals
     ) -> None:
-        process = start(prepared, *LONG, "--backend", "numpy")
+        process = start(prepared, *LONG, *ALONE, "--backend", "numpy")
         wait_for(process, r"epoch 2/5")
         running = workers(process)
         process.send_signal(number)

@@ -31,7 +31,7 @@ PLAN = Plan(
     seeds=range(1),
     data="generated",
     timeout=300,
-    timing_limit=20,
+    timing_limit=5,
 )
 
 
@@ -72,7 +72,7 @@ def test_a_sleep_in_one_engines_step_is_found(tmp_path: Path, preparation: Prepa
     tree = planted(tmp_path / "head")
     engine = tree / "backends" / "numpy" / "engine.py"
     engine.write_text(engine.read_text() + SLOW)
-    (found,) = compare(PLAN, Side("base"), Side("head", tree), 0.02, preparation, lambda _: None)
+    (found,) = compare(PLAN, Side("base"), Side("head", tree), 0.05, preparation, lambda _: None)
     assert (found.verdict, found.passed) == ("slower", False), found
     assert found.name == "fashion_mlp in numpy:eager"
 
@@ -87,7 +87,7 @@ def _slowed(train):
     def slowed(self, placed):
         begin = time.perf_counter()
         losses = train(self, placed)
-        time.sleep(0.1 * (time.perf_counter() - begin))
+        time.sleep(0.5 * (time.perf_counter() - begin))
         return losses
 
     return slowed

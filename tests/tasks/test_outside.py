@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,9 @@ import pytest
 
 import backends
 import tasks
-from tasks import outside, own
+from tasks import outside
 from tasks.task import RequestError
-from tests.folders import MODEL, TASK, installed, written
+from tests.folders import MODEL, TASK, installed, mirrored, written
 
 
 class TestTheAddress:
@@ -158,24 +157,6 @@ class TestABrokenTask:
             tasks.config(address, "fast")
 
 
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder on Python's path, as a package is installed in; its path is the workers' too."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    _forget()
-    yield folder
-    _forget()
-
-
-def _forget() -> None:
-    outside.announced.cache_clear()
-    backends.announced.cache_clear()
-    own.load.cache_clear()
-
-
 class TestAnInstalledPackage:
     def test_announces_a_task(self, site: Path) -> None:
         written(site / "myports" / "mine", numpy=MODEL)
@@ -192,14 +173,7 @@ class TestAnInstalledPackage:
             tasks.choices("nine")
 
     def test_announces_a_backend(self, site: Path) -> None:
-        (site / "mirror").mkdir()
-        (site / "mirror" / "__init__.py").write_text(
-            "from backends.numpy import *\nTITLE = 'Mirror'"
-        )
-        (site / "mirror" / "fashion_mlp.py").write_text(
-            "from backends.numpy.fashion_mlp import build, forward, loss\n"
-        )
-        installed(site, "tetragrad_mirror", tetragrad_backends="mirror = mirror")
+        mirrored(site)
         assert backends.names() == (*backends.NAMES, "mirror")
         assert backends.load("mirror").TITLE == "Mirror"
         assert backends.origin("mirror") == "tetragrad_mirror 1.0"
