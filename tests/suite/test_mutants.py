@@ -215,13 +215,14 @@ def test_a_judgement_rests_on_what_judges_and_on_the_versions_of_packages(
     facts = ("torch", "lstm", "float64")
     kept._sources.cache_clear()
     before = kept._sources(*facts)
-    for changed in (
-        lambda patch: patch.setattr(kept, "package_versions", lambda: {"torch": "0"}),
-        lambda patch: patch.setattr(kept, "JUDGING", kept.JUDGING[1:]),
-        lambda patch: patch.setattr(kept, "sources_digest", lambda *given: "others"),
-    ):
+    changes: tuple[tuple[str, object], ...] = (
+        ("package_versions", lambda: {"torch": "0"}),
+        ("JUDGING", kept.JUDGING[1:]),
+        ("sources_digest", lambda *given: "others"),
+    )
+    for name, changed in changes:
         with monkeypatch.context() as patch:
-            changed(patch)
+            patch.setattr(kept, name, changed)
             kept._sources.cache_clear()
             assert kept._sources(*facts) != before
     kept._sources.cache_clear()

@@ -175,7 +175,7 @@ def test_who_agrees_with_a_wrong_oracle_is_as_wrong() -> None:
         return verifier._judge(torch, "float64", done, None)
 
     assert verdict(task.optimizer).verified
-    wrong = verdict(replace(task.optimizer, learning_rate=0.123))  # type: ignore[type-var]
+    wrong = verdict(replace(task.optimizer, learning_rate=0.123))
     assert not wrong.verified
     assert "the oracle is wrong: anchor" in str(wrong.explanation)
 
