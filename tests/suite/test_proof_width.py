@@ -67,6 +67,19 @@ def test_what_two_traces_have_lost_shows_nothing() -> None:
         assert [finding.quantity for finding in failed] == [name.split("/")[0].split("@")[0]]
 
 
+def test_of_outputs_the_first_is_named_whose_error_is_no_other_ones() -> None:
+    """The squared error of a reconstruction inherits that of the code."""
+    task = tiny_task()
+    program = fashion_mlp.build(task, task.initial(0).astype("float64"), None)
+    right = trace(task, program, seed=0, ends=(10,))
+    outputs = {"prediction@0/faint/codes": np.ones(3), "prediction@0/faint/error": np.ones(3)}
+    for wrong, named in (({"codes": 1.9, "error": 2.0}, "codes"), ({"error": 2.0}, "error")):
+        changed = {f"prediction@0/faint/{name}": np.full(3, x) for name, x in wrong.items()}
+        findings = compare({**right, **outputs, **changed}, {**right, **outputs}, ENVELOPE)
+        (failed,) = (finding for finding in findings if not finding.passed)
+        assert failed.where == f"faint/{named}"
+
+
 class Forgetful(fashion_mlp.Program):  # type: ignore[name-defined, misc]
     """Takes back parameters alone, but for the first state that it is built from."""
 
