@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 C = TypeVar("C")
+_SIZES = ("epoch_steps", "steps", "train_characters", "unroll", "train_samples", "train_reviews")
 
 
 def fewer_steps(steps: int, chunk_steps: int) -> tuple[int, int]:
@@ -33,3 +34,22 @@ def with_larger_batches(constants: C, factor: int, samples: str) -> C:
     steps, chunk_steps = fewer_steps(getattr(c, samples) // batch, c.chunk_steps)
     scaled: C = replace(c, batch=batch, chunk_steps=chunk_steps, **{samples: steps * batch})
     return scaled
+
+
+def chunks_of_epoch(constants: Any) -> int | None:
+    """How many chunks an epoch of training has, by a task's ``Config``; None if it does not say."""
+    steps, size = _steps(constants), getattr(constants, "chunk_steps", None)
+    return -(-steps // min(size, steps)) if steps and size else None
+
+
+def _steps(constants: Any) -> int | None:
+    """How many steps an epoch has, by the names that tasks give to what it depends on."""
+    known = {f: getattr(constants, f) for f in _SIZES if hasattr(constants, f)}
+    match known:
+        case {"epoch_steps": int(steps)} | {"steps": int(steps) | (int(steps), _)}:
+            return steps
+        case {"train_characters": int(size), "unroll": int(unroll)}:
+            return (size - 1) // (int(constants.batch) * unroll)
+        case {"train_samples": int(size)} | {"train_reviews": int(size)}:
+            return size // int(constants.batch)
+    return None

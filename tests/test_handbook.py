@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.handbook import commands, documents, mistakes
+from docs.handbook import commands, documents, mistakes, notebooks
 from docs.handbook.markdown import table
 from docs.handbook.navigation import navigation
 from tests.mutants.table import TABLE
@@ -56,6 +56,17 @@ def test_links_of_pages_outside_the_documentation_lead_somewhere(page: str) -> N
     links = re.findall(r"\]\((?!https?://)([^)#]+)", text)
     assert [link for link in links if not (ROOT / link).exists()] == []
     assert page != "README.md" or len(links) > 5
+
+
+def test_a_notebook_is_a_page_of_texts_code_and_what_it_printed() -> None:
+    found = notebooks.pages()
+    assert [*found] == ["notebooks/gradient.md", "notebooks/perceptron.md"]
+    page = found["notebooks/perceptron.md"]
+    assert page.startswith("# The perceptron in four backends\n")
+    assert "(perceptron.ipynb)" in page
+    assert 'train("jax")\n```\n\n```text\njax: 11 mistakes' in page
+    plan = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    assert all(f"- {path}\n" in plan for path in found)
 
 
 @pytest.mark.parametrize("causes", [True, False])

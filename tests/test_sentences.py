@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.handbook import commands, documents, metrics, mistakes
+from docs.handbook import commands, documents, metrics, mistakes, notebooks
 from tests.sentences import MOST_WORDS, paragraphs, sentences, words
 
 ROOT = Path(__file__).parent.parent
@@ -26,7 +26,11 @@ def test_sentences_of_a_page_are_short(page: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [commands.page(), documents.page(), metrics.HEAD, mistakes.page(True)]
+    "text",
+    [
+        *(commands.page(), documents.page(), metrics.HEAD, mistakes.page(True)),
+        *notebooks.pages().values(),
+    ],
 )
 def test_sentences_of_what_the_program_tells_are_short(text: str) -> None:
     """Help texts of all commands are in the reference of commands."""

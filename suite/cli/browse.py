@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from suite.cli.options import RESULTS, ResultsOption, UriOption
-from suite.tracking import tracker as tracking
+from suite.tracking import tracker as tracking, view
 from suite.tracking.errors import TrackingError, without_secrets
 from suite.tracking.tracker import Tracker
 from tasks.task import RequestError
@@ -54,11 +54,13 @@ def browse(
         raise RequestError(f"the MLflow store cannot be read: {error}") from None
     for name, experiment in experiments.items():
         # the bare address would open MLflow's pages for language-model traces
-        page = f"#/experiments/{experiment}/runs?workflowType=machine_learning"
-        print(f"{name}: {server}/{page}", flush=True)
+        page = f"#/experiments/{experiment.experiment_id}/runs?workflowType=machine_learning"
+        shown = view.ADDRESS if view.TAG in experiment.tags else ""
+        print(f"{name}: {server}/{page}{shown}", flush=True)
     if there:
         return
-    print("a session's runs unfold at its [+]; Ctrl-C ends the server", flush=True)
+    print("there are all cells, the latest first; `Exit shared view` shows their sessions")
+    print("Ctrl-C ends the server", flush=True)
     own = {
         # not as an argument, which every user of the machine can see: there may be a password in it
         "MLFLOW_BACKEND_STORE_URI": uri,

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+import backends
 import tasks
-from suite.cli.options import JsonOption
+from suite.cli.options import BackendOption, JsonOption
 from suite.show import listing, sources as showing
 from suite.show.console import output
 from tasks.task import RequestError
@@ -24,9 +25,11 @@ def list_(as_json: JsonOption = False) -> None:
 
 def show(
     task: Annotated[str, typer.Argument(help="task, or a folder's path.", show_default=False)],
+    backend: BackendOption = [],  # noqa: B006  (typer copies it)
 ) -> None:
-    """Show the implementations of a task side by side."""
+    """Show the implementations of a task side by side: forward, loss, backward and build."""
     names = {name for name, _ in tasks.choices(task)}
     if len(names) > 1:
         raise RequestError(f"{task} is {len(names)} tasks; name one of: {', '.join(tasks.names())}")
-    showing.show(names.pop(), output())
+    chosen = dict(backends.chosen(backend)) if backend else backends.names()
+    showing.show(names.pop(), [*chosen], output())

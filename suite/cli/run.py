@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 import tasks
 from suite.cli import options
@@ -37,12 +38,12 @@ from suite.cli.options import (
 )
 from suite.cli.report import write
 from suite.records import record as records
-from suite.report import notes
+from suite.report import content, notes
 from suite.session import store as sessions
 from suite.session.plan import Plan
 from suite.session.runner import Runner, Session, exit_code
 from suite.show import summary
-from suite.show.console import output
+from suite.show.console import output, say
 from suite.show.progress import Terminal
 from suite.system import devices, memory
 from suite.tracking import tracker as tracking
@@ -125,15 +126,24 @@ def _show(session: Session, as_json: bool, browsing: str | None) -> None:
         print(json.dumps(summary.document(session), indent=1))
         return
     summary.print_tables(session, output())
+    _print_answers(session, output())
     print(f"records: {session.results / 'records' / session.id}")
     if browsing:
         print(f"to see them in MLflow: {browsing}")
 
 
+def _print_answers(session: Session, console: Console) -> None:
+    """Which backend to take, as a report says it."""
+    for answer in content.build(session.records, [*session.timings.values()]).answers:
+        say(console, answer.headline, "bold")
+        for text in answer.tasks:
+            say(console, text)
+
+
 def _run(plan: Plan, results: Path, uri: str | None, resumed: str | None) -> Session:
     records.require_writable(results)
     tracker = Tracker(uri or tracking.default_uri(results), results)
-    with Terminal() as reporter:
+    with Terminal(plan.timing_limit) as reporter:
         runner = Runner(plan, results, tracker, reporter, resumed)
         if not resumed:
             sessions.write_plan(results, runner.session.id, plan)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,9 @@ def sync(
     tracker = Tracker(uri, results)
     passed = notes.Bases()
     try:
-        sent, there = tracking.sync(results, tracker, console.print, passed.add)
+        sent, there = tracking.sync(
+            results, tracker, partial(console.print, markup=False, soft_wrap=True), passed.add
+        )
         notes.write(tracker, results, known=passed)
     except TrackingError as error:
         console.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)

@@ -87,7 +87,11 @@ def named_rows(names: Sequence[str]) -> dict[str, Any]:
 
 def _ticks(names: Sequence[str], every: int = 1) -> dict[str, Any]:
     places = list(range(0, len(names), every))
-    return {"tickvals": places, "ticktext": [escape(names[place]) for place in places]}
+    return {"tickvals": places, "ticktext": [_tick(names[place]) for place in places]}
+
+
+def _tick(name: str) -> str:
+    return escape(name).replace("\n", "<br>")
 
 
 def curves(section: Section, metric: str) -> Iterator[Chart]:

@@ -10,10 +10,11 @@ import tasks
 from suite.records.cell import Conditions
 from suite.records.differences import differences
 from suite.records.events import Outcome
+from suite.records.machines import facts_of, names_of
 from suite.records.record import Record
 from suite.records.timing import Timing, of_speed, of_speed_at_any_batch
 from suite.records.verdict import verdict_from
-from suite.report import batches, exhibits, ledger, machines, measures, sentences, words
+from suite.report import batches, deciding, exhibits, ledger, machines, measures, sentences, words
 from suite.report.document import Curve, Entry, Report, Section
 from suite.report.measures import Speed
 from suite.show.summary import comparisons
@@ -54,6 +55,9 @@ def build(found: Sequence[Record], timings: Sequence[Timing] = ()) -> Report:
         sessions=tuple(sorted(ran | {t.session for t in timings})),
         began=min(one.created for one in kept),
         ended=max(one.ended or one.created for one in kept),
+        answers=deciding.decision(
+            sections, alone=len({*names_of([facts_of(r.machine) for r in found])}) == 1
+        ),
         columns=tuple(sorted(columns, key=lambda key: _place_of_backend(*key))),
         sections=sections,
         ledger=ledger.build(found),
@@ -217,6 +221,7 @@ def _entry(
         metrics=metrics,
         phases=measures.phases(good) if verified else {},
         memory=measures.memory(good),
+        **measures.epochs(good),
         findings=verdict.findings if verdict else (),
         steps=verdict.steps if verdict and verdict.findings else None,
         left_out=verdict.left_out if verdict else None,

@@ -51,6 +51,9 @@ class Entry:
     metrics: dict[str, Interval]
     phases: dict[str, float]
     memory: dict[str, float]
+    epochs: float
+    """Epochs trained, and ``epoch_samples`` how many samples one has: medians over seeds."""
+    epoch_samples: float
     findings: tuple[Deviation, ...]
     steps: int | None
     """How many steps were compared."""
@@ -102,9 +105,24 @@ class Section:
         return self.conditions.task_label
 
     @property
+    def unequal(self) -> tuple[str, ...]:
+        """Reasons to compare the speeds with care: facts that differ, or no turns."""
+        facts = dict.fromkeys(fact for speed in self.speeds for fact in speed.differing)
+        alone = () if self.interleaved or not self.speeds else ("not timed in turns",)
+        return (*alone, *(f"not the same {fact}" for fact in facts))
+
+    @property
     def generated(self) -> bool:
         """Tells if it was trained on a generated stand-in."""
         return self.conditions.data != "real"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Which backend to take, in sentences: over all tasks, and by task with what a run costs."""
+
+    headline: str
+    tasks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -115,6 +133,8 @@ class Report:
     sessions: tuple[str, ...]
     began: str
     ended: str
+    answers: tuple[Answer, ...]
+    """Which backend to take, for every set of conditions."""
     columns: tuple[tuple[str, str], ...]
     """Every backend and mode that there is, in the house's order."""
     sections: tuple[Section, ...]

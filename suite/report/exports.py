@@ -130,6 +130,9 @@ def _markdown(report: Report) -> Iterator[str]:
     yield ""
     when = f"Began {plain(report.began)}, ended {plain(report.ended)}."
     yield f"Sessions: {plain(', '.join(report.sessions))}. {when}"
+    for answer in report.answers:
+        yield from ("", f"**{plain(answer.headline)}**", "")
+        yield from (f"- {plain(text)}" for text in answer.tasks)
     for section in report.sections:
         yield from ("", *in_markdown(section))
 

@@ -41,6 +41,7 @@ class Point:
 class Speed:
     """How fast one backend trains; ``ratio`` is to NumPy and None where there is no such base.
 
+    ``of_fastest`` is the ratio to the fastest of those that are compared, 1 for itself.
     ``efficiency`` is the fraction of the machine's rate of matrix products, None where that was not
     measured; ``differing`` what in the ledgers is another for it than for NumPy; ``verdict`` what
     the ratio's interval says: faster, slower, undecided (they cannot be told apart), or base.
@@ -50,6 +51,7 @@ class Speed:
     mode: str
     rate: Interval
     ratio: Interval | None
+    of_fastest: Interval
     efficiency: Interval | None = None
     differing: tuple[str, ...] = ()
     verdict: str | None = None
@@ -58,6 +60,16 @@ class Speed:
     def undecided(self) -> bool:
         """Tells if it and NumPy cannot be told apart."""
         return self.verdict == UNDECIDED
+
+    @property
+    def near(self) -> bool:
+        """Tells if it is the fastest or cannot be told apart from it."""
+        return self.of_fastest.high >= 1
+
+
+def fastest(speeds: Sequence[Speed]) -> Speed:
+    """The fastest of those that are compared, at least one."""
+    return next(s for s in speeds if s.of_fastest == Interval(1, 1, 1))
 
 
 def over_seeds(values: Sequence[float]) -> Interval:
@@ -120,6 +132,18 @@ def phases(records: Sequence[Record]) -> dict[str, float]:
     return {**found, OTHER: statistics.median(rest)}
 
 
+def epochs(records: Sequence[Record]) -> dict[str, float]:
+    """How many ``epochs`` were trained, and ``epoch_samples``: medians over the seeds."""
+    trained = [(len(r.epochs), sum(chunk["samples"] for chunk in r.chunks)) for r in records]
+    trained = [(count, samples) for count, samples in trained if count]
+    if not trained:
+        return {"epochs": 0.0, "epoch_samples": 0.0}
+    return {
+        "epochs": statistics.median(count for count, _ in trained),
+        "epoch_samples": statistics.median(samples / count for count, samples in trained),
+    }
+
+
 def memory(records: Sequence[Record]) -> dict[str, float]:
     """Bytes after the import and at the peak, medians over the seeds that know both."""
     known = [r.memory for r in records if {"after_import", "peak"} <= r.memory.keys()]
@@ -140,6 +164,8 @@ def speeds_in_turns(timing: Timing, trusted: Mapping[tuple[str, str], bool]) -> 
         if c.verified and c.first and trusted.get((c.backend, c.mode)) and c.seconds
     ]
     base = next((c for c in there if c.backend == BASE), None)
+    yardstick = (base or there[0]).name if there else ""
+    fastest = max((c.name for c in there), key=lambda n: timing.ratio(n, yardstick)[0], default="")
 
     def speed(one: Contestant) -> Speed:
         ratio = timing.ratio(one.name, base.name) if base else None
@@ -148,6 +174,7 @@ def speeds_in_turns(timing: Timing, trusted: Mapping[tuple[str, str], bool]) -> 
             one.mode,
             Interval(*timing.throughput(one.name)),
             Interval(*ratio) if ratio else None,
+            Interval(*timing.ratio(one.name, fastest)),
             Interval(*efficiency) if (efficiency := timing.efficiency(one.name)) else None,
             verdict="base" if one is base else ratio and verdict(ratio),
         )
@@ -172,15 +199,22 @@ def speeds_of_chunks(groups: Mapping[tuple[str, str], Sequence[Record]]) -> tupl
         for key, records in groups.items()
         if all(record.verified for record in records)
     }
+    rates = {key: found for key, found in rates.items() if found}
     base = next((found for (backend, _), found in rates.items() if backend == BASE), [])
+    fastest = max(rates.values(), key=statistics.median, default=[])
+
+    def against(found: Sequence[float], other: Sequence[float]) -> Interval:
+        return Interval(*((1, 1, 1) if found is other else ratio_interval(found, other)))
 
     def speed(key: tuple[str, str], found: Sequence[float]) -> Speed:
-        rate = Interval(*median_interval(found))
-        if found is base:
-            return Speed(*key, rate, Interval(1, 1, 1), verdict="base")
-        ratio = ratio_interval(found, base) if base else None
+        ratio = against(found, base) if base else None
+        said = verdict((ratio.median, ratio.low, ratio.high)) if ratio else None
         return Speed(
-            *key, rate, Interval(*ratio) if ratio else None, verdict=ratio and verdict(ratio)
+            *key,
+            Interval(*median_interval(found)),
+            ratio,
+            against(found, fastest),
+            verdict="base" if found is base else said,
         )
 
-    return tuple(speed(key, found) for key, found in rates.items() if found)
+    return tuple(speed(key, found) for key, found in rates.items())

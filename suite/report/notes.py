@@ -13,7 +13,7 @@ from suite.records import record as records, timing as timings
 from suite.records.record import Record
 from suite.report import content, exports, sentences, words
 from suite.report.document import Section
-from suite.tracking import writing
+from suite.tracking import view, writing
 from suite.tracking.entries import NOTED_TAG
 from suite.tracking.errors import TrackingError
 from suite.tracking.session_runs import SessionRun
@@ -79,8 +79,10 @@ def write(tracker: Tracker, results: Path, session: str = "*", known: Bases | No
 
 
 def _noted(run: SessionRun | None, basis: str) -> bool:
-    """Tells if there is nothing to write: no run, or a note that rests on ``basis``."""
-    return run is None or run.head.tags.get(NOTED_TAG) == basis
+    """Tells if nothing is to be written: no run, or the view and a note that rests on ``basis``."""
+    return run is None or (
+        run.head.tags.get(NOTED_TAG) == basis and view.TAG in run.experiment.tags
+    )
 
 
 def _write(tracker: Tracker, results: Path, run: SessionRun | None, found: list[Record]) -> None:
@@ -97,6 +99,8 @@ def _write(tracker: Tracker, results: Path, run: SessionRun | None, found: list[
     with tracker.connection() as client:
         if session >= run.experiment.tags.get(LATEST_TAG, ""):
             told = {NOTE: shortened(answers, session), LATEST_TAG: session}
+            metrics, units = (dict.fromkeys(s.metric for s in sections), [sections[0].unit])
+            told[view.TAG] = view.state(metrics, units)
             for tag, value in told.items():
                 client.set_experiment_tag(run.experiment.experiment_id, tag, value)
             run.experiment.tags.update(told)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from suite.records.cell import Cell
-from suite.report import bars, charts, exports, machines, words
+from suite.report import bars, charts, exports, machines, overview, words
 from suite.report.batches import BatchLine, sizes
 from suite.report.charts import Chart
 from suite.report.document import Entry, Report, Section
@@ -61,6 +61,7 @@ def render(report: Report) -> str:
             report=report,
             charts=charts,
             bars=bars,
+            overview=overview,
             machines=machines,
             count=words.count,
             metrics_of=metrics_of,

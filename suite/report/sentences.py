@@ -10,7 +10,7 @@ from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.report import measures, words
 from suite.report.document import Entry
-from suite.report.measures import Interval, Speed
+from suite.report.measures import Speed
 
 STEADY = 1.25
 """Seeds whose speeds are further apart than this factor were not measured alike."""
@@ -113,22 +113,19 @@ def lead(
 def said_of_speed(speeds: Sequence[Speed], interleaved: bool) -> list[str]:
     """Who was fastest; only where the intervals tell them apart."""
 
-    def interval(speed: Speed) -> Interval:
-        return speed.ratio if interleaved and speed.ratio else speed.rate
-
     def name(speed: Speed) -> str:
         return words.name(speed.backend, speed.mode, [(t.backend, t.mode) for t in speeds])
 
     if len(speeds) < 2:
         return []
-    first = max(speeds, key=lambda s: interval(s).median)
-    near = [s for s in speeds if interval(s).high >= interval(first).low]
+    first = measures.fastest(speeds)
+    near = [s for s in speeds if s.near]
     names = words.listed(map(name, near))
     if len(near) == len(speeds):
-        return ["None was clearly faster than the others: the intervals overlap."]
+        return ["None was clearly faster than the others."]
     alike = [f"{name(s)} and NumPy cannot be told apart by speed." for s in speeds if s.undecided]
     if len(near) > 1:
-        return [f"Fastest: {names}, whose intervals overlap.", *alike]
+        return [f"Fastest: {names}, which cannot be told apart.", *alike]
     times = f", {words.ratio(first.ratio.median)} times as fast as NumPy" if first.ratio else ""
     how = "" if interleaved else " (not interleaved)"
     fastest = f"{names} trained fastest{'' if first.backend == measures.BASE else times}{how}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -26,12 +27,24 @@ class _Console(Console):
 def output() -> Console:
     """A console on standard output: the terminal's width, or 120 columns in a file or a log."""
     known = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return _Console(width=None if known else WIDTH_OF_FILES)
+    return _Console(width=None if known else WIDTH_OF_FILES, highlight=False)
 
 
 def errors() -> Console:
     """A console on standard error."""
-    return _Console(stderr=True)
+    return _Console(stderr=True, highlight=False)
+
+
+def say(console: Console, text: str, style: str = "") -> None:
+    """Prints a line of prose: a terminal breaks it between words alone, a file has it whole."""
+    if console.is_terminal:
+        text = textwrap.fill(text, console.width, break_long_words=False, break_on_hyphens=False)
+    console.print(Text(plain(text, console.encoding), style), soft_wrap=True)
+
+
+def yes_or_no(good: bool) -> Text:
+    """A cell that says in its colour whether something is the same model."""
+    return Text("yes", "green") if good else Text("NO", "red")
 
 
 def table(title: str) -> Table:

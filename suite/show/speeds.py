@@ -8,12 +8,13 @@ from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from suite.records import differences
 from suite.records.differences import Difference
 from suite.records.record import Record
 from suite.records.timing import UNDECIDED, Contestant, MedianInterval, Timing
-from suite.show.console import table as new_table
+from suite.show.console import table as new_table, yes_or_no
 
 MARK, ALIKE = "*", "~"
 """Behind a ratio of two whose ledgers differ; before one of two that cannot be told apart."""
@@ -125,11 +126,11 @@ def _heading(timing: Timing) -> str:
     return f"x {timing.base}"
 
 
-def _row(one: Contestant, timing: Timing, differing: Sequence[Difference]) -> list[str]:
+def _row(one: Contestant, timing: Timing, differing: Sequence[Difference]) -> list[str | Text]:
     """A contestant's cells: no ratio and no efficiency where it, or the base, is not verified."""
     name, verified, base = one.name, one.verified, timing.base
     rate = timing.throughput(name)
-    shown = [name, _rate(rate[0]) + ("" if verified else "?"), _ends(rate, _rate)]
+    shown: list[str | Text] = [name, _rate(rate[0]) + ("" if verified else "?"), _ends(rate, _rate)]
     if not (verified and timing.contestant(base).verified):
         shown += ["-", "-"]
     elif name == base:
@@ -140,7 +141,7 @@ def _row(one: Contestant, timing: Timing, differing: Sequence[Difference]) -> li
         mark = MARK if any(d.parts(name, base) for d in differing) else ""
         shown += [f"{alike}{_times(ratio[0])}{mark}", _ends(ratio, _times)]
     efficiency = timing.efficiency(name) if verified else None
-    return [*shown, _percent(efficiency[0]) if efficiency else "-", "yes" if verified else "NO"]
+    return [*shown, _percent(efficiency[0]) if efficiency else "-", yes_or_no(verified)]
 
 
 def _ends(interval: MedianInterval, form: Callable[[float], str]) -> str:

@@ -8,8 +8,8 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from suite.records import differences, record as records
 from suite.records.cell import computed, where
@@ -21,7 +21,7 @@ from suite.records.verdict import verdict_from
 from suite.session.plan import failed
 from suite.session.runner import Session
 from suite.show import cards as card_line, speeds
-from suite.show.console import print_fitted, table as new_table
+from suite.show.console import print_fitted, say, table as new_table, yes_or_no
 
 ASKED_FOR = "; it was asked for by name, so this counts as a failure"
 JSON_PHASES = ("import", "build", "compile", "transfer", "train", "evaluate")
@@ -85,20 +85,20 @@ def print_tables(session: Session, console: Console) -> None:
             title = f"speed in {found[0].cell.task_label}"
             print_fitted(speeds.table(title, timing, differing), console)
             for note in speeds.notes(timing, differing):
-                console.print(escape(note), style="yellow", soft_wrap=True)
+                say(console, note, "yellow")
         drawn = filter(None, map(card_line.line, found))
         for line in (*_readings(found), *_to_target(found), *_compared(found), *drawn):
-            console.print(escape(line), highlight=False, soft_wrap=True)
+            say(console, line)
         for record in found:
             for miss in record.missed:
                 text = f"{record.cell.label} misses its target: {miss}"
-                console.print(escape(text), style="red", soft_wrap=True)
+                say(console, text, "red")
             if record.outcome is not Outcome.OK:
                 bad = failed(record, session.named)
                 text = f"{record.cell.label} {record.outcome}: {record.reason}"
                 if bad and record.outcome is Outcome.SKIPPED:
                     text += ASKED_FOR
-                console.print(escape(text), style="red" if bad else "yellow", soft_wrap=True)
+                say(console, text, "red" if bad else "yellow")
         _print_unverified(found, console)
 
 
@@ -194,7 +194,7 @@ def _print_unverified(found: Sequence[Record], console: Console) -> None:
         if not record.verified and record.equivalence:
             why = verdict_from(record.equivalence).explanation
             text = f"{label} is NOT VERIFIED, its speed is not compared: {why}"
-            console.print(escape(text), style="red", soft_wrap=True)
+            say(console, text, "red")
 
 
 def _table(found: Sequence[Record]) -> Table:
@@ -220,17 +220,18 @@ def _table(found: Sequence[Record]) -> Table:
     return table
 
 
-def _row(group: Sequence[Record], names: Sequence[str]) -> list[str]:
+def _row(group: Sequence[Record], names: Sequence[str]) -> list[str | Text]:
     good = [r for r in group if r.outcome is Outcome.OK]
     if not good:
         outcomes = ", ".join(dict.fromkeys(r.outcome for r in group))
-        return [*["-"] * (len(names) + 1), outcomes]
+        skipped = all(r.outcome is Outcome.SKIPPED for r in group)
+        return [*["-"] * (len(names) + 1), Text(outcomes, "yellow" if skipped else "red")]
     verified = all(r.verified for r in good)
     reached = [r.time_to_target for r in good if r.time_to_target is not None]
     return [
         *(_spread([r.metrics[name] for r in good], 4) for name in names),
         _spread(reached, 2) if len(reached) == len(good) else "-",
-        "yes" if verified else "NO",
+        yes_or_no(verified),
     ]
 
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from suite.records import differences
@@ -16,7 +15,7 @@ from suite.records.events import Outcome
 from suite.records.timing import Timing
 from suite.session.stopwatch import Stopwatch, title_of
 from suite.show import speeds
-from suite.show.console import print_fitted
+from suite.show.console import print_fitted, say
 
 
 def document(watch: Stopwatch) -> dict[str, Any]:
@@ -45,12 +44,12 @@ def print_timings(watch: Stopwatch, console: Console) -> None:
         if timing.stopped == "limit":
             notes.append("the time was over before every ratio was known to 2%: see --limit")
         for note in notes:
-            console.print(escape(note), style="yellow", soft_wrap=True)
+            say(console, note, "yellow")
     for record in watch.records:
         if record.outcome is not Outcome.OK:
             cell = record.cell
             text = f"{title_of(record)} in {cell.backend_label} {record.outcome}: {record.reason}"
-            console.print(escape(text), style="yellow", soft_wrap=True)
+            say(console, text, "yellow")
 
 
 def _table(timing: Timing, differing: Sequence[differences.Difference]) -> Table:

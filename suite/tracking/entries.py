@@ -122,8 +122,13 @@ def _rates(name: str, speed: Mapping[str, Any]) -> dict[str, Any]:
     return {name: speed["median"], f"{name}_low": speed["low"], f"{name}_high": speed["high"]}
 
 
+def speed_name(unit: str) -> str:
+    """The name of the metric that is a speed in that unit: ``samples_per_second``."""
+    return unit.replace("/s", "_per_second")
+
+
 def summary_of(record: Record) -> dict[str, float]:
-    name = record.unit.replace("/s", "_per_second")
+    name = speed_name(record.unit)
     summary = {
         **_rates(name, record.throughput),
         **_rates(f"{TRAINING}{name}", record.training_throughput),

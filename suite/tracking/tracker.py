@@ -30,6 +30,7 @@ from tasks.task import RequestError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment
 
 NONE = "none"
 """The address of no store at all."""
@@ -155,11 +156,11 @@ class Tracker:
             mlflow.set_tracking_uri(self._uri)
             yield client
 
-    def experiments(self) -> dict[str, str]:
-        """The ids of our experiments, by task. TrackingError as for ``log``."""
+    def experiments(self) -> dict[str, Experiment]:
+        """Our experiments, by task. TrackingError as for ``log``."""
         with translated(self._uri):
             found = self._client.search_experiments()
-        return {e.name: e.experiment_id for e in found if tasks.is_known(e.name)}
+        return {e.name: e for e in found if tasks.is_known(e.name)}
 
     def fetch_record(self, run: str, folder: Path) -> Path | None:
         """Brings the record that a cell's run keeps into ``folder``; None if it keeps none.

@@ -15,8 +15,10 @@ from typing import Any
 
 import psutil
 import pytest
+from mlflow import MlflowClient
 
 from suite.cli import browse
+from suite.tracking import tracker as tracking, view
 from tests.suite.command import assert_refused, in_process
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, not ours
@@ -39,6 +41,18 @@ def results(tmp_path: Path, empty_store: Path) -> Path:
     (tmp_path / "results").mkdir()
     shutil.copy(empty_store, tmp_path / "results")
     return tmp_path / "results"
+
+
+def test_the_address_opens_the_view_if_the_store_has_it(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(browse, "serve", lambda command, environment: None)
+    client = MlflowClient(tracking.default_uri(results))
+    client.create_experiment("lstm")
+    client.create_experiment("fashion_mlp", tags={view.TAG: "{}"})
+    lines = in_process(results.parent, "browse", "--port", free_port()).stdout.splitlines()
+    ends = {line.split(":")[0]: line.endswith("&viewStateShareKey=tetragrad") for line in lines[:2]}
+    assert ends == {"fashion_mlp": True, "lstm": False}
 
 
 def free_port() -> str:

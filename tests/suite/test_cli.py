@@ -364,7 +364,9 @@ class TestOtherCommands:
             assert process.stdout
             line = process.stdout.readline()
             assert line.startswith(f"fashion_mlp: http://127.0.0.1:{port}/#/experiments/1/runs")
-            last = "a session's runs unfold at its [+]; Ctrl-C ends the server\n"
+            assert line.endswith("&viewStateShareKey=tetragrad\n")
+            assert "Exit shared view" in process.stdout.readline()
+            last = "Ctrl-C ends the server\n"
             assert process.stdout.readline() == last
             for _ in range(360):
                 try:

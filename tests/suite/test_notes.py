@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from mlflow import MlflowClient
 from suite.records import record as records
 from suite.records.record import Record
 from suite.report import notes
-from suite.tracking import sender, tracker as tracking
+from suite.tracking import sender, tracker as tracking, view
 from suite.tracking.tracker import Tracker
 from tests.suite import reported
 from tests.suite.command import in_process
@@ -85,6 +86,34 @@ def test_the_page_says_who_is_fastest_and_whether_it_is_the_same_model(results: 
         "model: NumPy and JAX; NOT verified, so without a speed: PyTorch; without a result: "
         f"TensorFlow (quick, cpu, 1 thread, GENERATED DATA, session {SESSION})."
     )
+
+
+def test_the_page_of_runs_has_a_view_of_the_columns_that_matter(results: Path) -> None:
+    tracker = log(results, [record("numpy"), record("jax")])
+    notes.write(tracker, results)
+    experiment = tracker.experiments()["fashion_mlp"]
+    state = json.loads(experiment.tags[view.TAG])
+    columns = state["selectedColumns"]
+    assert columns[:3] == [
+        *("tags.`verified`", "metrics.`test_accuracy`", "metrics.`samples_per_second`")
+    ]
+    assert set(state["columnWidths"]) == {*columns} == {*state["columnOrder"]}
+    client = MlflowClient(tracking.default_uri(results))
+    shown = client.search_runs([experiment.experiment_id], state["searchFilter"])
+    assert {run.data.tags["backend"] for run in shown} == {"numpy", "jax"}  # no session's own run
+    for column in columns:
+        kind, name = column.split(".", 1)
+        assert name.strip("`") in getattr(shown[0].data, kind), column
+
+
+def test_a_store_of_before_there_was_a_view_gets_it(results: Path) -> None:
+    tracker = log(results, [record("numpy")])
+    notes.write(tracker, results)
+    client = MlflowClient(tracking.default_uri(results))
+    experiment = tracker.experiments()["fashion_mlp"]
+    client.delete_experiment_tag(experiment.experiment_id, view.TAG)
+    assert in_process(results.parent, "sync").returncode == 0
+    assert view.TAG in tracker.experiments()["fashion_mlp"].tags
 
 
 def test_hostile_words_stay_words(results: Path) -> None:

@@ -135,7 +135,7 @@ class TestATaskThatABackendLacks:
         monkeypatch.setattr(backends, "__file__", str(tmp_path / "__init__.py"))
         console: Any = Console(width=400, record=True, file=None, quiet=False)
         with console.capture() as capture:
-            sources.show("lstm", console)
+            sources.show("lstm", backends.names(), console)
         shown = capture.get()
         assert "lstm has no JAX implementation" in shown
         assert "tensorflow: ±" in shown

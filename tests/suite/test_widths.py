@@ -19,6 +19,12 @@ from tasks import datasets
 from tests.suite.command import in_process
 
 
+def rendered(console: Console) -> str:
+    """The text that was printed to a console in memory."""
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
 @pytest.mark.parametrize("width", ["40", "80"])
 def test_data_list_breaks_no_address_and_no_name(tmp_path: Path, width: str) -> None:
     done = in_process(tmp_path, "data", "list", COLUMNS=width, TETRAGRAD_DATA=str(tmp_path))
@@ -49,8 +55,7 @@ def test_a_table_of_verdicts_cuts_no_exponent(device: str, width: int) -> None:
     ]
     console = Console(file=io.StringIO(), width=width)
     print_verdicts(verdicts, console)
-    assert isinstance(console.file, io.StringIO)
-    text = console.file.getvalue()
+    text = rendered(console)
     assert text.count("1.9e-12") == 4 * len(COLUMNS)
     assert "…" not in text
 
@@ -66,8 +71,7 @@ def test_a_history_s_table_cuts_no_number() -> None:
     )
     console = Console(file=io.StringIO(), width=80)
     telling.print_history(history, console)
-    assert isinstance(console.file, io.StringIO)
-    text = console.file.getvalue()
+    text = rendered(console)
     assert text.count("589.2k") == 4
     assert "…" not in text
     assert "20260101-000000-abcd" in text
