@@ -181,7 +181,10 @@ def require_published(folder: Path, hash_: str) -> None:
         raise RequestError(
             f"{folder} does not hold the record {hash_[:12]}…; `tetragrad publish` adds it"
         )
-    record_in(path, hash_)
+    try:
+        record_in(path, hash_)
+    except RequestError as error:
+        raise RequestError(f"{path} is refused: {error}") from None
 
 
 def attest(folder: Path, attestation: Attestation) -> Path:

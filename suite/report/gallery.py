@@ -285,10 +285,11 @@ def _explanation(verified: bool, verdict: Verdict | None) -> str:
     precisions = words.listed(dict.fromkeys(f.precision or verdict.precision for f in findings))
     nearest = max(findings, key=lambda f: (f.error or 0) / f.tolerance if f.tolerance else 0)
     oracle = words.backend(verdict.oracle)
+    left_out = f" {verdict.left_out}." if verdict.left_out else ""
     return (
         f"{len(findings)} quantities over {verdict.steps} steps in {precisions} agree with "
         f"{oracle}'s float64. Nearest to its limit comes {nearest.quantity}: "
-        f"error {words.error(nearest.error)}, allowed {words.error(nearest.tolerance)}."
+        f"error {words.error(nearest.error)}, allowed {words.error(nearest.tolerance)}.{left_out}"
     )
 
 

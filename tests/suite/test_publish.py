@@ -79,6 +79,9 @@ def canon(record: Record) -> str:
 def test_a_page_has_the_verdict_the_command_and_no_speed_of_another_model(tmp_path: Path) -> None:
     ours, other, crashed, skipped = session(tmp_path / "results")
     assert other.equivalence
+    assert ours.equivalence
+    ours.equivalence["uncompared"] = ["hidden.bias"]
+    records.write(tmp_path / "results", ours)
     wrong = copy.deepcopy(other.equivalence)
     wrong["findings"][2] |= {"error": 0.3, "passed": False}
     records.write(tmp_path / "results", replace(other, verified=False, equivalence=wrong))
@@ -100,6 +103,7 @@ def test_a_page_has_the_verdict_the_command_and_no_speed_of_another_model(tmp_pa
     for words in (
         *("10 quantities over 48 steps in float32 and float64 agree with NumPy's float64.", hash_),
         *("Nearest to its limit comes initial loss: error 4.2e-07, allowed 5.0e-05.", HOSTILE),
+        "hidden.bias not compared: the first gradients are rounding alone.",
         "the loss agrees, its gradients differ: gradient in float32 differs most at hidden.kernel",
     ):
         assert words in text
@@ -258,3 +262,8 @@ def test_attestations_that_do_not_hold(tmp_path: Path) -> None:
         folders.require_published(site, soundness.record_in(stray)[0])
     done = in_process(tmp_path, "reproduce", str(stray), "--attest", "site")
     assert_refused(done, "does not hold the record", "`tetragrad publish` adds it")
+    hash_ = soundness.digest(json.loads(canon(record)))
+    kept = site / "records" / f"{hash_}.json"
+    kept.write_text(canon(replace(record, created="2020")))
+    with pytest.raises(RequestError, match=rf"{hash_}.json is refused: its hash does not hold"):
+        folders.require_published(site, hash_)
