@@ -31,8 +31,8 @@ class _Characters(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Logits (T, n, characters) and the state (n, H) after ids (T, n) and the state before."""
         states, (h, c) = self.lstm(self.embedding(ids), (h[None], c[None]))
-        tap("lstm_cell", c[0])
-        return self.output(states), h[0], c[0]
+        cell = tap("lstm_cell", c[0])
+        return self.output(states), h[0], cell
 
 
 def forward(model: nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
