@@ -161,7 +161,7 @@ def _compare_leaves(
 ) -> Deviation:
     """Names the leaf with the largest error, relative to its largest entry or to ``scale``.
 
-    Of outputs, it is the first with half of the largest error.
+    Of outputs that are out of tolerance, it is the first with half of the largest error.
     """
     errors: dict[str, float] = {}
     for key, b in oracle.items():
@@ -175,8 +175,9 @@ def _compare_leaves(
         if quantity in TRAINED and not np.isfinite(b).all():
             errors[leaf] = np.inf  # what both have lost shows nothing
     if quantity not in TRAINED:  # an output inherits the errors of those it is computed from
-        near = max(errors.values()) / 2
-        errors = dict([next(pair for pair in errors.items() if pair[1] >= near)])
+        worst = max(errors.values())
+        outside = [leaf for leaf, e in errors.items() if e > tolerance and e >= worst / 2]
+        errors = {outside[0]: errors[outside[0]]} if outside else errors
     return worst_leaf(quantity, errors, tolerance)
 
 
