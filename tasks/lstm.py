@@ -120,7 +120,7 @@ class LSTM(Task):
     layer: ClassVar[str] = "lstm"
     """Name of the recurrent layer, whose parameters are ``<layer>.kernel`` and so on."""
     gates: ClassVar[int] = 4
-    """What its step adds up for each hidden unit."""
+    """Sums that its step makes for each hidden unit."""
     carried: ClassVar[tuple[str, ...]] = ("hidden", "cell")
     """The parts of its state."""
     config: LSTMConfig

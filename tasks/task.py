@@ -240,7 +240,7 @@ class Heatmap:
     values: Array
     meaning: str = ""
     axes: tuple[str, str] | None = None
-    """What the columns count, and what the values are the logarithms of."""
+    """Names of what the columns count and of what the values are the logarithms of."""
 
 
 class Task(ABC):

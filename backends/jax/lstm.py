@@ -25,7 +25,7 @@ def _layer(params: Arrays) -> str:
 
 
 def _input_table(params: Arrays) -> jax.Array:
-    """What each character adds to the layer's gates, (characters, 4H), or (characters, H).
+    """Contribution of each character to the layer's gates, (characters, 4H), or (characters, H).
 
     It takes a product of 65 rows, not one of every input.
     """

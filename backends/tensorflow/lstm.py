@@ -29,7 +29,7 @@ class _Characters(keras.Model):
         self.output_layer.build((None, hidden))
 
     def input_table(self) -> tf.Tensor:
-        """What each character adds to the layer's gates: 65 rows, not one for every input."""
+        """Contribution of each character to the layer's gates: 65 rows, not one for every input."""
         return self.recurrent.input_table(self.embedding.embeddings.value)
 
 

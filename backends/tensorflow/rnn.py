@@ -23,7 +23,7 @@ class RNN(keras.layers.Layer):
         self.bias = self.add_weight(shape=(units,), name="bias")
 
     def input_table(self, embeddings: tf.Tensor) -> tf.Tensor:
-        """What each row of ``embeddings`` (rows, in) adds, (rows, H)."""
+        """Contribution of each row of ``embeddings`` (rows, in), (rows, H)."""
         return tf.matmul(embeddings, self.kernel.value) + self.bias.value
 
     def step(self, x: tf.Tensor, h: tf.Tensor) -> tf.Tensor:

@@ -37,8 +37,8 @@ class _Characters(nn.Module):
             states, h = self.rnn(x, h)
             return self.output(states), {"hidden": h[0]}
         states, (h, c) = self.lstm(x, (h, state["cell"][None]))
-        tap("lstm_cell", c[0])
-        return self.output(states), {"hidden": h[0], "cell": c[0]}
+        cell = tap("lstm_cell", c[0])
+        return self.output(states), {"hidden": h[0], "cell": cell}
 
 
 def forward(model: nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:

@@ -48,8 +48,10 @@ def record(number: int) -> Record:
     (backend, mode), rate = [*RATES.items()][place]
     noise = random.Random(number)
     began = FIRST + timedelta(hours=session)
+    template = _template()
     return replace(
-        _template(),
+        template,
+        equivalence={**(template.equivalence or {}), "backend": backend},
         session=session_id(session),
         cell=replace(CELL, backend=backend, mode=mode, seed=0),
         created=began.isoformat(timespec="milliseconds"),

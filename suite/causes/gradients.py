@@ -101,7 +101,11 @@ class SumForMean(GradientCause):
 
 
 class PathDropped(GradientCause):
-    """No gradient reaches some parameters."""
+    """No gradient reaches some parameters, at all points, where the reference's does.
+
+    One point is not enough: at a corner of the model, such as an answer of 0 under a ReLU, a
+    gradient may be 0 whose path is there.
+    """
 
     name = "a gradient path is dropped"
     remedy = (
@@ -110,8 +114,11 @@ class PathDropped(GradientCause):
     )
 
     def hypotheses(self, points: Sequence[Point], facts: Facts) -> Iterator[Hypothesis]:
-        lost = [n for n, a in points[0].gradients.items() if not a.any()]
-        lost = [n for n in lost if any(p.reference[n].any() for p in points)]
+        lost = [
+            n
+            for n in points[0].gradients
+            if all(p.reference[n].any() and not p.gradients[n].any() for p in points)
+        ]
         if lost:
             yield (
                 f"no gradient reaches {_listed(lost)}",

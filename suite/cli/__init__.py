@@ -21,6 +21,7 @@ from suite.cli import (
     history as history_cli,
     listing as list_cli,
     new as new_cli,
+    publish as publish_cli,
     regress as regress_cli,
     report as report_cli,
     reproduce as reproduce_cli,
@@ -84,6 +85,7 @@ app.add_typer(baseline_cli.app, name="baseline", rich_help_panel=GUARD)
 _add(LOOK, "list --json", "list")(list_cli.list_)
 _add(LOOK, "show lstm --backend numpy --backend jax")(list_cli.show)
 _add(LOOK, "report --output page")(report_cli.report)
+_add(LOOK, "publish gallery")(publish_cli.publish)
 _add(LOOK, "history fashion_mlp --metric test_accuracy")(history_cli.history)
 _add(LOOK, "browse --port 5001")(browse_cli.browse)
 app.add_typer(data_cli.app, name="data", rich_help_panel=DATA)

@@ -10,14 +10,17 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from suite.cli.options import RESULTS, ResultsOption, UriOption, interruptible
-from suite.records import record as records
+from suite.cli.options import RESULTS, ResultsOption, UriOption, interruptible, path_given
+from suite.records import builder, published, record as records, soundness
+from suite.records.findings import Findings
+from suite.records.published import Attestation
 from suite.records.record import Record
 from suite.session import reproduce as reproduction
 from suite.session.reproduce import Rerun
 from suite.show.console import output
 from suite.show.findings import print_findings
 from suite.show.progress import Terminal
+from suite.system import environment
 from suite.tracking import tracker as tracking
 from suite.tracking.errors import TrackingError
 from suite.tracking.tracker import Tracker
@@ -32,12 +35,23 @@ def reproduce(
     ],
     results: ResultsOption = RESULTS,
     tracking_uri: UriOption = None,
+    attest: Annotated[
+        Path | None,
+        typer.Option(
+            parser=path_given,
+            metavar="FOLDER",
+            help="Published folder that holds the record: add there what came of it on this "
+            "machine.",
+        ),
+    ] = None,
 ) -> None:
     """Train a recorded cell again, and say what is different and what is the same.
 
     The new training is not kept. Exit code 1: the results are not the same.
     """
-    record = _record(what, results, tracking_uri)
+    record, content = _record(what, results, tracking_uri)
+    if attest:
+        published.require_published(attest, content)
     reproduction.losses(record)
     task = reproduction.require_rerunnable(record)
     console = output()
@@ -51,14 +65,19 @@ def reproduce(
         )
     findings = rerun.findings()
     print_findings(findings.found, console)
+    if attest:
+        _attest(attest, content, rerun, findings)
     raise typer.Exit(findings.exit_code)
 
 
-def _record(what: str, results: Path, uri: str | None) -> Record:
-    """The record in a file, or the one that an MLflow run keeps. RequestError if there is none."""
+def _record(what: str, results: Path, uri: str | None) -> tuple[Record, str]:
+    """The record in a file, or the one that an MLflow run keeps, and the hash of its content.
+
+    RequestError if there is none.
+    """
     path = paths.given(what)
     if path and (path.exists() or what.endswith(".json")):
-        return records.read(path)
+        return records.read(path), soundness.digest(soundness.document_at(path))
     uri = uri or tracking.default_uri(results)
     if not tracking.has_store(uri, results):
         raise RequestError(
@@ -72,7 +91,24 @@ def _record(what: str, results: Path, uri: str | None) -> Record:
             raise RequestError(f"{what} is no file, and as a run's id: {error}") from None
         if path is None:
             raise RequestError(f"the MLflow run {what} keeps no record; give the run of a cell")
-        return records.read(path)
+        return records.read(path), soundness.digest(soundness.document_at(path))
+
+
+def _attest(folder: Path, content: str, rerun: Rerun, findings: Findings) -> None:
+    """Adds to a published folder that the results were the same here, or not, and renews it."""
+    from suite.report import gallery  # slow to import
+
+    attestation = Attestation(
+        record=content,
+        created=builder.now(),
+        findings=findings.found,
+        differences=tuple(map(str, rerun.differences)),
+        machine=rerun.again.machine,
+        packages=environment.computing(rerun.again.packages),
+        git=rerun.again.git,
+    )
+    print(published.attest(folder, attestation))
+    gallery.write(folder)
 
 
 def _print_beginning(rerun: Rerun, console: Console) -> None:

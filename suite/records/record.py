@@ -102,6 +102,10 @@ class Record:
         last = self.stopped["best"] if self.stopped else len(self.epochs)
         return dict(self.epochs[last - 1]["metrics"]) if self.epochs else {}
 
+    def first_losses(self, count: int) -> list[float]:
+        """The losses of its first ``count`` steps; of all, if there are fewer."""
+        return [loss for chunk in self.chunks[:count] for loss in chunk["losses"]][:count]
+
     @property
     def rates(self) -> list[float]:
         """Samples (or tokens) per second of train, chunk by chunk."""

@@ -11,6 +11,8 @@ from tasks.task import Precision
 
 AGAIN = "again/"
 """In a trace, before a leaf's name: how far its gradient differs when it is computed again."""
+RESTORED = "restored/"
+"""In a trace, before a name: how far it differs once the initial state is restored."""
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "float64")
 """In which all backends are verified unless others are named."""
@@ -60,6 +62,9 @@ class Verdict:
     """The first operation that adds error, if that was looked for."""
     cause: str | None = None
     """The explanation of the difference, if it was looked for, or that there is none known."""
+    uncompared: tuple[str, ...] = ()
+    """Parameters whose first gradients are 0 but for rounding, in both: neither these, nor their
+    slots and steps, are compared. Empty in records of before they were listed."""
 
     @property
     def backend_label(self) -> str:
@@ -75,6 +80,13 @@ class Verdict:
     def verified(self) -> bool:
         """Tells if the backend computes the same model."""
         return self.outcome is Outcome.OK and all(f.passed for f in self.findings)
+
+    @property
+    def left_out(self) -> str | None:
+        """The parameters that are not compared, and why; None if all are."""
+        if not self.uncompared:
+            return None
+        return f"{', '.join(self.uncompared)} not compared: the first gradients are rounding alone"
 
     @property
     def explanation(self) -> str | None:
@@ -110,6 +122,7 @@ def joined(own: Verdict, exact: Verdict) -> Verdict:
         own,
         findings=own.findings + exact.findings,
         cause=own.cause or exact.cause,
+        uncompared=tuple(name for name in own.uncompared if name in exact.uncompared),
         outcome=worse.outcome,
         reason=worse.reason,
     )
@@ -118,5 +131,6 @@ def joined(own: Verdict, exact: Verdict) -> Verdict:
 def verdict_from(document: Mapping[str, Any]) -> Verdict:
     """The verdict that ``asdict`` made a document of."""
     findings = tuple(Deviation(**f) for f in document["findings"])
-    outcome = Outcome(document["outcome"])
-    return Verdict(**{**document, "findings": findings, "outcome": outcome})
+    outcome, uncompared = Outcome(document["outcome"]), tuple(document.get("uncompared", ()))
+    read = {"findings": findings, "outcome": outcome, "uncompared": uncompared}
+    return Verdict(**{**document, **read})

@@ -237,6 +237,7 @@ def _entry(
         **measures.epochs(good),
         findings=verdict.findings if verdict else (),
         steps=verdict.steps if verdict and verdict.findings else None,
+        left_out=verdict.left_out if verdict else None,
         compilations=_most([r.compilations for r in good]),
     )
 

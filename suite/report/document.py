@@ -57,6 +57,8 @@ class Entry:
     findings: tuple[Deviation, ...]
     steps: int | None
     """How many steps were compared."""
+    left_out: str | None
+    """The parameters that are not compared, and why."""
     compilations: dict[str, int]
 
 

@@ -18,6 +18,7 @@ from suite.records.findings import Finding, Findings
 from suite.records.record import Record
 from suite.records.specification import differing
 from suite.records.verdict import Verdict, verdict_from
+from suite.session.equivalence import TIMED_STEPS
 from suite.session.race import train_untimed
 from suite.session.reporter import Reporter
 from suite.session.trajectory import Trajectories
@@ -95,7 +96,7 @@ class Cells:
         for record in trained:
             if record.chunks:
                 trajectories.prepare(record.cell)
-                trajectories.judge(record, np.asarray(record.chunks[0]["losses"]), task)
+                trajectories.judge(record, np.asarray(record.first_losses(TIMED_STEPS)), task)
 
     def _verified(self, task: Task, cells: Sequence[Cell]) -> dict[str, Verdict]:
         """A verdict for every ``backend:mode``."""

@@ -17,6 +17,7 @@ from suite.records.cell import where
 from suite.records.events import ChunkTimed, ChunkTrained, Event, Finished, Outcome
 from suite.records.record import Record
 from suite.records.timing import Contestant, Timing
+from suite.session.equivalence import TIMED_STEPS
 from suite.session.noise import Watch
 from suite.session.process import Ending, Worker, launch_all
 from suite.session.turns import Turns
@@ -29,7 +30,7 @@ class Race:
     ``timeout`` [s] bounds the work of each cell, ``limit`` [s] what is added to the training to
     know the ratios of the speeds to ``base`` well enough, with that ``confidence``. ``job`` gives
     what else a cell's worker is told, and its ``command``; ``judge`` holds the losses of a cell's
-    first chunk against the proof, before any speed is made of it.
+    first steps against the proof, before any speed is made of it.
     """
 
     def __init__(
@@ -73,8 +74,9 @@ class Race:
     def time(self) -> None:
         """Times alone: nothing is trained to its end. KeyboardInterrupt as above."""
         with self._begun("time") as (turns, watch):
-            if turns.alive:
-                turns.round(turns.alive)
+            for _ in range(TIMED_STEPS):  # a round is a step at least
+                if max(map(len, map(_losses, self._turns))) < TIMED_STEPS and turns.alive:
+                    turns.round(turns.alive)
             self._judge_all()
             self._go_on(turns, watch)
             self._end()
@@ -94,12 +96,10 @@ class Race:
             yield turns, watch
 
     def _judge_all(self) -> None:
-        """Hands the losses of each cell's first chunk to ``judge``."""
+        """Hands the first losses of each cell to ``judge``."""
         for record, own in zip(self._records, self._turns, strict=True):
-            if record.chunks:
-                self._judge(record, record.chunks[0]["losses"])
-            elif own:
-                self._judge(record, own[0].losses)
+            if losses := record.first_losses(TIMED_STEPS) or _losses(own):
+                self._judge(record, losses)
 
     def _end(self) -> None:
         """Says in the records how their workers ended, or that those that live did well."""
@@ -190,6 +190,11 @@ class Race:
                 host=record.machine,
             )
         )
+
+
+def _losses(own: Sequence[ChunkTrained | ChunkTimed]) -> list[float]:
+    """The losses of the first turns: ``TIMED_STEPS`` of them, if there are as many, or more."""
+    return [loss for turn in own[:TIMED_STEPS] for loss in turn.losses]
 
 
 def train_untimed(

@@ -24,7 +24,8 @@ from suite.session.plan import Plan
 from suite.session.preparation import Preparation
 from suite.session.reporter import Reporter
 from suite.session.traces import Traces
-from suite.session.verifier import oracle, sources_digest
+from suite.session.verdict_cache import sources_digest
+from suite.session.verifier import oracle
 from suite.system.environment import machine
 from suite.system.git import ROOT
 from suite.system.overlay import Environments, Overlay

@@ -69,8 +69,8 @@ def _located(
     if watch:
         asked = {choice: locator.STEPS for choice, _ in found if choice != oracle} | asked
     searches: dict[backends.Choice, Search] = {}
-    if oracle in asked and (rival := _rival(oracle, task.name)):  # of itself it differs in nothing
-        searches |= locator.search(task, device, {oracle: asked[oracle]}, rival)
+    if oracle in asked and (other := rival(oracle, task.name)):  # of itself it differs in nothing
+        searches |= locator.search(task, device, {oracle: asked[oracle]}, other)
     others = {choice: steps for choice, steps in asked.items() if choice != oracle}
     searches |= locator.search(task, device, others, oracle) if others else {}
     if watch:
@@ -87,7 +87,7 @@ def _located(
     }
 
 
-def _rival(oracle: backends.Choice, task: str) -> backends.Choice | None:
+def rival(oracle: backends.Choice, task: str) -> backends.Choice | None:
     """Another backend that an oracle in doubt can be held against; None if there is none."""
     others = (c for name in backends.names() if name != oracle[0] for c in backends.choices(name))
     return next((c for c in others if backends.unavailable(*c, task) is None), None)

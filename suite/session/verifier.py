@@ -6,7 +6,6 @@ import hashlib
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,13 +18,22 @@ import tasks
 from suite.records import anchors
 from suite.records.cell import Cell
 from suite.records.events import Outcome
-from suite.records.record import write_json
-from suite.records.verdict import Deviation, Verdict, joined, verdict_from
-from suite.session.equivalence import CENTRAL_DIFFERENCES, compare, unsteady, worst_leaf
+from suite.records.verdict import Deviation, Verdict, joined
+from suite.session import verdict_cache
+from suite.session.equivalence import (
+    CENTRAL_DIFFERENCES,
+    compare,
+    uncompared,
+    unrestored,
+    unsteady,
+    worst_leaf,
+)
 from suite.session.process import Ending, Worker, launch_all
+from suite.session.verdict_cache import sources_digest
 from suite.session.why import Explainer
 from suite.system.environment import at_once, machine
 from suite.system.revisions import HERE, Side
+from suite.worker import imported
 from suite.worker.dropout import dropout_finding
 from tasks import outside
 from tasks.task import DataSource, Envelope, Precision, RequestError, Task, Tree
@@ -92,7 +100,7 @@ class Verifier:
         doubt = self._doubt(done)
         for one in rest:
             kept[one] = self._explained(self._judge(*one, done, doubt), done)
-            self._keep(*one, kept[one])
+            self._keep(*one, kept[one], done)
         return [kept[one] for one in wanted]
 
     def prove(self, wanted: Sequence[Wanted]) -> list[Verdict]:
@@ -216,15 +224,21 @@ class Verifier:
         endings = [done[job][1] for job in jobs]
         ending = next((e for e in endings if e.outcome is not Outcome.OK), endings[0])
         findings: list[Deviation] = []
+        left_out: tuple[str, ...] = ()
         if ending.outcome is Outcome.OK:
             oracle, *trees = (done[job][0] for job in jobs)
-            findings += unsteady(oracle, self._oracle_choice[0], self.task.envelopes[EXACT])
+            findings += _by_itself(oracle, self._oracle_choice[0], self.task.envelopes[EXACT])
             for job, tree in zip(jobs[1:], trees, strict=True):
                 findings += self._findings(job, tree, oracle)
+            traces = [t for j, t in zip(jobs, (oracle, *trees), strict=True) if j.kind == "trace"]
+            left_out = uncompared(traces[-1], oracle)
+            anchored = anchors.compare(self.task, oracle)
+            if choice[0] == self._oracle_choice[0]:
+                findings += anchored
+            elif not doubt:  # who agrees with a wrong oracle is as wrong
+                doubt = next((f"the oracle is wrong: {f}" for f in anchored if not f.passed), None)
             if doubt:
                 findings.append(Deviation("oracle", None, 0.0, doubt, False))
-            elif choice[0] == self._oracle_choice[0]:
-                findings += anchors.compare(self.task, oracle)
         return Verdict(
             task=self.task.label,
             backend=choice[0],
@@ -236,6 +250,7 @@ class Verifier:
             mode=choice[1],
             device=self._device,
             oracle=self._oracle_choice[0],
+            uncompared=left_out,
         )
 
     def _findings(self, job: _Job, tree: Tree, oracle: Tree) -> Sequence[Deviation]:
@@ -243,7 +258,8 @@ class Verifier:
         match job.kind:
             case "trace":
                 allowed = self.task.envelopes[job.precision]
-                return (*unsteady(tree, job.choice[0], allowed), *compare(tree, oracle, allowed))
+                own = _by_itself(tree, job.choice[0], allowed)
+                return (*own, *compare(tree, oracle, allowed))
             case "dropout":
                 return (dropout_finding(tree),)
             case _:
@@ -275,16 +291,21 @@ class Verifier:
 
     def _kept(self, choice: backends.Choice, precision: Precision) -> Verdict | None:
         """From the cache; None if nothing is there, or nothing that can be read."""
-        if path := self._cache_path(choice, precision):
-            with suppress(OSError, ValueError, KeyError, TypeError):  # it only saves time
-                return verdict_from(json.loads(path.read_text(encoding="utf-8")))
-        return None
+        path = self._cache_path(choice, precision)
+        return verdict_cache.read(path) if path else None
 
-    def _keep(self, choice: backends.Choice, precision: Precision, verdict: Verdict) -> None:
+    def _keep(
+        self,
+        choice: backends.Choice,
+        precision: Precision,
+        verdict: Verdict,
+        done: Mapping[_Job, tuple[Tree, Ending]],
+    ) -> None:
         path = self._cache_path(choice, precision)
         if path and verdict.verified:
-            with suppress(OSError):  # it only saves time
-                write_json(path, asdict(verdict))
+            traces = [done[job][0] for job in self._jobs(choice, precision) if job.kind == "trace"]
+            files = {file: known for t in traces for file, known in imported.read(t).items()}
+            verdict_cache.write(path, verdict, files)
 
     def _cache_path(self, choice: backends.Choice, precision: Precision) -> Path | None:
         if self._cache_folder is None:
@@ -330,6 +351,11 @@ def oracle(task: str) -> backends.Choice:
     return choice
 
 
+def _by_itself(trace: Tree, backend: str, envelope: Envelope) -> Sequence[Deviation]:
+    """The findings on a trace that need no other: they are there only where it fails."""
+    return (*unsteady(trace, backend, envelope), *unrestored(trace, backend, envelope))
+
+
 def _agree(own: Tree, other: Tree, allowed: Envelope) -> bool:
     return all(deviation.passed for deviation in compare(own, other, allowed))
 
@@ -346,18 +372,3 @@ def read_trace(output: Path, ending: Ending) -> tuple[Tree, Ending]:
         return {}, Ending(Outcome.CRASHED, "its worker cannot be verified by this program")
     with np.load(output, allow_pickle=False) as arrays:
         return dict(arrays), ending
-
-
-def sources_digest(root: Path, backend: str, oracle: str) -> str:
-    """SHA-256 over every source file below ``root`` that a verdict on ``backend`` rests on.
-
-    Of the suite, these are the worker and what judges; a chart of the report is not among them.
-    """
-    judging = [root / "suite/session" / f"{name}.py" for name in ("equivalence", "verifier")]
-    shared = [root / "backends/program.py", root / "suite/records/verdict.py", *judging]
-    folders = ("suite/worker", "tasks", f"backends/{oracle}", f"backends/{backend}")
-    files = {file for folder in folders for file in (root / folder).rglob("*.py")}
-    digest = hashlib.sha256()
-    for file in sorted(files | {file for file in shared if file.is_file()}):
-        digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()

@@ -43,7 +43,9 @@ Watch = Callable[..., tuple[Tree, Ending]]
 """``watch(choice, windows=, moved=)``: what a worker noted of a backend, and how it ended."""
 NOTHING = "nothing known explains it"
 CAUSE = "cause: "
-WITHOUT = frozenset({"dropout", "determinism", "oracle", "central differences", "timed losses"})
+WITHOUT = frozenset(
+    {"dropout", "determinism", "restore", "oracle", "central differences", "timed losses"}
+)
 """Quantities that say themselves where to look."""
 STARTS = "check how the port takes over its parameters: names, layouts, and what it draws itself"
 

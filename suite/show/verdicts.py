@@ -28,9 +28,13 @@ COLUMNS = {
 
 
 def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
-    """The largest error of every quantity, then, for a failure, the phase and place it is in."""
-    for task, own in groupby(verdicts, key=lambda verdict: verdict.task):
-        _print_task(task, list(own), console)
+    """The largest error of every quantity, then what is not compared, then, for a failure, the
+    phase and place it is in."""
+    for task, grouped in groupby(verdicts, key=lambda verdict: verdict.task):
+        own = list(grouped)
+        _print_task(task, own, console)
+        for text in left_out(own):
+            console.print(escape(f"{task}: {text}"), soft_wrap=True)
     for verdict in verdicts:
         name = f"{verdict.task} in {verdict.backend_label}, {verdict.precision}"
         if not verdict.tested:
@@ -38,6 +42,19 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
         elif verdict.explanation:
             text = f"{name}: {verdict.explanation}"
             console.print(escape(text), style="red", soft_wrap=True)
+
+
+def left_out(verdicts: Sequence[Verdict]) -> list[str]:
+    """The parameters that are not compared, with the verdicts that leave them out unless all do."""
+    by_text: dict[str, list[str]] = {}
+    for v in verdicts:
+        if text := v.left_out:
+            by_text.setdefault(text, []).append(f"{v.backend_label} {v.precision}")
+    tested = sum(v.tested for v in verdicts)
+    return [
+        text if len(names) == tested else f"{text} (in {', '.join(names)})"
+        for text, names in by_text.items()
+    ]
 
 
 def print_searches(searches: Sequence[Searched], console: Console) -> None:

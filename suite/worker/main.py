@@ -43,7 +43,7 @@ from suite.records.specification import about
 from suite.records.taps import flat
 from suite.system import devices, memory
 from suite.system.readings import text
-from suite.worker import cards, flips, probes, rates
+from suite.worker import cards, flips, imported, probes, rates
 from suite.worker.clock import Clock
 from suite.worker.dropout import dropout_statistics
 from suite.worker.observing import observed
@@ -245,6 +245,8 @@ def trace_job(cell: Cell, send: Send, job: Job) -> None:
     program = module.build(task, initial, None)
     found = trace(task, program, cell.seed, job["ends"])
     devices.used(cell.device, program.device())
+    if tasks.is_outside(cell.task):
+        found |= imported.noted()
     np.savez(job["output"], allow_pickle=False, **found)
 
 
@@ -279,19 +281,22 @@ def observe(cell: Cell, send: Send, job: Job) -> None:
 
 
 def first_losses(cell: Cell, send: Send, job: Job) -> None:
-    """Writes the losses of the first ``job["steps"]`` steps of a cell's own training.
+    """Writes the losses of the first ``job["steps"]`` steps of a cell's own training, or of its
+    first epoch if that is shorter.
 
     None with dropout: its random numbers are each framework's own.
     """
     module = _configure(cell, Clock())
     task = _load(cell)
-    chunk = next(task.chunks("train", cell.seed))
+    initial = task.initial(cell.seed).astype(dtype_of(cell.precision))
+    program = module.build(task, initial, None)
     losses = np.empty(0)
-    if not task.dropout_masks(chunk, cell.seed, 0):
-        initial = task.initial(cell.seed).astype(dtype_of(cell.precision))
-        program = module.build(task, initial, None)
-        first = {name: a[: job["steps"]] for name, a in chunk.items()}
-        losses = program.train(program.place(first))
+    for chunk in task.chunks("train", cell.seed):
+        left = job["steps"] - len(losses)
+        if not left or task.dropouts(chunk):
+            break
+        first = {name: a[:left] for name, a in chunk.items()}
+        losses = np.concatenate([losses, program.train(program.place(first))])
     np.savez(job["output"], allow_pickle=False, losses=losses)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from backends.program import Program
-from suite.records.verdict import AGAIN
-from tasks.task import Array, Chunk, Task, Tree
+from suite.records.verdict import AGAIN, RESTORED
+from tasks.task import Array, Chunk, State, Task, Tree
 
 
 def trace(task: Task, program: Program, seed: int, ends: Sequence[int]) -> dict[str, Array]:
@@ -23,7 +24,9 @@ def trace(task: Task, program: Program, seed: int, ends: Sequence[int]) -> dict[
     - ``state@<end>/<leaf>``, parameters, buffers and the optimiser's slots after so many steps,
       for each of ``ends``, which rise;
     - ``prediction@<end>/<kind>/<output>``, of every kind of batch that is evaluated, from the
-      initial state (end 0) and after each of ``ends``.
+      initial state (end 0) and after each of ``ends``;
+    - ``restored/state/<leaf>``, ``restored/step`` and ``restored/gradient/<leaf>``, how far the
+      initial state and the first gradients differ from what they were, once all is restored.
     """
     *_, noted = stages(task, program, seed, ends)
     return noted
@@ -36,9 +39,11 @@ def stages(
     losses of every further chunk, and what is noted at each of ``ends``."""
     noted: dict[str, Array] = {}
     losses: list[Array] = []
+    initial = program.state()
+    first: Chunk = {}
     for begin, end in pairwise((0, *ends)):
         for chunk in steps_between(task, seed, begin, end):
-            placed = program.place(chunk)
+            placed, first = program.place(chunk), first or chunk
             if not losses:
                 loss, gradients = program.gradients(placed)
                 noted["initial loss"] = np.array([loss])
@@ -52,6 +57,8 @@ def stages(
             yield noted
         noted |= _state(program, end) | _predictions(task, program, end)
         yield noted
+    noted |= _restored(program, initial, program.place(first), noted)
+    yield noted
 
 
 def _unsteady(
@@ -59,22 +66,41 @@ def _unsteady(
 ) -> dict[str, Array]:
     pairs = {"loss": (np.array(loss), np.array(loss_again))}
     pairs |= {leaf: (g, gradients_again[leaf]) for leaf, g in gradients.items()}
-    return {
-        f"{AGAIN}{leaf}": np.array(
-            0.0
-            if np.array_equal(a, b, equal_nan=True)
-            else np.abs(a - b).max() / (np.abs(a).max() or 1.0)
-        )
-        for leaf, (a, b) in pairs.items()
-    }
+    return {f"{AGAIN}{leaf}": _difference(*pair) for leaf, pair in pairs.items()}
 
 
-def _state(program: Program, end: int) -> dict[str, Array]:
+def _restored(program: Program, initial: State, first: Any, noted: Tree) -> dict[str, Array]:
+    last = program.state()
+    program.restore(initial)
     state = program.state()
+    there = _leaves(state)
+    pairs = {f"state/{leaf}": (a, there[leaf]) for leaf, a in _leaves(initial).items()}
+    pairs["step"] = np.array(initial.step), np.array(state.step)
+    _, gradients = program.gradients(first)
+    program.restore(last)
+    before = {leaf: noted[f"gradient/{leaf}"] for leaf in gradients}
+    largest = max(float(np.abs(g).max()) for g in before.values())  # some are rounding alone
+    found = {name: _difference(*pair) for name, pair in pairs.items()}
+    found |= {f"gradient/{n}": _difference(before[n], g, largest) for n, g in gradients.items()}
+    return {f"{RESTORED}{name}": error for name, error in found.items()}
+
+
+def _difference(a: Array, b: Array, scale: float = 0.0) -> Array:
+    """The largest difference, relative to ``scale``, or else to the largest entry of ``a``."""
+    if np.array_equal(a, b, equal_nan=True):
+        return np.array(0.0)
+    return np.array(np.abs(a - b).max() / (scale or np.abs(a).max() or 1.0))
+
+
+def _leaves(state: State) -> dict[str, Array]:
     leaves = {**state.params, **state.buffers}
     for slot, tree in state.slots.items():
         leaves |= {f"{slot}/{leaf}": a for leaf, a in tree.items()}
-    return {f"state@{end}/{leaf}": a for leaf, a in leaves.items()}
+    return leaves
+
+
+def _state(program: Program, end: int) -> dict[str, Array]:
+    return {f"state@{end}/{leaf}": a for leaf, a in _leaves(program.state()).items()}
 
 
 def _predictions(task: Task, program: Program, end: int) -> dict[str, Array]:

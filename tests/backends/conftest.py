@@ -25,11 +25,11 @@ takes seconds, so that its process serves all precisions and modes, one call aft
 
 def _begin(name: str) -> None:
     if name == "jax":
-        _compile_quickly()
+        compile_quickly()
     backends.load(name).configure("cpu", 1, "float32")
 
 
-def _compile_quickly() -> None:
+def compile_quickly() -> None:
     """Lets XLA optimise little: programs run for milliseconds here and compile for many seconds.
 
     It saves two thirds of compiling. `run` and `verify` compile as users do, in the tests of them.

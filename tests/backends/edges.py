@@ -1,6 +1,6 @@
 """Rare values for the tiny tasks: chunks and states that training hardly ever comes to.
 
-What of them the proof itself reaches is said in ``docs/proof.md``.
+What of them the proof itself reaches is said in ``docs/proof-tested.md``.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def first_batch_twice(backend: str, variant: Variant, state: State) -> dict[str,
 
 
 def gradients_of(backend: str, variant: Variant, state: State, chunk: Chunk) -> Tree:
-    """Of one step, by canonical name, and the loss."""
+    """Gradients of one step, by canonical name, and the loss."""
     program = build(backend, variant, state)
     loss, gradients = program.gradients(program.place(chunk))
     return {**gradients, "loss": np.asarray(loss)}

@@ -55,7 +55,7 @@ BY_NAME = {
     "dropout: of the residual too": r"begins at encoder\.0\.self(_dropout)?, forwards",
     "code: its scale is missing": r"begins at codes, forwards",
     "code: epsilon added to the norm": r"begins at codes, forwards",
-    "code: the smallest norm is another": r"begins at codes, forwards",
+    "code: the smallest norm is another": EVALUATION + r", faint/codes",
     "code: not normalised": r"begins at codes, forwards",
     "code: a ReLU before it": r"begins at (encoder\.output|codes), forwards",
     "gradient: not through the norm": r"begins at encoder\.output, backwards",

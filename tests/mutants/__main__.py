@@ -32,10 +32,11 @@ def main() -> int:
         return 0
     results = []
     kept, seconds = Kept(asked.results), 60 * asked.limit
-    for result in judge_all(spread(mutants), asked.precision or PRECISIONS, kept, seconds):
+    precisions = asked.precision or PRECISIONS
+    for result in judge_all(spread(mutants), precisions, kept, seconds, asked.jobs):
         results.append(result)
         print(telling.line(result), flush=True)
-    print("\n".join(telling.score(results)))
+    print("\n".join([*telling.table(results), *telling.score(results)]))
     if asked.markdown:
         asked.markdown.write_text(telling.markdown(results))
     if asked.json:
@@ -55,6 +56,7 @@ def _arguments() -> argparse.Namespace:
     add("--precision", action="append", choices=PRECISIONS, help="repeatable; default: both")
     add("--only", type=re.compile, help="a regular expression of the whole label, see --list")
     add("--limit", type=float, default=math.inf, metavar="MINUTES", help="begin none after these")
+    add("--jobs", type=int, default=1, metavar="N", help="judge those of N backends at once")
     told = (
         "judgements are kept there, and not made again for the same sources; default: %(default)s"
     )

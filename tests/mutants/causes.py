@@ -32,6 +32,7 @@ from suite.worker.observing import observed
 from suite.worker.trace import trace
 from suite.worker.watch import watch
 from tasks.task import Chunk, Task, Tree
+from tests.backends.conftest import compile_quickly
 from tests.mutants.mutant import Mutant
 from tests.mutants.table import TABLE
 from tests.tasks.tiny import tiny
@@ -156,6 +157,8 @@ def main() -> int:
     parser.add_argument("backend", choices=backends.NAMES)
     parser.add_argument("--name", type=re.compile, default=re.compile(""))
     asked = parser.parse_args()
+    if asked.backend == "jax":
+        compile_quickly()
     backends.load(asked.backend).configure("cpu", 1, "float64")
     for mutant in TABLE:
         if mutant.backend == asked.backend and asked.name.search(mutant.label):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import queue
 import re
 import shutil
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,10 +23,13 @@ import numpy as np
 
 import backends
 import tasks
+from suite.records.cell import Cell
 from suite.records.events import Outcome
 from suite.records.verdict import Verdict, verdict_from
+from suite.session import locator
 from suite.session.process import Ending
-from suite.session.verifier import EXACT, Verifier, _Job, read_trace
+from suite.session.verification import rival
+from suite.session.verifier import EXACT, Verifier, _Job, cell_of, read_trace
 from suite.system.git import ROOT
 from suite.system.revisions import Side
 from tasks.task import Precision, Task, Tree
@@ -34,8 +39,14 @@ from tests.mutants.mutant import Mutant
 from tests.mutants.warm import Warm
 
 PACKAGES = ("suite", "backends", "tasks")
+SLOWEST_FIRST = ("jax", "tensorflow", "torch", "numpy")
+"""Backends, by the time that all their mutants take."""
 TIMEOUT = 1800
 """Seconds that a job may take: the machine may be shared."""
+
+
+Oracles = dict[str, dict[_Job, tuple[Tree, Ending]]]
+"""By a task's label the oracle's trace, of the source as it is."""
 
 
 class Proof(Verifier):
@@ -58,6 +69,10 @@ class Proof(Verifier):
             own = job == self._oracle_job()
             done[job] = self.oracle() if own else self._ask(job)
         return done
+
+    def known(self, oracle: dict[_Job, tuple[Tree, Ending]]) -> None:
+        """Takes the oracle's trace from there, or puts it there: several may share it."""
+        self._oracle = oracle
 
     def oracle(self) -> tuple[Tree, Ending]:
         """The oracle's trace, and how its job ended."""
@@ -97,12 +112,12 @@ class Proof(Verifier):
 class Bench:
     """A copy of the source in which mutants are planted, one after the other.
 
-    The oracle's traces are made once, from the source as it is; a mutant of the oracle gets its
-    own.
+    The oracle's traces are made once, from the source as it is, and shared; a mutant of the oracle
+    gets its own.
     """
 
-    def __init__(self, tree: Path, precisions: Sequence[Precision], kept: Kept):
-        self.tree, self._precisions, self._kept = tree, precisions, kept
+    def __init__(self, tree: Path, precisions: Sequence[Precision], kept: Kept, oracles: Oracles):
+        self.tree, self._precisions, self._kept, self._oracles = tree, precisions, kept, oracles
         self._proofs: dict[str, Proof] = {}
         self._warm: dict[str, Warm] = {}
 
@@ -128,11 +143,38 @@ class Bench:
         if reason := backends.load(mutant.backend).available():
             return Judgement("not tested", message=reason)
         false_alarm = self._false_alarm(mutant, precision)
+        if mutant.backend == Task.oracle and precision != RUN:
+            self._proof(mutant.task).oracle()  # as long as nothing is planted in it
         begin = self._seconds()
         with mutant.planted(self.tree):
             verdict = self._verdict(mutant, precision, mutant.place)
+            if precision != RUN and not re.search(mutant.place, verdict.explanation or ""):
+                verdict = self._located(mutant, verdict)
         judged = judgement(mutant, verdict, false_alarm)
         return replace(judged, seconds=round(self._seconds() - begin, 2))
+
+    def _located(self, mutant: Mutant, verdict: Verdict) -> Verdict:
+        """The verdict with the operation in which error begins, as ``tetragrad verify`` adds it."""
+        choice, task = (verdict.backend, verdict.mode), self._proof(mutant.task).task
+        oracle = backends.oracle(task.name)
+        against = rival(oracle, task.name) if choice == oracle else oracle
+        steps = locator.wanted([verdict]).get(choice)
+        if not steps or not against:
+            return verdict
+        with tempfile.TemporaryDirectory() as folder:
+            own, other = (
+                self._observed(cell_of(task, one, EXACT, "cpu"), steps, Path(folder) / one[0])
+                for one in (choice, against)
+            )
+            search = locator.compare(task, own, other, steps)
+        return replace(verdict, located=search.of(verdict, None))
+
+    def _observed(self, cell: Cell, steps: Sequence[int], output: Path) -> Path | Ending:
+        """The file with the observations of these steps, or how the job failed."""
+        file = output.with_suffix(".npz")
+        job = {"kind": "observe", "cell": asdict(cell), "steps": steps, "output": str(file)}
+        ending = self.warm(cell.backend).ask({**job, "place": ""})
+        return file if ending.outcome is Outcome.OK else ending
 
     def _seconds(self) -> float:
         """Processor seconds until now."""
@@ -152,7 +194,8 @@ class Bench:
 
     def _proof(self, label: str) -> Proof:
         if label not in self._proofs:
-            self._proofs[label] = Proof(_task(label), self)
+            proof = self._proofs[label] = Proof(_task(label), self)
+            proof.known(self._oracles.setdefault(label, {}))
         return self._proofs[label]
 
     def _verdict(self, mutant: Mutant, precision: str, place: str) -> Verdict:
@@ -210,14 +253,42 @@ def judge_all(
     precisions: Sequence[Precision],
     kept: Kept | None = None,
     seconds: float = math.inf,
+    jobs: int = 1,
 ) -> Iterator[Result]:
     """The results one by one, on generated data.
 
     What is ``kept`` of the same sources is not judged again, and what is judged is kept. After so
-    many ``seconds`` no further mutant is begun.
+    many ``seconds`` no further mutant is begun. As many ``jobs`` at once as there are backends:
+    each has the mutants of one, in a copy of the source of its own.
     """
-    kept, end = kept or Kept(None), time.monotonic() + seconds
-    with source_copy() as tree, closing(Bench(tree, precisions, kept)) as bench:
+    kept, end, oracles = kept or Kept(None), time.monotonic() + seconds, Oracles()
+    by_backend = [[m for m in mutants if m.backend == name] for name in SLOWEST_FIRST]
+    shares = [list(mutants)] if jobs == 1 else [share for share in by_backend if share]
+    results: queue.SimpleQueue[Result | None] = queue.SimpleQueue()
+
+    def work(share: Sequence[Mutant]) -> None:
+        try:
+            for result in _judged(share, precisions, kept, end, oracles):
+                results.put(result)
+        finally:
+            results.put(None)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        working = [pool.submit(work, share) for share in shares]
+        for _ in working:
+            yield from iter(results.get, None)
+        for share in working:
+            share.result()
+
+
+def _judged(
+    mutants: Sequence[Mutant],
+    precisions: Sequence[Precision],
+    kept: Kept,
+    end: float,
+    oracles: Oracles,
+) -> Iterator[Result]:
+    with source_copy() as tree, closing(Bench(tree, precisions, kept, oracles)) as bench:
         for mutant in mutants:
             judgements = {}
             for precision in bench.precisions(mutant):

@@ -1,7 +1,7 @@
 """Judgements that are kept in a file, so that a run of hours can be stopped and taken up again.
 
-A line of JSON each, under the digest of the mutant and of all sources that its verdict rests on:
-what was judged of other sources is not found again.
+A line of JSON each, under the digest of the mutant and of all sources and packages that its
+verdict rests on: what was judged of others is not found again.
 """
 
 from __future__ import annotations
@@ -14,13 +14,22 @@ from pathlib import Path
 
 import backends
 import tasks
-from suite.session.verifier import sources_digest
+from suite.session.verdict_cache import sources_digest
+from suite.system.environment import package_versions
 from suite.system.git import ROOT
 from tests.mutants.fates import RUN, Judgement
 from tests.mutants.mutant import Mutant
 
 FILE = ROOT / "results" / "mutants.jsonl"
 """Where they are by default; git ignores it."""
+JUDGING = (
+    "suite/records/taps.py",
+    "suite/session/first_difference.py",
+    "suite/session/locator.py",
+    "tests/mutants/judging.py",
+    "tests/mutants/warm.py",
+)
+"""Files that a judgement rests on beside those of a verdict."""
 
 
 class Kept:
@@ -60,10 +69,16 @@ def _key(mutant: Mutant, precision: str) -> str:
 
 @functools.cache
 def _sources(backend: str, task: str, precision: str) -> str:
-    """Digest of the sources of a verdict; one of ``tetragrad run`` rests on the whole suite."""
+    """Digest of the sources and versions that a judgement rests on.
+
+    One of ``tetragrad run`` rests on the whole suite.
+    """
     assert task in tasks.NAMES
-    digest = sources_digest(ROOT, backend, backends.oracle(task)[0])
-    if precision == RUN:
-        files = sorted((ROOT / "suite").rglob("*.py"))
-        digest += hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
-    return digest
+    names = (backend, backends.oracle(task)[0])
+    packages = [p for name in names for p in ("numpy", *backends.load(name).PACKAGES)]
+    versions = package_versions()
+    digest = hashlib.sha256(sources_digest(ROOT, *names).encode())
+    digest.update(repr([(p, versions.get(p)) for p in packages]).encode())
+    for file in sorted((ROOT / "suite").rglob("*.py")) if precision == RUN else JUDGING:
+        digest.update((ROOT / file).read_bytes())
+    return digest.hexdigest()

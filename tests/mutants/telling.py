@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -33,6 +34,25 @@ def score(results: Sequence[Result]) -> list[str]:
     told += [f"float32 alone misses {len(alone)}: {', '.join(alone)}"] if alone else []
     untested = len(results) - len(judged)
     return told + ([f"{untested} not tested: their backend is not here"] if untested else [])
+
+
+def table(results: Sequence[Result]) -> list[str]:
+    """A line for each precision: the fates, how many are named, and what they were found by."""
+    heads = ("precision", "judged", "caught", "named", "missed", "broken")
+    lines = ["".join(f"{head:>10}" for head in heads) + "  found by"]
+    for name in dict.fromkeys(name for r in results for name in r.judgements):
+        own = [r.judgements[name] for r in results if name in r.judgements]
+        fates = Counter(judgement.fate for judgement in own)
+        named = sum(j.named for j in own if j.fate == "caught")
+        first = Counter(j.by[0] for j in own if j.fate == "caught")
+        judged = len(own) - fates["not tested"]
+        counts = (judged, fates["caught"], named, fates["missed"], fates["broken"])
+        by = ", ".join(f"{quantity} {count}" for quantity, count in first.most_common())
+        lines.append(f"{name:>10}" + "".join(f"{count:10}" for count in counts) + f"  {by}")
+    slips = [r for r in results if r.fate not in ("caught", "not tested")]
+    lines += [f"{r.fate}: {r.mutant.label}" for r in slips]
+    nameless = [r.mutant.label for r in results if r.fate == "caught" and not r.named]
+    return lines + [f"not named: {label}" for label in nameless]
 
 
 def markdown(results: Sequence[Result]) -> str:

@@ -17,6 +17,7 @@ from backends.numpy import fashion_mlp
 from suite.records import record as records
 from suite.records.events import Outcome
 from suite.records.verdict import Deviation, Verdict
+from suite.session import equivalence
 from suite.session.equivalence import compare
 from suite.session.verifier import Verifier
 from suite.tracking import tracker as tracking
@@ -120,6 +121,16 @@ def test_a_loss_of_zero_equals_zero_and_nothing_else(oracle: dict[str, Array]) -
     zero = {**oracle, "loss": np.zeros_like(oracle["loss"])}
     assert verdict(compare(zero, zero, ENVELOPE)).verified
     assert not verdict(compare({**zero, "loss": zero["loss"] + 1e-300}, zero, ENVELOPE)).verified
+
+
+def test_an_output_within_tolerance_does_not_stand_for_one_that_is_not() -> None:
+    """The first with half of the largest error is named only if it is out of tolerance itself."""
+    right = {"prediction@0/test/a": np.ones(2), "prediction@0/test/b": np.ones(2)}
+    for a, b, named in ((0.8, 1.5, "test/b"), (1.2, 1.5, "test/a"), (0.7, 0.9, "test/b")):
+        errors = {"prediction@0/test/a": a, "prediction@0/test/b": b}
+        own = {name: array * (1 + 1e-5 * errors[name]) for name, array in right.items()}
+        found = equivalence._compare_leaves("prediction", "prediction@0", own, right, 1e-5)
+        assert (found.where, found.passed) == (named, b <= 1)
 
 
 def test_a_model_without_any_gradient_shows_nothing(oracle: dict[str, Array]) -> None:

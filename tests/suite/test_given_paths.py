@@ -88,7 +88,8 @@ def test_every_option_that_is_a_path_is_read_by_it(home: Path) -> None:
     assert rest == {
         *("sync folder", "report output_folder", "history output_folder", "compare base_python"),
         *("check junit", "check markdown", "compare junit", "compare markdown"),
-        *("upgrade junit", "upgrade markdown", "verify report"),
+        *("upgrade junit", "upgrade markdown", "verify report", "reproduce attest"),
+        "explain page",
     }
 
 

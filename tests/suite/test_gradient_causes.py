@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -100,6 +101,18 @@ def test_the_cause_in_gradients_is_named_and_no_other(said: str) -> None:
     _, found = gradients.explanations(points(planted), facts, ALLOWED)
     assert {e.cause for e in found} == {cause}
     assert said in found[0].said
+
+
+def test_a_gradient_of_0_at_a_corner_is_no_path_that_is_dropped() -> None:
+    """As that of an answer of 0 under a ReLU, which the perceptron's rule counts as a mistake.
+
+    Elsewhere, the answer is right, and both gradients are 0.
+    """
+    cold, moved = points(lambda p: (p.reference_loss, {n: 0 * g for n, g in p.reference.items()}))
+    right = replace(moved, reference=moved.gradients)
+    assert gradients.explanations((cold, right), FACTS, ALLOWED)[1] == []
+    (found,) = gradients.explanations((cold, moved), FACTS, ALLOWED)[1]
+    assert found.cause == "a gradient path is dropped"
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,13 @@ def test_the_score_counts_what_is_caught_and_lists_what_float32_misses() -> None
         f"float32 alone misses 1: {results[1].mutant.label}",
         "1 not tested: their backend is not here",
     ]
+    assert telling.table(results) == [
+        " precision    judged    caught     named    missed    broken  found by",
+        "   float32         3         1         1         2         0  loss 1",
+        "   float64         3         2         2         0         1  loss 2",
+        "       run         0         0         0         0         0  ",
+        f"missed: {results[2].mutant.label}",
+    ]
     rows = telling.markdown(results).splitlines()
     assert rows[3].startswith("| small | ")
     assert "| missed | loss |  | named |" in rows[3]
@@ -184,6 +191,42 @@ def test_what_is_kept_is_not_judged_again_and_none_is_begun_after_the_limit(tmp_
     known.add(TABLE[0], "float64", judged)
     (result,) = judge_all(TABLE[:3], ["float64"], known, seconds=0)
     assert result == Result(TABLE[0], {"float64": judged})
+
+
+def test_the_mutants_of_several_backends_are_judged_at_once(tmp_path: Path) -> None:
+    chosen = list({mutant.backend: mutant for mutant in TABLE}.values())
+    known = Kept(tmp_path / "kept")
+    for mutant in chosen[1:]:
+        known.add(mutant, "float64", Judgement("caught"))
+    results = [*judge_all(chosen, ["float64"], known, seconds=0, jobs=2)]
+    assert sorted(r.mutant.label for r in results) == sorted(m.label for m in chosen[1:])
+    with pytest.raises(ZeroDivisionError):  # what goes wrong in a thread is not lost
+        [*judge_all(chosen, ["float64"], Broken(None), jobs=2)]
+
+
+class Broken(Kept):
+    def get(self, mutant: Mutant, precision: str) -> Judgement | None:
+        raise ZeroDivisionError
+
+
+def test_a_judgement_rests_on_what_judges_and_on_the_versions_of_packages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    facts = ("torch", "lstm", "float64")
+    kept._sources.cache_clear()
+    before = kept._sources(*facts)
+    changes: tuple[tuple[str, object], ...] = (
+        ("package_versions", lambda: {"torch": "0"}),
+        ("JUDGING", kept.JUDGING[1:]),
+        ("sources_digest", lambda *given: "others"),
+    )
+    for name, changed in changes:
+        with monkeypatch.context() as patch:
+            patch.setattr(kept, name, changed)
+            kept._sources.cache_clear()
+            assert kept._sources(*facts) != before
+    kept._sources.cache_clear()
+    assert kept._sources(*facts) == before
 
 
 def test_mutants_are_spread_over_mistakes_and_backends() -> None:

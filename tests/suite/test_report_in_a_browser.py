@@ -1,4 +1,4 @@
-"""The report in Chromium: at three widths, by day and by night, everything is drawn."""
+"""The report in Chromium, at three widths, by day and by night: all is drawn. The gallery."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from suite import report
+from suite.asv_benchmarks import synthetic
+from suite.records import published
+from suite.report import gallery
 from tests.suite import reported
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -78,4 +81,31 @@ def test_paper_has_every_figure_and_no_dark_background(browser: Browser, address
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert [p for p in page.evaluate(DRAWN) if not p["marks"]] == []
     assert page.pdf()[:4] == b"%PDF"
+    page.close()
+
+
+def test_the_gallery_opens_from_disk_and_its_filters_leave_what_was_chosen(
+    browser: Browser, tmp_path: Path
+) -> None:
+    synthetic.write(tmp_path / "results", 0, 8)
+    published.add(tmp_path / "site", [tmp_path / "results"])
+    index, _ = gallery.write(tmp_path / "site")
+    page = browser.new_page(viewport={"width": 360, "height": 900}, color_scheme="dark")
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(index.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.click("tbody a")
+    assert page.locator("output").inner_text() == "8 of 8 records"
+    page.select_option("select[name=backend]", "JAX")
+    assert page.locator("tbody tr:visible").count() == 2
+    assert page.locator("output").inner_text() == "2 of 8 records"
+    page.locator("tr:visible td:last-child summary").first.click()
+    command = page.locator(".commands:visible").inner_text()
+    assert command.startswith("tetragrad reproduce records/")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.locator(".commands:visible ~ ul a").click()
+    assert page.url.endswith(command.split()[2])
+    assert said == []
     page.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Plant, mistake
 
 KERNELS = r"(bag|hidden)\.kernel"
-NORM = r"(bag|hidden)_norm\."
+NORM = r"(bag|hidden)_norm\b"
 VARIANCE = r"norm\.variance"
 
 PENALTIES = (
@@ -97,7 +97,7 @@ NORMALISATION = (
     *mistake(
         "batch norm: momentum's meaning",
         "imdb_text:bow_batchnorm",
-        NORM + "(mean|variance)",
+        NORM + r"\.(mean|variance)",
         "torch's .01 is Keras' .99",
         Plant(
             "torch",
