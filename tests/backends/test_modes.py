@@ -31,6 +31,10 @@ CHOICES = [
     ("lstm", None),
     ("transformer", None),
 ]
+CASES = [
+    *(pytest.param(mode, c, id=f"{mode}-{c[0]}") for mode in MODES for c in CHOICES),
+    pytest.param(XLA, ("lstm", "rnn"), id=f"{XLA}-lstm:rnn"),  # its loops are its own there
+]
 
 
 @pytest.mark.parametrize("backend", MODES)
@@ -48,8 +52,7 @@ def test_it_trains_as_numpy_does_and_compiles_once(
     assert (counts, none) == ([1, 1], [0, 0])
 
 
-@pytest.mark.parametrize("backend", MODES)
-@pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: choice[0])
+@pytest.mark.parametrize(("backend", "choice"), CASES)
 def test_a_task_is_the_same_model(call: Call, backend: str, choice: tasks.Choice) -> None:
     state = tiny_tasks.initial(choice, "float64")
     first, *more = tiny_tasks.training_chunks(tiny(choice))
