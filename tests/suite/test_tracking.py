@@ -226,11 +226,11 @@ class TestServer:
         capfd: pytest.CaptureFixture[str],
     ) -> None:
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")
         address, process = server
         said: list[str] = []
         session = Tracker(address, results)
         assert session.try_log(*keep(results, seed=0), said.append)
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")
         signal_all(process, signal.SIGSTOP)
         begin = time.monotonic()
         assert session.try_log(*keep(results, seed=1), said.append) is None
@@ -239,6 +239,7 @@ class TestServer:
         (message,) = said
         assert "tetragrad sync" in message
         signal_all(process, signal.SIGCONT)
+        monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT")
         # as a user has it: it may close a connection that was idle for long, just when it is used
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         assert tracking.sync(results, Tracker(address, results), said.append) == (2, 1)
