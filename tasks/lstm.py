@@ -315,9 +315,9 @@ class RNN(LSTM):
     margin = 0.01  # as the LSTM's: its spread over seeds is not measured yet
     targets = ()  # seeds 0 to 4 of the full profile are not measured yet
     # Measured over the four backends, in float64 and float32: loss 1e-15 and 5e-7, first gradient
-    # 3e-15 and 1.2e-6, state 2e-13 and 1.2e-4, outputs 1e-13 and 4e-5; in torch:compile, whose sums run in another
-    # order, the loss showed 1.4e-6. PyTorch in bfloat16: loss
-    # 4.9e-3, gradient 2.1e-2, state .32, outputs .35.
+    # 3e-15 and 1.2e-6, state 2e-13 and 1.2e-4, outputs 1e-13 and 4e-5; in torch:compile, whose
+    # sums run in another order, the loss showed 1.4e-6. PyTorch in bfloat16: loss 4.9e-3, gradient
+    # 2.1e-2, state .32, outputs .35.
     envelopes: Mapping[Precision, Envelope] = {
         "float64": Envelope(steps=20, loss=1e-12, gradient=1e-12, state=1e-9),
         "float32": Envelope(steps=20, loss=3e-6, gradient=1e-5, state=6e-4, prediction=2e-4),
