@@ -8,7 +8,7 @@ state carried on, Adam with a linear schedule and a clipped norm; 349,569 parame
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -283,14 +283,14 @@ class LSTM(Task):
             for kind, numbers in zip(kinds, written[1:].T, strict=True)
         }
 
-    def pictures(self, state: State) -> Mapping[str, Heatmap]:
+    def pictures(self, state: Callable[[], State]) -> Mapping[str, Heatmap]:
         """How the gradient vanishes, step by step back: see ``tasks.vanishing.reach``.
 
         The texts are the first characters of all validation streams, as many as a step unrolls.
         """
         texts = (text[:, : self.config.unroll].T for text in self._streams("test", 1))
         inputs, targets = texts  # (T, n)
-        norms = vanishing.reach(self.layer, state.params, inputs, targets[-1])
+        norms = vanishing.reach(self.layer, state().params, inputs, targets[-1])
         values = np.log10(np.maximum(list(norms.values()), np.finfo(np.float32).tiny))
         steps = tuple(str(back) for back in range(len(inputs)))
         meaning = (

@@ -403,8 +403,11 @@ class Task(ABC):
         """Matrices by name that show, after training, what was learned; none by default."""
         return {}
 
-    def pictures(self, state: State) -> Mapping[str, Heatmap]:
-        """Matrices by name that the trained ``state`` shows without a program; none by default."""
+    def pictures(self, state: Callable[[], State]) -> Mapping[str, Heatmap]:
+        """Matrices by name that the trained state shows without a program; none by default.
+
+        ``state()`` copies it from the device: only what draws asks for it.
+        """
         return {}
 
     @abstractmethod

@@ -146,7 +146,7 @@ class Training:
     def _show(self) -> None:
         shown = {
             **self._task.heatmaps(self._predict),
-            **self._task.pictures(self._program.state()),
+            **self._task.pictures(self._program.state),
         }
         texts = dict(self._task.texts(self._predict))
         heatmaps = {

@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -109,7 +110,9 @@ def test_browse_shows_the_pages_of_a_server_itself(
         raise AssertionError("MLflow's own server takes no store that is a server")
 
     monkeypatch.setattr(browse, "serve", served)
-    monkeypatch.setattr(Tracker, "experiments", lambda self: {"lstm": "7"})
+    monkeypatch.setattr(
+        Tracker, "experiments", lambda self: {"lstm": SimpleNamespace(experiment_id="7", tags={})}
+    )
     done = in_process(tmp_path, "browse", "--tracking-uri", SERVER + "/")
     assert (done.returncode, done.stderr) == (0, "")
     page = "#/experiments/7/runs?workflowType=machine_learning"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
@@ -312,8 +312,9 @@ def test_texts_are_made_by_the_trained_program(monkeypatch: pytest.MonkeyPatch) 
     drawn = Heatmap(("a", "b"), ("c",), np.array([[1 / 3], [1]], np.float32))
     monkeypatch.setattr(task, "heatmaps", lambda predict: {"weights": drawn})
 
-    def pictures(state: State) -> dict[str, Heatmap]:
-        return {"steps": Heatmap(("a",), ("b",), np.array([[state.step]]), "Read.", ("x", "y"))}
+    def pictures(state: Callable[[], State]) -> dict[str, Heatmap]:
+        step = np.array([[state().step]])
+        return {"steps": Heatmap(("a",), ("b",), step, "Read.", ("x", "y"))}
 
     monkeypatch.setattr(task, "pictures", pictures)
     _, events = trained(program, task, state)

@@ -90,7 +90,7 @@ def test_at_no_distance_it_is_that_of_the_output_layer() -> None:
 @pytest.mark.parametrize("variant", [None, "rnn"])
 def test_a_task_shows_it_by_distance(variant: str | None) -> None:
     task = tiny_task(variant)
-    (drawn,) = task.pictures(random_state(task)).values()
+    (drawn,) = task.pictures(lambda: random_state(task)).values()
     assert drawn.rows == tuple(f"{name} state" for name in task.carried)
     assert drawn.columns == tuple(map(str, range(UNROLL)))
     assert drawn.axes == ("steps back", "norm of the gradient")
@@ -102,5 +102,5 @@ def test_a_task_shows_it_by_distance(variant: str | None) -> None:
 def test_a_gradient_that_is_gone_can_be_drawn() -> None:
     task = tiny_task("rnn")
     params = {name: np.zeros_like(leaf) for name, leaf in random_state(task).params.items()}
-    (drawn,) = task.pictures(State(params, {})).values()
+    (drawn,) = task.pictures(lambda: State(params, {})).values()
     assert np.isfinite(drawn.values).all()
