@@ -312,8 +312,9 @@ class RNN(LSTM):
     layer = "rnn"
     gates = 1
     carried = ("hidden",)
-    margin = 0.01  # as the LSTM's: its spread over seeds is not measured yet
-    targets = ()  # seeds 0 to 4 of the full profile are not measured yet
+    # of the full profile in NumPy, seeds 0 to 4: 1.6023 +- .0110
+    targets = (Target("val_nats", high=1.635),)
+    margin = 0.011
     # Measured over the four backends, in float64 and float32: loss 1e-15 and 5e-7, first gradient
     # 3e-15 and 1.2e-6, state 2e-13 and 1.2e-4, outputs 1e-13 and 4e-5; in torch:compile, whose
     # sums run in another order, the loss showed 1.4e-6. PyTorch in bfloat16: loss 4.9e-3, gradient
