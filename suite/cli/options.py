@@ -208,6 +208,15 @@ BaselinesOption = Annotated[
     Path,
     typer.Option("--baselines", parser=path_or(BASELINES), help="Where baselines lie."),
 ]
+RecordsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--records",
+        metavar="SESSION",
+        help="Judge the records of this session of `run` (latest: the last one) and run only the "
+        "cells that it has no record of, made with this commit, data, environment and machine.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 
