@@ -21,6 +21,7 @@ from suite.records.record import Record
 from suite.records.verdict import Deviation as Compared, Verdict
 from suite.session import check as checking, compare as comparison
 from suite.session.check import Result, judged
+from suite.system import revisions
 from tasks.task import Envelope
 from tests.suite import planting
 from tests.suite.command import assert_refused, in_process, tetragrad
@@ -191,6 +192,7 @@ def test_regress_is_check_and_compare_with_one_summary(
 ) -> None:
     """Nothing was changed: whatever else the machine does, no speed differs by four fifths."""
     monkeypatch.setattr(regress_cli, "THRESHOLD", 0.8)
+    monkeypatch.setattr(revisions, "same_program", lambda *given: False)
     asked = ("regress", "HEAD", *OPTIONS, "--backend", "numpy", "--limit", "0")
     done = in_process(made, *asked)
     assert done.returncode == 0, done
@@ -214,6 +216,7 @@ def test_regress_fails_with_either(
     monkeypatch.setattr(checking, "find", lambda *given: [])
     monkeypatch.setattr(checking, "check", lambda *given: own)
     monkeypatch.setattr(comparison, "compare", lambda *given: [found["compare"]])
+    monkeypatch.setattr(revisions, "same_program", lambda *given: False)
     done = in_process(tmp_path, "regress", "HEAD", *OPTIONS, "--backend", "numpy")
     assert done.returncode == 1, done
     assert f"of {bad}: bad (why)" in done.stdout
