@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import tasks
 from suite.records import record as records
@@ -15,6 +16,8 @@ from suite.session import resume
 from suite.system import environment, variables
 from tasks.task import RequestError, Task
 
+NAMED = 3
+"""How many of the facts that differ are named."""
 LATEST = "latest"
 """The name by which the last session that has records is asked for."""
 
@@ -87,11 +90,15 @@ def differing(record: Record) -> str | None:
     if record.git.get("dirty") is not False:
         return "a source that is no commit's, or was changed since"
     own = environment.worker_environment(cell.backend, cell.device, cell.threads)
-    facts = {
-        "commit": (record.git, environment.git_revision()),
+    facts: dict[str, tuple[Mapping[str, Any], Mapping[str, Any]]] = {
+        "source": (record.git, environment.git_revision()),
         "packages": (record.packages, environment.package_versions()),
         "machine": (record.machine, environment.machine()),
-        "variables": (record.worker.get("environment"), variables.told(own)),
+        "variables": (record.worker.get("environment", {}), variables.told(own)),
     }
-    changed = [name for name, (then, now) in facts.items() if then != dict(now)]
-    return f"other {', '.join(changed)}" if changed else None
+    changed = {
+        name: sorted(n for n in then.keys() | now.keys() if then.get(n) != now.get(n))
+        for name, (then, now) in facts.items()
+    }
+    told = [f"{name} ({', '.join(other[:NAMED])})" for name, other in changed.items() if other]
+    return f"other {', '.join(told)}" if told else None

@@ -105,12 +105,12 @@ def spoilt(name: str, key: str, value: Any) -> Callable[[Record], None]:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (other(git={"commit": "d" * 40, "dirty": False}), "other commit"),
+        (other(git={"commit": "d" * 40, "dirty": False}), "other source (commit)"),
         (other(git={**CLEAN, "dirty": True}), "a source that is no commit's, or was changed"),
         (other(git={"commit": None, "dirty": None}), "a source that is no commit's"),
-        (spoilt("packages", "numpy", "0"), "other packages"),
-        (spoilt("machine", "cpu_model", "another"), "other machine"),
-        (spoilt("worker", "environment", {"LD_PRELOAD": "x"}), "other variables"),
+        (spoilt("packages", "numpy", "0"), "other packages (numpy)"),
+        (spoilt("machine", "cpu_model", "another"), "other machine (cpu_model)"),
+        (lambda r: r.worker["environment"].update(LD_PRELOAD="x"), "other variables (LD_PRELOAD)"),
         (spoilt("provenance", "digest", "ff"), "other data"),
         (spoilt("specification", "hidden", 64), "other data, constants"),
         (other(outcome=Outcome.CRASHED), "not ended well"),
