@@ -64,12 +64,10 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
 
 
 @pytest.fixture
-def prepared(tmp_path: Path, smoke: tuple[Path, Any], empty_store: Path) -> Path:
+def prepared(proved: Path, empty_store: Path) -> Path:
     """Where sessions begin that neither verify nor make a store."""
-    folder, results = smoke[0], tmp_path / "results"
-    shutil.copytree(folder / "results" / "verified", results / "verified")
-    shutil.copy(empty_store, results)
-    return tmp_path
+    shutil.copy(empty_store, proved / "results")
+    return proved
 
 
 class TestRun:
@@ -299,18 +297,17 @@ class TestFaults:
         assert running
         assert not psutil.wait_procs(running, timeout=5)[1]
 
-    def test_a_cell_that_takes_too_long_is_stopped(self, smoke: tuple[Path, Any]) -> None:
-        folder, _ = smoke
+    def test_a_cell_that_takes_too_long_is_stopped(self, proved: Path) -> None:
         begin = time.monotonic()
-        done = in_process(folder, *LONG, *ALONE, "--backend", "numpy", "--timeout", "0.5")
+        done = in_process(proved, *LONG, *ALONE, "--backend", "numpy", "--timeout", "0.5")
         assert time.monotonic() - begin < 60
         assert done.returncode == 1
         for cell in json.loads(done.stdout)["cells"]:
             assert (cell["outcome"], cell["reason"]) == ("timeout", "not done after 0.5 s")
 
     @pytest.mark.filterwarnings("ignore")  # MLflow's own
-    def test_a_store_that_is_away_loses_nothing(self, smoke: tuple[Path, Any]) -> None:
-        folder, _ = smoke
+    def test_a_store_that_is_away_loses_nothing(self, prepared: Path) -> None:
+        folder = prepared
         done = in_process(
             folder,
             *("run", *FASHION, "--profile", "smoke", "--backend", "numpy", "--json", *GENERATED),
@@ -323,7 +320,7 @@ class TestFaults:
         (cell,) = json.loads(done.stdout)["cells"]
         assert cell["mlflow_run"] is None
         assert (folder / cell["record"]).is_file()
-        sent = in_process(folder, "sync")  # and what earlier tests did not track
+        sent = in_process(folder, "sync")
         assert cell["record"] in re.sub(r"\s", "", sent.stderr)
         assert in_process(folder, "sync").stdout.startswith("0 sent")
 
