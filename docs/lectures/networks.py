@@ -24,9 +24,9 @@ LAYERS = Concept(
             "A dense layer",
             "`x` is (n, in), `w` is (in, out), `b` is (out). "
             "The gradient of the loss with respect to `y` is called `dy`.",
-            r"y = x W + b, \qquad"
-            r"\frac{\partial L}{\partial W} = x^\top \frac{\partial L}{\partial y}, \qquad"
-            r"\frac{\partial L}{\partial b} = \sum_n \frac{\partial L}{\partial y_n}, \qquad"
+            r"y = x W + b, \qquad "
+            r"\frac{\partial L}{\partial W} = x^\top \frac{\partial L}{\partial y}, \qquad "
+            r"\frac{\partial L}{\partial b} = \sum_n \frac{\partial L}{\partial y_n}, \qquad "
             r"\frac{\partial L}{\partial x} = \frac{\partial L}{\partial y} W^\top",
             {
                 "numpy": (
@@ -74,20 +74,22 @@ ACTIVATIONS = Concept(
         Part(
             "Sigmoid",
             "It maps to probabilities. Its slope is a quarter at most.",
-            r"\sigma(x) = \frac{1}{1 + e^{-x}}, \qquad \sigma'(x) = \sigma(x) (1 - \sigma(x))",
+            r"\sigma(x) = \frac{1}{1 + e^{-x}}, \qquad "
+            r"\frac{d\sigma}{dx} = \sigma(x) (1 - \sigma(x))",
             _activation("activations.py", "sigmoid"),
         ),
         Part(
             "Tanh",
             "It is a sigmoid whose values lie around 0. Its slope is 1 at most.",
-            r"\tanh x = \frac{e^x - e^{-x}}{e^x + e^{-x}}, \qquad \tanh' x = 1 - \tanh^2 x",
+            r"\tanh x = \frac{e^x - e^{-x}}{e^x + e^{-x}}, \qquad "
+            r"\frac{d \tanh x}{dx} = 1 - \tanh^2 x",
             _activation("activations.py", "tanh"),
         ),
         Part(
             "ReLU",
             "It is cheap and does not saturate above 0. "
             "A unit that is below 0 for every input is dead: it gets no gradient.",
-            r"f(x) = \max(x, 0), \qquad f'(x) = 1 \text{ if } x > 0, \text{ else } 0",
+            r"f(x) = \max(x, 0), \qquad \frac{df}{dx} = 1 \text{ if } x > 0, \text{ else } 0",
             _activation("layers.py", "relu"),
         ),
         Part(
@@ -132,7 +134,7 @@ LOSSES = Concept(
         Part(
             "Softmax and cross-entropy",
             "`z` are the logits. The gradient is the difference of two distributions.",
-            r"p_c = \frac{e^{z_c}}{\sum_k e^{z_k}}, \qquad L = -\log p_{\text{label}}, \qquad"
+            r"p_c = \frac{e^{z_c}}{\sum_k e^{z_k}}, \qquad L = -\log p_{\text{label}}, \qquad "
             r"\frac{\partial L}{\partial z_c} = p_c - [c = \text{label}]",
             {
                 "numpy": (

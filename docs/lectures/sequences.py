@@ -27,7 +27,7 @@ RECURRENCE = Concept(
         Part(
             "The LSTM",
             "The gates i, f and o say how much is written, kept and read; `g` is what is written.",
-            r"i, f, o = \sigma(a^{i,f,o}), \quad g = \tanh a^g, \qquad"
+            r"i, f, o = \sigma(a^{i,f,o}), \quad g = \tanh a^g, \qquad "
             r"c_t = f c_{t-1} + i g, \qquad h_t = o \tanh c_t",
             {
                 "numpy": ("recurrent.py::lstm",),
@@ -68,7 +68,7 @@ ATTENTION = Concept(
         Part(
             "Positions",
             "Waves of many lengths, added to the embeddings of the words.",
-            r"P_{p, 2i} = \sin\left(p / 10000^{2i / d}\right), \qquad"
+            r"P_{p, 2i} = \sin\left(p / 10000^{2i / d}\right), \qquad "
             r"P_{p, 2i+1} = \cos\left(p / 10000^{2i / d}\right)",
             {
                 "numpy": ("attention.py::positions",),
@@ -81,6 +81,7 @@ ATTENTION = Concept(
     pictures.attention,
     (
         "Why are the products divided by the root of d?",
-        "Which source words are looked at for a word that has no counterpart?",
+        "The report of a run of `transformer` has its attention maps: at which words of the source "
+        "does the decoder look for a word that has no counterpart?",
     ),
 )

@@ -82,7 +82,7 @@ REGULARISATION = Concept(
             "L1 and L2 penalties",
             "L1 makes many weights 0, L2 makes all of them small. "
             "The penalty is part of the loss, so that its gradient is added to the others.",
-            r"L' = L + \lambda_1 \sum_i |w_i| + \lambda_2 \sum_i w_i^2, \qquad"
+            r"L' = L + \lambda_1 \sum_i |w_i| + \lambda_2 \sum_i w_i^2, \qquad "
             r"\frac{\partial L'}{\partial w_i} = \frac{\partial L}{\partial w_i} "
             r"+ \lambda_1 \operatorname{sign}(w_i) + 2 \lambda_2 w_i",
             {
@@ -168,7 +168,7 @@ CURVE = Concept(
             "The rule",
             "`tetragrad run` reads every curve by this rule, whatever the backend. "
             "So there is one implementation, not four.",
-            r"t^* = \operatorname{argmin}_t L_{\text{validation}}(t), \qquad"
+            r"t^* = \operatorname{argmin}_t L_{\text{validation}}(t), \qquad "
             r"\text{stop at } t \text{ when } t - t^* \ge \text{patience}",
             {
                 "suite": (

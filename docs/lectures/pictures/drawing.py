@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from html import escape
 from typing import Any
 
 import matplotlib as mpl
@@ -114,12 +115,11 @@ def _inline(svg: str, said: str) -> str:
     own = svg[svg.index("<svg") :]
     head, rest = own.split(">", 1)
     box = head[head.index("viewBox") :].split('"')[1]
-    width = float(box.split()[2])
-    text = said.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    width, height = map(float, box.split()[2:])
+    shape = f"max-width: {width:.0f}pt; aspect-ratio: {width:g} / {height:g}"
     begin = (
-        f'<svg class="chart" viewBox="{box}" style="max-width: {width:.0f}pt" role="img" '
-        f'aria-label="{text}" xmlns="http://www.w3.org/2000/svg" '
-        'xmlns:xlink="http://www.w3.org/1999/xlink">'
+        f'<svg class="chart" viewBox="{box}" style="{shape}" role="img" aria-label="{escape(said)}" '
+        'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
     )
     for color, variable in ((INK, "currentColor"), (GRID, "var(--md-default-fg-color--lighter)")):
         rest = rest.replace(color, variable)

@@ -31,19 +31,20 @@ def drawn_from(*labels: str) -> str:
     links = ", ".join(
         f"[{own.cell.task_label}](records/{label}.json)" for label, own in kept.items()
     )
-    first = next(iter(kept.values()))
-    commits = sorted({own.git["commit"][:7] for own in kept.values()})
+    (conditions,) = {(own.cell.profile, own.cell.seed) for own in kept.values()}
+    (made,) = {(own.created[:10], own.git["commit"][:7]) for own in kept.values()}
     return (
-        f"Drawn from records of real runs: {links}. "
-        f"All are by NumPy on real data, profile {first.cell.profile}, seed {first.cell.seed}, "
-        f"made on {first.created[:10]} at commit {', '.join(commits)}."
+        f"Drawn from records of runs by NumPy on real data: {links}. "
+        f"Their profile is {conditions[0]}, their seed {conditions[1]}; "
+        f"they were made on {made[0]} at commit {made[1]}. "
+        "`tetragrad reproduce RECORD.json` trains such a model again."
     )
 
 
 def drawn_from_baseline(label: str) -> str:
     """The same of a baseline in the source."""
     own = base(label)
-    seeds = len({run.seed for run in own.runs})
+    seeds = len(own.runs) // len({run.backend for run in own.runs})
     changed = ", with changes" if own.git["dirty"] else ""
     return (
         f"Drawn from the baseline `results/baselines/{label}.json`: {seeds} seeds in each of four "

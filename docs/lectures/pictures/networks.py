@@ -129,7 +129,8 @@ def _depth(charts: list[str]) -> None:
     said = f"The norm of the gradient by layers back; {DEPTH} layers back: {ends}."
     with chart(charts, said) as axes:
         lines(axes, range(DEPTH + 1), values)
-        axes.set(yscale="log", xlabel="layers back", ylabel="norm, relative to the last layer")
+        axes.set(yscale="log", xlabel="layers back", xticks=range(0, DEPTH + 1, 5))
+        axes.set_ylabel("norm, relative to the last layer")
         axes.set_title("What is left of a gradient")
 
 

@@ -16,7 +16,7 @@ from tasks.task import Array
 
 TEXTS = {"bag of all words": "imdb_text-bow", "embedding of the last 50": "imdb_text-embedding"}
 CODES, PAIRS = "autoencoder-joint-quick-real", "fewshot-siamese-quick-real"
-CLASSES, EACH, MARGIN, UPDATES, RATE = 4, 5, 0.5, 150, 0.1
+CLASSES, EACH, MARGIN, UPDATES, RATE = 4, 5, 0.5, 300, 0.1
 MARKERS = "os^D"
 
 
@@ -57,8 +57,8 @@ def autoencoders() -> Picture:
 def metrics() -> Picture:
     """Points on a circle before and after descent of the triplet loss, and real runs."""
     return picture(
-        "The circles: Computed when this page was built, by NumPy's triplet loss, "
-        f"{UPDATES} steps of descent on {CLASSES} classes of {EACH} points in two dimensions. "
+        "The circles were computed when this page was built, by NumPy's triplet loss: "
+        f"{UPDATES} steps of descent on {CLASSES} classes of {EACH} points, from one random start. "
         f"The errors: {drawn_from_baseline(PAIRS)}",
         *_circles(),
         lambda charts: _by_backend(charts, base(PAIRS), "run_error", "One-shot error, 20 classes"),
