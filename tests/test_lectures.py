@@ -63,7 +63,7 @@ def test_an_excerpt_is_a_definition_an_entry_or_a_case() -> None:
 @pytest.mark.parametrize("concept", CONCEPTS, ids=lambda concept: concept.name)
 def test_a_page_has_formula_code_and_a_picture(concept: Concept) -> None:
     page = lectures.page(concept)
-    assert page.count("<math ") == len(concept.parts)
+    assert page.count("<math ") >= len(concept.parts)
     assert "\\" not in "".join(re.findall("<math.*?</math>", page))
     named = sum(len(names) for part in concept.parts for names in part.sources.values())
     assert page.count("```python title=") == named

@@ -54,7 +54,8 @@ def _titles(concept: Concept) -> Iterator[str]:
     for part in concept.parts:
         first, rest = part.title[0], part.title[1:]
         name = part.title.split()[0].rstrip(":")
-        yield part.title if name.upper() == name or name in NAMES else first.lower() + rest
+        kept = name in NAMES or (name.isupper() and len(name) > 1)
+        yield part.title if kept else first.lower() + rest
 
 
 NAMES = ("Adagrad", "Adam", "ReLU", "RMSprop")
@@ -90,7 +91,9 @@ def _folder(backend: str) -> str:
 
 
 def _formula(latex: str) -> str:
-    return f'<div class="formula">{convert(latex, display="block")}</div>'
+    """Equations, which stand beside each other where there is room."""
+    made = (convert(equation, display="block") for equation in latex.split(r"\qquad"))
+    return f'<div class="formula">{"".join(made)}</div>'
 
 
 def _picture(picture: Picture) -> str:

@@ -14,7 +14,7 @@ class Part:
     text: str
     """One paragraph."""
     formula: str
-    """In LaTeX."""
+    """In LaTeX; equations that may stand below each other have ``\\qquad`` between them."""
     sources: Mapping[str, tuple[str, ...]]
     """By backend, excerpts of its folder: see ``docs.handbook.excerpts``."""
 

@@ -82,8 +82,8 @@ REGULARISATION = Concept(
             "L1 and L2 penalties",
             "L1 makes many weights 0, L2 makes all of them small. "
             "The penalty is part of the loss, so that its gradient is added to the others.",
-            r"L' = L + \lambda_1 \sum_i |w_i| + \lambda_2 \sum_i w_i^2, \qquad "
-            r"\frac{\partial L'}{\partial w_i} = \frac{\partial L}{\partial w_i} "
+            r"\tilde L = L + \lambda_1 \sum_i |w_i| + \lambda_2 \sum_i w_i^2, \qquad "
+            r"\frac{\partial \tilde L}{\partial w_i} = \frac{\partial L}{\partial w_i} "
             r"+ \lambda_1 \operatorname{sign}(w_i) + 2 \lambda_2 w_i",
             {
                 "numpy": ("fashion_mlp.py::_penalty", "fashion_mlp.py::_penalize"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from typing import Any
@@ -15,7 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from docs.lectures.concept import Picture
+from tasks.task import Array
 
+Values = Sequence[float] | Array
 Draw = Callable[[list[str]], None]
 """Adds a chart to those that there are."""
 SIZE = 4.3, 2.9
@@ -34,7 +36,7 @@ LOOKS = (
 )
 """Colours and dashes of lines. None is a backend's colour; each is 3:1 on light and on dark."""
 RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-STYLE: dict[str, Any] = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "tetragrad",
     "font.size": 9,
@@ -94,7 +96,7 @@ def picture(caption: str, *draw: Draw) -> Picture:
     return Picture(tuple(charts), caption)
 
 
-def lines(axes: Axes, x: Sequence[float], values: dict[str, Sequence[float]], **more: Any) -> None:
+def lines(axes: Axes, x: Values, values: Mapping[str, Values], **more: Any) -> None:
     """A line for each name, with its look, and a legend."""
     for (name, y), (color, dash) in zip(values.items(), LOOKS, strict=False):
         axes.plot(x, y, color=color, linestyle=dash, label=name, **more)
@@ -106,7 +108,7 @@ def heatmap(axes: Axes, values: Any, **more: Any) -> None:
     axes.grid(visible=False)
     shown = axes.imshow(values, cmap="viridis", aspect="auto", interpolation="nearest", **more)
     bar = axes.figure.colorbar(shown, ax=axes)
-    bar.outline.set_visible(False)  # type: ignore[operator]
+    bar.outline.set_visible(False)
     bar.ax.yaxis.set_minor_locator(NullLocator())
 
 
@@ -118,8 +120,9 @@ def _inline(svg: str, said: str) -> str:
     width, height = map(float, box.split()[2:])
     shape = f"max-width: {width:.0f}pt; aspect-ratio: {width:g} / {height:g}"
     begin = (
-        f'<svg class="chart" viewBox="{box}" style="{shape}" role="img" aria-label="{escape(said)}" '
-        'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">'
+        f'<svg class="chart" viewBox="{box}" style="{shape}" role="img" '
+        f'aria-label="{escape(said)}" xmlns="http://www.w3.org/2000/svg" '
+        'xmlns:xlink="http://www.w3.org/1999/xlink">'
     )
     for color, variable in ((INK, "currentColor"), (GRID, "var(--md-default-fg-color--lighter)")):
         rest = rest.replace(color, variable)

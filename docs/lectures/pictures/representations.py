@@ -88,7 +88,8 @@ def _circle(title: str, e: Array, loss: float) -> Draw:
             axes.plot(np.cos(around), np.sin(around), color="#808080", linewidth=0.6)
             for number, own in enumerate(e.reshape(CLASSES, EACH, 2)):
                 color, _ = LOOKS[number]
-                axes.scatter(*own.T, color=color, marker=MARKERS[number], s=36)
+                x, y = own.T
+                axes.scatter(x, y, color=color, marker=MARKERS[number], s=36)
             axes.set(aspect="equal", xticks=(), yticks=(), title=f"{title}: loss {loss:.2f}")
             axes.axis("off")
 

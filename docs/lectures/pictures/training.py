@@ -21,6 +21,7 @@ from tasks.optimizers import (
     Momentum,
     Optimizer,
     RMSprop,
+    Schedule,
 )
 from tasks.task import Array
 
@@ -35,7 +36,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "Adam, η 0.2": Adam(0.2, 0.9, 0.999, 1e-7),
 }
 RATES = 0.01, 0.05, 0.18, 0.21
-SCHEDULES = {
+SCHEDULES: dict[str, Schedule] = {
     "linear": Linear(100),
     "linear, warm-up 20": Linear(100, 20),
     "cosine": Cosine(100),
@@ -209,7 +210,9 @@ def _losses(charts: list[str]) -> None:
         lines(axes, epochs, drawn, marker="o", markersize=3)
         axes.axvline(best, color="#808080", linewidth=1)
         axes.annotate(f" lowest: epoch {best}", (best, 0.02))
-        axes.set(xlabel="epoch", ylabel="loss", ylim=(0, 0.75))
+        axes.set(
+            xlabel="epoch", ylabel="loss", ylim=(0, 0.75), xticks=range(0, len(metrics) + 1, 5)
+        )
         axes.set_title("Loss")
 
 
@@ -221,5 +224,5 @@ def _accuracy(charts: list[str]) -> None:
     said = f"The validation accuracy: {max(end):.3f} at best, {end[-1]:.3f} at the end."
     with chart(charts, said) as axes:
         lines(axes, epochs, drawn, marker="o", markersize=3)
-        axes.set(xlabel="epoch", ylabel="accuracy")
+        axes.set(xlabel="epoch", ylabel="accuracy", xticks=range(0, len(metrics) + 1, 5))
         axes.set_title("Accuracy")
