@@ -22,11 +22,11 @@ ROOT = Path(__file__).parent.parent
 BY_NAME = {concept.name: concept for concept in CONCEPTS}
 SHORT = 40
 """Lines of an implementation that stands beside others, at most."""
-PARTS = [(c.name, part) for c in CONCEPTS for part in c.parts]
+PARTS = [pytest.param(part, id=f"{c.name}: {part.title}") for c in CONCEPTS for part in c.parts]
 
 
-@pytest.mark.parametrize(("name", "part"), PARTS, ids=[f"{n}: {p.title}" for n, p in PARTS])
-def test_every_function_that_a_page_names_is_in_the_sources(name: str, part: Part) -> None:
+@pytest.mark.parametrize("part", PARTS)
+def test_every_function_that_a_page_names_is_in_the_sources(part: Part) -> None:
     found = lectures.excerpts(part)
     assert [*found] in ([*backends.NAMES], [lectures.SHARED])
     for own in (e for several in found.values() for e in several):

@@ -1,4 +1,4 @@
-"""What a page of the lectures is declared as."""
+"""The declaration of a page of the lectures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Concept:
     """A concept of the lectures, which has a page of its own."""
 
     name: str
-    """That of its page."""
+    """The name of its page."""
     title: str
     text: str
     """One paragraph."""
