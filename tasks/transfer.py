@@ -12,14 +12,14 @@ every backend, trained and timed, and a row of the table beside the other.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from tasks import operations
 from tasks.datasets import fashion_mnist
 from tasks.datasets.fashion_mnist import FashionMNIST, pixels
-from tasks.fashion_mlp import PROFILES as OF_ALL_CLASSES, FashionMLP, FashionMLPConfig, _added
+from tasks.fashion_mlp import FashionMLP, FashionMLPConfig
 from tasks.pretrained import Pretrained, pretrained
 from tasks.task import Array, Chunk, DataSource, Envelope, Precision, Target
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from suite.records.verdict import AGAIN, UNFROZEN, RESTORED, Deviation
+from suite.records.verdict import AGAIN, RESTORED, UNFROZEN, Deviation
 from suite.system.git import ROOT
 from tasks.task import Task, Tree
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from suite.records.verdict import AGAIN, UNFROZEN, RESTORED, Deviation
+from suite.records.verdict import AGAIN, RESTORED, UNFROZEN, Deviation
 from tasks.task import Array, Envelope, Tree
 
 CENTRAL_DIFFERENCES = 1e-6

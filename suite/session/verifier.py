@@ -23,8 +23,8 @@ from suite.session import verdict_cache
 from suite.session.equivalence import (
     CENTRAL_DIFFERENCES,
     compare,
-    unfrozen,
     uncompared,
+    unfrozen,
     unrestored,
     unsteady,
     worst_leaf,

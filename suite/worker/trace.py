@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from backends.program import Program
-from suite.records.verdict import AGAIN, UNFROZEN, RESTORED
+from suite.records.verdict import AGAIN, RESTORED, UNFROZEN
 from tasks.task import Array, Chunk, State, Task, Tree
 
 

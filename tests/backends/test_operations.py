@@ -104,7 +104,7 @@ def in_torch(backend: str, name: str, variant: str | None) -> tuple[float, float
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         program.train(placed)
     steps = len(next(iter(chunk.values())))
-    updates = steps * operations.update(task.optimizer, task.params)
+    updates = steps * operations.update(task.optimizer, task.trained)
     return task.operations(chunk) - updates, counter.get_total_flops()
 
 
