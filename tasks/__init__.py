@@ -30,7 +30,7 @@ VARIANTS: dict[str, tuple[str | None, ...]] = {
         "embedding",
     ),
     "autoencoder": ("joint", "plain", "spectral"),
-    "fewshot": ("siamese", "triplet"),
+    "fewshot": ("siamese", "triplet", "finetune"),
     "lstm": (None, "rnn"),
     "transformer": (None, "dropout", "base"),
 }

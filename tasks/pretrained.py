@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +28,10 @@ from tasks.task import Array, DataSource, Leaf, Provenance, RequestError, Task, 
 SEED = 0
 """The seed that a base is trained from."""
 DIGITS = 11
+FEATURE_DIGITS = 20
+"""Features are computed anew from rounded parameters, and differ less."""
+FEATURES = "features-"
+"""Before the name of a feature, among the arrays that are kept."""
 RECIPE = "1"
 """Changes whenever a base of the same constants is trained to another state."""
 MAKER = "suite.worker.pretraining"
@@ -36,10 +40,15 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass(frozen=True)
 class Pretrained:
-    """The parameters (float32) of a trained base by canonical name, and their SHA-256 digest."""
+    """The parameters (float32) of a trained base by canonical name, and the SHA-256 digest.
+
+    ``features`` are what the base makes of data with these parameters, where the module that it is
+    of has a function ``features(base, predict)``.
+    """
 
     params: Tree
     digest: str
+    features: Tree = field(default_factory=dict)
 
     def leaves(self, names: Iterable[str]) -> dict[str, Leaf]:
         """Parameters of these ``names`` that start from what was learned, whatever the seed."""
@@ -60,14 +69,16 @@ def pretrained(make_base: Callable[[DataSource], Task], source: DataSource) -> P
     base = make_base(source)
     data = base.provenance
     key = f"pretrained {RECIPE} {SEED} {base.label} {data.digest} {base.optimizer} {base.config}"
-    params = cached(data.dataset, key, lambda: _made(make_base.__module__, source))
-    return Pretrained(params, digest(params))
+    arrays = cached(data.dataset, key, lambda: _made(make_base.__module__, source))
+    params = {name: a for name, a in arrays.items() if not name.startswith(FEATURES)}
+    features = {n.removeprefix(FEATURES): a for n, a in arrays.items() if n.startswith(FEATURES)}
+    return Pretrained(params, digest(arrays), features)
 
 
-def rounded(a: Array) -> Array:
-    """The numbers of ``a``, any shape, to ``DIGITS`` binary digits, as float32."""
+def rounded(a: Array, digits: int = DIGITS) -> Array:
+    """The numbers of ``a``, any shape, to so many binary digits, as float32."""
     mantissa, exponent = np.frexp(np.asarray(a, np.float64))
-    found: Array = np.ldexp(np.rint(mantissa * 2.0**DIGITS) / 2.0**DIGITS, exponent)
+    found: Array = np.ldexp(np.rint(mantissa * 2.0**digits) / 2.0**digits, exponent)
     return found.astype(np.float32)
 
 

@@ -6,31 +6,39 @@ import numpy as np
 import pytest
 
 import backends
+import tasks
 from tasks.task import State
 from tests.backends.conftest import Call
 from tests.backends.tiny_tasks import SEED, initial, program_of, train, training_chunks
 from tests.tasks.tiny import tiny
 
 CHOICE = ("fashion_mlp", "transfer")
-TRAINED = {"output.kernel", "output.bias"}
+TRAINED = {
+    CHOICE: {"output.kernel", "output.bias"},
+    ("fewshot", "finetune"): {"head.kernels", "head.biases"},
+}
 
 
-def leaves_with_gradients(backend: str, state: State) -> set[str]:
-    program = program_of(backend, CHOICE, state, SEED)
-    return set(program.gradients(program.place(training_chunks(tiny(CHOICE))[0]))[1])
+def leaves_with_gradients(backend: str, choice: tasks.Choice, state: State) -> set[str]:
+    program = program_of(backend, choice, state, SEED)
+    return set(program.gradients(program.place(training_chunks(tiny(choice))[0]))[1])
 
 
+@pytest.mark.parametrize("choice", TRAINED, ids=":".join)
 @pytest.mark.parametrize("backend", backends.NAMES)
-def test_training_moves_what_is_not_frozen_and_nothing_else(call: Call, backend: str) -> None:
-    state, task = initial(CHOICE, "float64"), tiny(CHOICE)
-    _, after = call(backend, "float64", train, CHOICE, state, training_chunks(task), SEED)
+def test_training_moves_what_is_not_frozen_and_nothing_else(
+    call: Call, backend: str, choice: tasks.Choice
+) -> None:
+    state, task, trained = initial(choice, "float64"), tiny(choice), TRAINED[choice]
+    _, after = call(backend, "float64", train, choice, state, training_chunks(task), SEED)
     moved = {n for n, leaf in state.params.items() if (leaf != after.params[n]).any()}
-    assert moved == TRAINED
-    assert after.params.keys() == {*TRAINED, *task.frozen}
-    assert after.slots.keys() == {"v"}
-    assert after.slots["v"].keys() == TRAINED
-    assert all(slot.any() for slot in after.slots["v"].values())
-    assert call(backend, "float64", leaves_with_gradients, state) == TRAINED
+    assert moved == trained
+    assert after.params.keys() == {*trained, *task.frozen}
+    assert after.slots.keys() == {*task.optimizer.slots}
+    for slot in after.slots.values():
+        assert slot.keys() == trained
+        assert all(leaf.any() for leaf in slot.values())
+    assert call(backend, "float64", leaves_with_gradients, choice, state) == trained
 
 
 def test_the_frozen_layer_is_in_what_is_learned(call: Call) -> None:

@@ -35,6 +35,9 @@ RNG = np.random.default_rng(0)
 
 def fewshot(variant: str) -> tuple[Task, Chunk]:
     """The real model, on noise."""
+    if variant == "finetune":
+        task = tiny(("fewshot", variant))
+        return task, next(task.chunks("train"))
     images = RNG.random((1, 64, 28, 28), dtype=np.float32)
     if variant == "triplet":
         triplet = TripletConfig(ADAM, 1, 1, 1)
