@@ -154,7 +154,7 @@ class FashionMLP(Task):
 
     name = "fashion_mlp"
     config: FashionMLPConfig
-    class_names = fashion_mnist.CLASS_NAMES
+    class_names: tuple[str, ...] = fashion_mnist.CLASS_NAMES
     targets: tuple[Target, ...] = (
         Target("test_accuracy", low=0.850),
         Target("train_loss", low=0.305, high=0.330),

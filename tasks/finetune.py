@@ -137,7 +137,8 @@ class Finetune(Fewshot):
 
     def _means(self, embeddings: Array) -> Array:
         """The kernels (episodes, channels, ways) that training begins with."""
-        return embeddings[self._known].mean(axis=2).transpose(0, 2, 1)
+        means: Array = embeddings[self._known].mean(axis=2)
+        return means.transpose(0, 2, 1)
 
     def _training_chunk(self, rng: np.random.Generator) -> Chunk:
         steps, count = self.config.chunk_steps, self.config.episodes

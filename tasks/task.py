@@ -73,10 +73,11 @@ class State:
         return next(iter(self.params.values())).dtype
 
     def astype(self, dtype: np.dtype[Any] | str) -> State:
-        """A deep copy whose arrays have ``dtype``."""
+        """A deep copy whose arrays have ``dtype``, each row by row in memory: it can be updated
+        through a flat view."""
 
         def cast(tree: Tree) -> Tree:
-            return {name: np.array(leaf, dtype=dtype) for name, leaf in tree.items()}
+            return {name: np.array(leaf, dtype=dtype, order="C") for name, leaf in tree.items()}
 
         slots = {slot: cast(tree) for slot, tree in self.slots.items()}
         return State(cast(self.params), slots, cast(self.buffers), self.step)

@@ -145,8 +145,9 @@ class Transfer(FashionMLP):
         if not self.frozen:
             return super().operations(chunk)
         n, c = self.samples(chunk), self.config
-        total = operations.product(n, c.inputs, *c.widths, gradients=0)
-        total += operations.product(n, *c.widths, c.classes, gradients=1)
+        (width,) = c.widths
+        total = operations.product(n, c.inputs, width, gradients=0)
+        total += operations.product(n, width, c.classes, gradients=1)
         return total + len(chunk["labels"]) * operations.update(self.optimizer, self.trained)
 
 

@@ -49,7 +49,7 @@ class Program:
             params, slots, buffers = carry
             batch, number, rates = inputs
             (value, buffers), gradients = gradient(params, buffers, batch, key(number))
-            trained = {name: params[name] for name in gradients}
+            trained: Arrays = {name: params[name] for name in gradients}
             trained, slots = update(task.optimizer, trained, gradients, slots, rates)
             return ({**params, **trained}, slots, buffers), value
 

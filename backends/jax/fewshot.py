@@ -108,7 +108,8 @@ def _finetune(config: Any, params: Arrays, batch: Arrays) -> jax.Array:
     labels = jnp.repeat(jnp.arange(config.ways), config.shots)
     value = -log_p[:, jnp.arange(known), labels].mean()
     asked = log_p[:, known:]
-    return value - config.entropy * (jnp.exp(asked) * asked).sum(axis=2).mean()
+    loss: jax.Array = value - config.entropy * (jnp.exp(asked) * asked).sum(axis=2).mean()
+    return loss
 
 
 def build(task: Task, state: State, seed: int | None) -> Program:

@@ -58,7 +58,8 @@ class _Heads(nn.Module):
     def of_all(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (n, episodes, ways) in all episodes from x (n, embedding)."""
         every = self.kernels.transpose(0, 1).flatten(1)
-        return (x @ every).unflatten(1, self.biases.shape) + self.biases
+        z: torch.Tensor = (x @ every).unflatten(1, self.biases.shape)
+        return z + self.biases
 
 
 def forward(model: nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
@@ -121,7 +122,8 @@ def _finetune(config: Any, heads: nn.Module, batch: Batch) -> torch.Tensor:
     value = F.cross_entropy(shown, labels.repeat(config.episodes))
     log_p = z[:, known:].log_softmax(dim=2)
     entropy = -(log_p.exp() * log_p).sum(dim=2).mean()
-    return value + config.entropy * entropy
+    loss: torch.Tensor = value + config.entropy * entropy
+    return loss
 
 
 def build(task: Task, state: State, seed: int | None) -> Program:

@@ -13,7 +13,7 @@ from tests.backends.tiny_tasks import SEED, initial, program_of, train, training
 from tests.tasks.tiny import tiny
 
 CHOICE = ("fashion_mlp", "transfer")
-TRAINED = {
+TRAINED: dict[tasks.Choice, set[str]] = {
     CHOICE: {"output.kernel", "output.bias"},
     ("fewshot", "finetune"): {"head.kernels", "head.biases"},
 }
@@ -24,7 +24,7 @@ def leaves_with_gradients(backend: str, choice: tasks.Choice, state: State) -> s
     return set(program.gradients(program.place(training_chunks(tiny(choice))[0]))[1])
 
 
-@pytest.mark.parametrize("choice", TRAINED, ids=":".join)
+@pytest.mark.parametrize("choice", TRAINED, ids=lambda choice: f"{choice[0]}:{choice[1]}")
 @pytest.mark.parametrize("backend", backends.NAMES)
 def test_training_moves_what_is_not_frozen_and_nothing_else(
     call: Call, backend: str, choice: tasks.Choice

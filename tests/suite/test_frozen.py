@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import tasks
 from backends.numpy import fashion_mlp
 from suite.causes.evidence import Watched
 from suite.causes.rules import follow, results, rule_of
@@ -30,7 +31,8 @@ class Decaying(fashion_mlp.Program):  # type: ignore[name-defined, misc]
 
     def train(self, placed: list[dict[str, Array]]) -> Array:
         self._params["hidden.kernel"] *= 1 - 2.0**-52
-        return super().train(placed)
+        losses: Array = super().train(placed)
+        return losses
 
 
 def test_a_frozen_leaf_that_moves_by_a_bit_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,13 +72,24 @@ def test_records_have_what_is_frozen_and_the_digest_of_the_pretrained_state() ->
 
 def test_another_pretrained_state_is_not_reproduced(monkeypatch: pytest.MonkeyPatch) -> None:
     task = tiny_transfer("transfer")
-    monkeypatch.setattr(reproduce.tasks, "load", lambda *given: task)
+    monkeypatch.setattr(tasks, "load", lambda *given: task)
     cell = replace(CELL, task="fashion_mlp", variant="transfer", backend="numpy", mode="eager")
     record = replace(example_record(), cell=cell, **about(task))
     assert reproduce.require_rerunnable(record) is task
     record.provenance = {**record.provenance, "pretrained": "other", "digest": "other"}
     with pytest.raises(RequestError, match="pretrained state: its digest was other and is tiny"):
         reproduce.require_rerunnable(record)
+
+
+def test_a_leaf_that_lies_otherwise_in_memory_is_trained_too() -> None:
+    task = tiny_task()
+    state = task.initial(0).astype("float64")
+    turned = {name: np.asfortranarray(leaf) for name, leaf in state.params.items()}
+    program = fashion_mlp.build(task, State(turned, state.slots), None)
+    for chunk in task.chunks("train", 0):
+        program.train(program.place(chunk))
+    for name, leaf in program.state().params.items():
+        assert not np.array_equal(leaf, state.params[name]), name
 
 
 def test_causes_are_looked_for_in_what_moves_alone() -> None:

@@ -97,9 +97,12 @@ def test_the_base_learns_the_first_classes_with_a_layer_that_fits(
     assert shapes == {name: leaf.shape for name, leaf in scratch.params.items()}
     assert sum(np.prod(leaf.shape) for leaf in task.trained.values()) == 645
     calls = []
-    monkeypatch.setattr(
-        transfer, "pretrained", lambda make, source: calls.append((make, source)) or learned
-    )
+
+    def pretrained(make: object, source: str) -> Pretrained:
+        calls.append((make, source))
+        return learned
+
+    monkeypatch.setattr(transfer, "pretrained", pretrained)
     assert tasks.load("fashion_mlp", "smoke", "generated", "transfer").label.endswith(":transfer")
     assert tasks.load("fashion_mlp", "smoke", "generated", "scratch").label.endswith(":scratch")
     assert calls == [(transfer.base, "generated")]
