@@ -19,7 +19,7 @@ from suite.session import reproduce
 from suite.session.equivalence import compare, unfrozen
 from suite.session.plan import Plan, cells
 from suite.worker.trace import trace
-from tasks.task import Array, Envelope, RequestError
+from tasks.task import Array, Envelope, RequestError, State
 from tests.suite.examples import CELL, example_record
 from tests.tiny import tiny_task, tiny_transfer
 
