@@ -72,7 +72,8 @@ class FinetuneConfig(FewshotConfig):
     ways: int = 5
     shots: int = 5
     entropy: float = 0.1
-    """Times the mean entropy of the answers, in nats, added to the cross-entropy."""
+    """Times the mean entropy of the answers, in nats, added to the cross-entropy. As the rate it was
+    chosen on 100 other episodes, of seed 1; with 1 all answers become alike."""
 
     def scaled(self, factor: int) -> FinetuneConfig:
         raise ValueError("a step is of all episodes")
@@ -106,8 +107,10 @@ class Finetune(Fewshot):
 
     variant = "finetune"
     config: FinetuneConfig
-    targets = (Target("acc_after", low=0.0),)
-    margin = 0.001
+    # NumPy had .856, by the means .827. Seeds change nothing: the deviation is that of the mean over
+    # 600 episodes, .0036, of which the target is three below.
+    targets = (Target("acc_after", low=0.845),)
+    margin = 0.004
     validation = "query_loss"
     envelopes: Mapping[Precision, Envelope] = {
         "float64": Envelope(steps=20, loss=1e-12, gradient=1e-12, state=1e-11),
