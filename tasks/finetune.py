@@ -112,9 +112,12 @@ class Finetune(Fewshot):
     targets = (Target("acc_after", low=0.845),)
     margin = 0.004
     validation = "query_loss"
+    # float64 differs by rounding alone: 3e-16 in the loss, 7e-13 in the state. So does float32, ten
+    # times less than is allowed: 2e-7 in the loss, 2e-6 in the gradients, 8e-6 in the outputs. The
+    # state shows 3e-4: Adam's steps are as long for gradients that are rounding as for others.
     envelopes: Mapping[Precision, Envelope] = {
         "float64": Envelope(steps=20, loss=1e-12, gradient=1e-12, state=1e-11),
-        "float32": Envelope(steps=20, loss=1e-5, gradient=1e-5, state=1e-4),
+        "float32": Envelope(steps=20, loss=2e-6, gradient=2e-5, state=3e-3, prediction=1e-4),
         **rounded_products(loss=9e-2, gradient=4.5e-1),
     }
 

@@ -17,7 +17,7 @@ CLASSES, PER_CLASS = 3, 2
 RUNS = 3
 EPISODES = {
     **{"episodes": 4, "ways": 3, "shots": 2, "queries": 3},
-    "optimizer": Adam(2e-2, 0.9, 0.999, 1e-12),
+    "optimizer": Adam(2e-2, 0.9, 0.999, 1e-8),
 }
 
 
