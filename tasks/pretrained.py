@@ -55,7 +55,7 @@ class Pretrained:
         return {name: _given(self.params[name]) for name in names}
 
     def provenance(self, data: Provenance) -> Provenance:
-        """That of ``data`` from which training starts from this state: its digest is of both."""
+        """The provenance of ``data`` where training starts from this state: a digest of both."""
         both = hashlib.sha256(f"{data.digest} {self.digest}".encode()).hexdigest()
         return replace(data, digest=both, pretrained=self.digest)
 

@@ -141,7 +141,7 @@ class Transfer(FashionMLP):
         return np.concatenate([rng.permutation(kind)[: self.config.per_class] for kind in kinds])
 
     def operations(self, chunk: Chunk) -> float:
-        """Of the frozen layer the product alone, without a gradient."""
+        """The frozen layer counts with its product alone, without a gradient."""
         if not self.frozen:
             return super().operations(chunk)
         n, c = self.samples(chunk), self.config
