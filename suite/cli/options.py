@@ -236,7 +236,7 @@ def constants(
     for one in wanted:
         # a text means the same, and names the same cell, in whichever form a keyboard gives it
         name, equals, found[name] = unicodedata.normalize("NFC", one).partition("=")
-        owners = [task for task, _ in choices if name in OPTIONS.get(task, {})]
+        owners = [task for task, variant in choices if name in tasks.options_of(task, variant)]
         if not equals or not owners:
             raise RequestError(f"--set {one} is no option of what is run{_options_like(name)}")
         for task in owners:

@@ -24,6 +24,7 @@ from suite.session.equivalence import (
     CENTRAL_DIFFERENCES,
     compare,
     uncompared,
+    unfrozen,
     unrestored,
     unsteady,
     worst_leaf,
@@ -353,7 +354,11 @@ def oracle(task: str) -> backends.Choice:
 
 def _by_itself(trace: Tree, backend: str, envelope: Envelope) -> Sequence[Deviation]:
     """The findings on a trace that need no other: they are there only where it fails."""
-    return (*unsteady(trace, backend, envelope), *unrestored(trace, backend, envelope))
+    return (
+        *unsteady(trace, backend, envelope),
+        *unfrozen(trace, backend),
+        *unrestored(trace, backend, envelope),
+    )
 
 
 def _agree(own: Tree, other: Tree, allowed: Envelope) -> bool:

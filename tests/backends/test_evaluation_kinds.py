@@ -17,8 +17,9 @@ from tests.backends.conftest import Call
 from tests.tasks.tiny import tiny
 
 CHOICES = tasks.choices(tasks.ALL)
-# the transformer's variants predict alike: a tiny one of each would be one program three times
-DISTINCT = [choice for choice in CHOICES if choice[0] != "transformer" or not choice[1]]
+# variants that predict alike: a tiny one of each would be one program several times
+ALIKE = ("transformer", "fashion_mlp")
+DISTINCT = [choice for choice in CHOICES if choice[0] not in ALIKE or not choice[1]]
 
 
 def each(choices: Sequence[tasks.Choice]) -> pytest.MarkDecorator:

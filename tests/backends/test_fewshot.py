@@ -37,7 +37,7 @@ def oracle(variant: str) -> dict[str, Any]:
     return results("numpy", variant)
 
 
-@pytest.mark.parametrize("variant", ["siamese", "triplet"])
+@pytest.mark.parametrize("variant", ["siamese", "triplet", "finetune"])
 @pytest.mark.parametrize("backend", [name for name in backends.NAMES if name != "numpy"])
 def test_it_agrees_with_numpy(call: Call, backend: str, variant: str) -> None:
     found = call(backend, "float64", results, variant)
