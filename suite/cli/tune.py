@@ -37,6 +37,9 @@ from tasks.options import HELD_OUT
 from tasks.task import RequestError
 
 if TYPE_CHECKING:
+    from optuna import Study
+
+    from suite.session.search import Search
     from suite.session.tune import Tuner
 
 SHARE = "0.2"
@@ -52,36 +55,46 @@ class Kind(StrEnum):
     hyperband = "hyperband"
 
 
+TaskArgument = Annotated[
+    str | None, typer.Argument(help="task, or task:variant.", show_default=False)
+]
+KindOption = Annotated[Kind, typer.Option(help="How to search.")]
+TrialsOption = Annotated[int, typer.Option(min=1, help="How many trials, at most.")]
+SpaceOption = Annotated[
+    list[str],
+    typer.Option(
+        metavar="NAME=VALUES",
+        help="Search this option: A,B,C, or a range LOW..HIGH, logarithmic unless LOW is 0; "
+        "repeatable. Default: what the task declares.",
+        show_default=False,
+    ),
+]
+OneBackendOption = Annotated[str, typer.Option(help="backend, or backend:mode, of all trials.")]
+SeedOption = Annotated[
+    int, typer.Option(min=0, help="Of what is drawn, and of every trial's training.")
+]
+LimitOption = Annotated[
+    float | None, typer.Option(min=0, help="Minutes after which no further trial begins.")
+]
+OnOption = Annotated[
+    str | None, typer.Option(metavar="SESSION", help="Go on with the trials of this search.")
+]
+
+
 def tune(
     context: typer.Context,
-    task: Annotated[
-        str | None, typer.Argument(help="task, or task:variant.", show_default=False)
-    ] = None,
-    search: Annotated[Kind, typer.Option(help="How to search.")] = Kind.random,
-    trials: Annotated[int, typer.Option(min=1, help="How many trials, at most.")] = 20,
-    space: Annotated[
-        list[str],
-        typer.Option(
-            metavar="NAME=VALUES",
-            help="Search this option: A,B,C, or a range LOW..HIGH, logarithmic unless LOW is 0; "
-            "repeatable. Default: what the task declares.",
-            show_default=False,
-        ),
-    ] = [],  # noqa: B006  (typer copies it)
+    task: TaskArgument = None,
+    search: KindOption = Kind.random,
+    trials: TrialsOption = 20,
+    space: SpaceOption = [],  # noqa: B006  (typer copies it)
     option: ConstantsOption = [],  # noqa: B006
-    backend: Annotated[str, typer.Option(help="backend, or backend:mode.")] = "numpy",
+    backend: OneBackendOption = "numpy",
     profile: ProfileOption = "quick",
-    seed: Annotated[
-        int, typer.Option(min=0, help="Of what is drawn, and of every trial's training.")
-    ] = 0,
+    seed: SeedOption = 0,
     data: DataOption = Data.auto,
     timeout: TimeoutOption = 3600,
-    limit: Annotated[
-        float | None, typer.Option(min=0, help="Minutes after which no further trial begins.")
-    ] = None,
-    resume: Annotated[
-        str | None, typer.Option(metavar="SESSION", help="Go on with the trials of this search.")
-    ] = None,
+    limit: LimitOption = None,
+    resume: OnOption = None,
     results: ResultsOption = RESULTS,
     tracking_uri: UriOption = None,
     as_json: JsonOption = False,
@@ -95,10 +108,8 @@ def tune(
     """
     if not importlib.util.find_spec("optuna"):
         raise RequestError("a search needs Optuna; pip install 'tetragrad[tune]'")
-    from suite.report import tuning as page  # slow to import
-    from suite.session import runner, space as spaces, tune as tuning
+    from suite.session import runner, space as spaces, tune as tuning  # slow to import
     from suite.session.search import Plan, Search, require_possible
-    from suite.show import tuning as tables
 
     options.require_possible(1, timeout)
     notice = None
@@ -114,8 +125,18 @@ def tune(
         records.require_writable(results)
         resume = runner.new_session_id()
         study = tuning.begin(results, resume, plan)
-    found = Search(resume, plan)
     tracker = Tracker(tracking_uri or tracking.default_uri(results), results)
+    _search(Search(resume, plan), study, results, tracker, notice, as_json)
+
+
+def _search(
+    found: Search, study: Study, results: Path, tracker: Tracker, notice: str | None, as_json: bool
+) -> None:
+    """Makes the trials, proves the best, and shows all."""
+    from suite.report import tuning as page  # slow to import
+    from suite.session import tune as tuning
+    from suite.show import tuning as tables
+
     with Terminal() as reporter, sessions.lock(results, found.session):
         if notice:
             reporter.say(notice)

@@ -30,7 +30,7 @@ FATES = {
     "failed": ("x-thin-open", OTHER),
     "the best": ("star", BEST),
 }
-"""Marker and colour of a trial by what became of it."""
+"""Marker and colour of a trial by how it ended."""
 _SHAPES = {
     "trained to its end": f'<circle cx="8" cy="8" r="4.5" style="fill:{OTHER}"/>',
     "stopped early": f'<circle cx="8" cy="8" r="4.5" stroke="{OTHER}" stroke-width="1.6"/>',
@@ -84,7 +84,7 @@ def render(search: Search) -> str:
 
 
 def fate(search: Search, trial: Trial) -> str:
-    """What became of a trial: a key of ``FATES``."""
+    """How a trial ended: a key of ``FATES``."""
     if trial is search.best:
         return "the best"
     if trial.stopped:
@@ -110,7 +110,7 @@ def progress(search: Search) -> Chart:
         f"Dot chart of {words.count(len(search.trials), 'trial')}: {said}.",
         [line, *_marks(search, lambda trial: trial.number)],
         280,
-        xaxis=axis("trial", range=[-0.5, len(search.trials) - 0.5]),
+        xaxis=axis("trial", range=[0.5, len(search.trials) + 0.5]),
         yaxis=axis(range=_ends(search)),
     )
 
@@ -195,4 +195,5 @@ def _hover(search: Search, trial: Trial) -> str:
 
 
 def _ends(search: Search) -> tuple[float, float] | None:
-    return axis_ends([trial.values[-1] for trial in search.trials if trial.values])
+    values = [trial.values[-1] for trial in search.trials if trial.values]
+    return axis_ends(values) if values else (0.0, 1.0)

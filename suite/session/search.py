@@ -12,7 +12,7 @@ from suite.records.cell import Cell
 from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.records.verdict import Verdict
-from suite.session.space import Dimension, dimension
+from suite.session.space import Dimension, Values, dimension
 from tasks.options import HELD_OUT, SEARCHES
 from tasks.task import RequestError
 
@@ -48,11 +48,14 @@ class Plan:
 
     @cached_property
     def dimensions(self) -> dict[str, Dimension]:
-        """What is searched, by option."""
+        """The values that are searched, by option: of a grid, its points."""
         fixed = self.cell.options
-        return {n: dimension(self.cell, n, text, fixed) for n, text in self.space.items()}
+        there = {n: dimension(self.cell, n, text, fixed) for n, text in self.space.items()}
+        if self.search != "grid":
+            return there
+        return {name: Values(found.points) for name, found in there.items()}
 
-    @cached_property
+    @property
     def grid(self) -> dict[str, list[str]]:
         """The values of every option that a grid is made of; nothing for another search."""
         there = self.dimensions.items() if self.search == "grid" else ()
@@ -67,7 +70,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Trial:
-    """A trial that has ended, by its number from 0. ``stopped``: early, by the search."""
+    """A trial that has ended, by its number from 1. ``stopped``: early, by the search."""
 
     number: int
     record: Record

@@ -1,25 +1,22 @@
-"""What is searched: the values of an option, from a text such as ``relu,elu`` or ``1e-4..1e-1``."""
+"""The values of an option that are searched, from a text such as ``relu,elu`` or ``1e-4..1e-1``."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 
 import tasks
 from suite.records.cell import Conditions
 from tasks import outside
 from tasks.options import MODEL, SEARCHES
 from tasks.task import RequestError, nearest
+
+if TYPE_CHECKING:
+    from optuna import Trial
 
 DOTS = ".."
 EVEN = 5
@@ -63,10 +60,9 @@ class Values:
 
     points: list[str]
 
-    @property
-    def distribution(self) -> BaseDistribution:
-        """The values as Optuna draws them."""
-        return CategoricalDistribution(self.points)
+    def draw(self, trial: Trial, name: str) -> None:
+        """Lets a trial draw the option, unless it has it already."""
+        trial.suggest_categorical(name, self.points)
 
     def text(self, value: Any) -> str:
         """A value that was drawn, as ``--set`` takes it."""
@@ -85,12 +81,10 @@ class Range:
         """Tells if as much is drawn between 0.1 and 1 as between 1 and 10."""
         return self.low > 0
 
-    @property
-    def distribution(self) -> BaseDistribution:
-        """The numbers as Optuna draws them."""
-        if isinstance(self.low, int):
-            return IntDistribution(self.low, int(self.high), log=self.logarithmic)
-        return FloatDistribution(self.low, self.high, log=self.logarithmic)
+    def draw(self, trial: Trial, name: str) -> None:
+        """Lets a trial draw the option, unless it has it already."""
+        draw = trial.suggest_int if isinstance(self.low, int) else trial.suggest_float
+        draw(name, self.low, self.high, log=self.logarithmic)
 
     @property
     def points(self) -> list[str]:
@@ -113,7 +107,7 @@ Dimension = Values | Range
 
 
 def dimension(conditions: Conditions, name: str, text: str, fixed: Mapping[str, str]) -> Dimension:
-    """What ``text`` says of the option ``name``, beside the ``fixed`` ones.
+    """The values that ``text`` gives the option ``name``, beside the ``fixed`` ones.
 
     ``LOW..HIGH`` is a range. Else values stand between commas; between semicolons if there is one,
     so that a value may have commas. RequestError for what the option cannot be.

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import CategoricalDistribution
 from optuna.pruners import BasePruner, HyperbandPruner, NopPruner, SuccessiveHalvingPruner
 from optuna.samplers import BaseSampler, GridSampler, RandomSampler
 from optuna.storages import JournalStorage
@@ -129,18 +128,19 @@ class Tuner:
         plan = self._plan
         deadline = math.inf if plan.limit is None else time.monotonic() + 60 * plan.limit
         for frozen in self._study.get_trials(states=(TrialState.RUNNING,)):
-            self._try(optuna.Trial(self._study, frozen._trial_id))
+            self._try(self._drawn(optuna.Trial(self._study, frozen._trial_id)))
         while len(self._search.trials) < plan.most:
             if time.monotonic() >= deadline:
                 self._reporter.say(f"no further trial begins after {plan.limit:g} minutes")
                 return
-            self._try(self._ask(len(self._search.trials)))
+            self._study.sampler = self._sampler(len(self._search.trials))  # it gives a grid's point
+            self._try(self._drawn(self._study.ask()))
 
-    def _ask(self, number: int) -> optuna.Trial:
-        dimensions = self._plan.dimensions.items()
-        grid = {n: CategoricalDistribution(values) for n, values in self._plan.grid.items()}
-        self._study.sampler = self._sampler(number)
-        trial = self._study.ask(grid or {name: d.distribution for name, d in dimensions})
+    def _drawn(self, trial: optuna.Trial) -> optuna.Trial:
+        """The trial, once it has drawn every option."""
+        self._study.sampler = self._sampler(trial.number)
+        for name, dimension in self._plan.dimensions.items():
+            dimension.draw(trial, name)
         self._study.sampler = RandomSampler()  # a grid's ends the loop of `optimize`: there is none
         return trial
 
@@ -166,8 +166,8 @@ class Tuner:
         cell = self._cell(trial.params)
         same = (t for t in self._search.trials if t.record.cell == cell)
         if before := next(same, None):
-            ended = replace(before, number=trial.number)
-            self._reporter.say(f"trial {trial.number}: the same as trial {before.number}")
+            ended = replace(before, number=trial.number + 1)
+            self._reporter.say(f"trial {ended.number}: the same as trial {before.number}")
         else:
             chosen = " ".join(f"{n}={cell.options[n]}" for n in self._plan.space)
             self._reporter.busy(f"[{trial.number + 1}/{self._plan.most}] {chosen}")
@@ -191,10 +191,10 @@ class Tuner:
         if record.outcome is Outcome.INTERRUPTED and not stopped:
             raise KeyboardInterrupt
         checkpoints.discard(self._checkpoint(record))
-        ended = Trial(trial.number, record, self._plan.metric, stopped)
+        ended = Trial(trial.number + 1, record, self._plan.metric, stopped)
         value = "" if ended.value is None else f"{self._plan.metric} {ended.value:.4f}, "
         reason = f" ({record.reason})" if record.reason and not stopped else ""
-        self._reporter.say(f"trial {trial.number}: {value}{ended.fate}{reason}")
+        self._reporter.say(f"trial {ended.number}: {value}{ended.fate}{reason}")
         self._tracker.try_log(record, path, self._reporter.say)
         return ended
 
@@ -244,7 +244,7 @@ class Tuner:
         record = builder.begin(self._search.session, self._cell(frozen.params))
         found = records.read(records.path_of(self._results, record))
         stopped = frozen.state is TrialState.PRUNED
-        return Trial(frozen.number, found, self._plan.metric, stopped)
+        return Trial(frozen.number + 1, found, self._plan.metric, stopped)
 
 
 def prove(search: Search, reporter: Reporter) -> None:

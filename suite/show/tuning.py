@@ -47,7 +47,7 @@ def print_search(search: Search, console: Console) -> None:
 
 
 def sentences(search: Search) -> Iterator[str]:
-    """What the search came to: the best, how sure that is, and its proof."""
+    """The results of the search: the best, how sure that is, and its proof."""
     best, plan = search.best, search.plan
     if best is None:
         yield "no trial came to its end"
