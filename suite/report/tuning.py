@@ -64,6 +64,7 @@ def track(search: Search, path: Path, tracker: Tracker, say: Callable[[str], Non
 
 def render(search: Search) -> str:
     """The page as text."""
+    longest = max((trial.values for trial in search.trials), key=len, default=[])
     return (
         page.environment()
         .get_template("tuning.html.jinja")
@@ -73,7 +74,7 @@ def render(search: Search) -> str:
             ranked=told.ranked(search),
             sentences=list(told.sentences(search)),
             verdict_word=proof.verdict_word,
-            main=[progress(search), *([curves(search)] if search.plan.epochs > 1 else [])],
+            main=[progress(search), *([curves(search)] if len(longest) > 1 else [])],
             options=[by_option(search, name) for name in search.plan.space],
             figures=page.Figures(),
             style=page.asset("style.css"),
