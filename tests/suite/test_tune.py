@@ -18,7 +18,7 @@ from suite.records.cell import Cell, Conditions
 from suite.records.events import Outcome
 from suite.records.verdict import Verdict
 from suite.report import tuning as page
-from suite.session import tune, verification
+from suite.session import resume, tune, verification
 from suite.session.space import Dimension, Range, Values, dimension
 from suite.tracking import tracker as tracking
 from tasks.options import MODEL, OPTIONS, SEARCHES
@@ -162,7 +162,7 @@ class TestGoingOn:
         assert_refused(in_process(tmp_path, *again, "--seed", "1"), "--seed", "leave it out")
         assert_refused(in_process(tmp_path, "tune", "--resume", "x"), "no search 'x'", session)
         with monkeypatch.context() as other:
-            other.setattr(tune.resume, "versions", lambda: "others")
+            other.setattr(resume, "versions", lambda: "others")
             assert_refused(in_process(tmp_path, *again), "other sources or packages")
         journal = tmp_path / "results" / "tuning" / f"{session}.journal"
         journal.write_text("{}\n")
@@ -337,7 +337,7 @@ def real(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> tuple[P
     shutil.copy(empty_store, folder / "results")
     space = ("--search", "grid", "--space", "optimizer=sgd", "--space", "learning_rate=0.05,1e30")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tune.backends, "chosen", lambda *wanted, of: (("numpy", "eager"),))
+        patch.setattr(backends, "chosen", lambda *wanted, of: (("numpy", "eager"),))
         return folder, in_process(folder, *TASK, "--profile", "smoke", *space)
 
 
