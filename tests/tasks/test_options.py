@@ -200,14 +200,12 @@ class TestHeldOut:
 
     def test_the_test_set_is_not_touched(self) -> None:
         data = tiny_data()
-        alone = {
-            "images": {"train": data.images["train"]},
-            "labels": {"train": data.labels["train"]},
-        }
+        images, labels = ({"train": tree["train"]} for tree in (data.images, data.labels))
+        alone = FashionMNIST(images, labels, data.provenance)
         config = replace(tiny_task().config, held_out=0.2)
         with pytest.raises(KeyError, match="test"):
-            FashionMLP(tiny_task().config, "smoke", replace(data, **alone))
-        task = FashionMLP(config, "smoke", replace(data, **alone))  # there is none to touch
+            FashionMLP(tiny_task().config, "smoke", alone)
+        task = FashionMLP(config, "smoke", alone)  # there is none to touch
         (chunk,) = task.chunks("test")
         shape = chunk["labels"].shape
         outputs = {"logits": np.zeros((*shape, 10)), "hidden": np.ones((*shape, 6))}
