@@ -64,13 +64,14 @@ def track(search: Search, path: Path, tracker: Tracker, say: Callable[[str], Non
 
 def render(search: Search) -> str:
     """The page as text."""
+    there = {fate(search, trial) for trial in search.trials}
     longest = max((trial.values for trial in search.trials), key=len, default=[])
     return (
         page.environment()
         .get_template("tuning.html.jinja")
         .render(
             search=search,
-            shapes={name: Markup(shape) for name, shape in _SHAPES.items()},
+            shapes={name: Markup(s) for name, s in _SHAPES.items() if name in there},
             ranked=told.ranked(search),
             sentences=list(told.sentences(search)),
             verdict_word=proof.verdict_word,
@@ -128,7 +129,8 @@ def by_option(search: Search, name: str) -> Chart:
     if isinstance(dimension, Values):
         how = {"type": "category", "categoryarray": dimension.points}
     elif dimension.logarithmic:
-        how = {"type": "log", "dtick": 1, "exponentformat": "power"}
+        many = dimension.high / dimension.low > 100
+        how = {"type": "log", "dtick": 1 if many else "D2", "exponentformat": "power"}
     best = search.best
     said = f", of the best {best.record.cell.options[name]}" if best else ""
     return chart(
@@ -180,7 +182,12 @@ def _marks(search: Search, place: Callable[[Trial], Any]) -> Iterator[Any]:
             x=[place(trial) for trial in own],
             y=short([low if found == "failed" else trial.values[-1] for trial in own]),
             mode="markers",
-            marker={"symbol": symbol, "size": size, "color": color, "line": {"width": 1.6}},
+            marker={
+                "symbol": symbol,
+                "size": size,
+                "color": color,
+                "line": {"width": 1.6, "color": color},
+            },
             customdata=[[_hover(search, trial)] for trial in own],
             hovertemplate="%{customdata[0]}<extra></extra>",
             cliponaxis=False,

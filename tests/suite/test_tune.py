@@ -242,7 +242,7 @@ class TestWhatIsShown:
         assert sum(len(trace["x"]) for trace in by_trial[1:]) == 7
         assert figures["figure-4"]["layout"]["xaxis"]["type"] == "log"
         for name in page.FATES:
-            assert name in html
+            assert f"</svg>{name}</li>" in html
 
 
 @pytest.mark.parametrize(
