@@ -82,12 +82,8 @@ def run(
     options.require_possible(threads, timeout)
     limit = memory.parse(memory_limit)
     if resume:
-        changes = {
-            "timeout": timeout,
-            "timing_limit": timing_limit,
-            "memory_limit": limit,
-            "checkpoint_every": checkpoint_every,
-        }
+        values = (timeout, timing_limit, limit, checkpoint_every)
+        changes = dict(zip(sessions.CHANGEABLE, values, strict=True))
         plan = sessions.changed(context, sessions.read_plan(results, resume), changes)
     else:
         choices = tasks.chosen(task or tasks.names())

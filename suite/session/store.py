@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 P = TypeVar("P", bound="DataclassInstance")
 """A plan: of a run, or of a search."""
 SCHEMA_VERSION = 3
+CHANGEABLE = ("timeout", "timing_limit", "memory_limit", "checkpoint_every")
+"""Parts of the plan of a run that may differ when it is resumed; the rest may not."""
 BESIDES = ("resume", "results", "tracking_uri", "report", "as_json")
 """Options that are no part of a plan."""
 
@@ -76,7 +78,7 @@ def _tuples(document: Any) -> Any:
 def changed(context: typer.Context, plan: P, values: Mapping[str, Any]) -> P:
     """The plan with those of the ``values``, by name, that the command line gives.
 
-    They may differ when a session is resumed; the rest may not. RequestError if it gives what
+    These may differ when a session is resumed; the rest may not. RequestError if it gives what
     cannot be changed.
     """
     names = {p.name: p.opts[0] for p in context.command.params if p.name}
