@@ -105,7 +105,7 @@ def run(
             checkpoint_every=checkpoint_every,
             memory_limit=limit,
         )
-    session = _run(plan, results, tracking_uri, resume)
+    session = _run(plan, results, tracking_uri, resume, tables=not as_json)
     _show(session, as_json, _browsing(results, tracking_uri))
     if report and not (session.interrupted or session.not_written):
         files = write(results, [session.id], None, tracking_uri)
@@ -126,7 +126,6 @@ def _show(session: Session, as_json: bool, browsing: str | None) -> None:
     if as_json:
         print(json.dumps(summary.document(session), indent=1))
         return
-    summary.print_tables(session, output())
     _print_answers(session, output())
     print(f"records: {session.results / 'records' / session.id}")
     if browsing:
@@ -141,11 +140,18 @@ def _print_answers(session: Session, console: Console) -> None:
             say(console, text)
 
 
-def _run(plan: Plan, results: Path, uri: str | None, resumed: str | None) -> Session:
+def _run(plan: Plan, results: Path, uri: str | None, resumed: str | None, tables: bool) -> Session:
+    """Runs the plan; with ``tables``, each task's are printed as soon as it is done."""
     records.require_writable(results)
     tracker = Tracker(uri or tracking.default_uri(results), results)
     with Terminal(plan.timing_limit) as reporter:
-        runner = Runner(plan, results, tracker, reporter, resumed)
+
+        def show(part: Session) -> None:
+            with reporter.hidden():
+                summary.print_tables(part, output())
+
+        how = {"show": show} if tables else {}
+        runner = Runner(plan, results, tracker, reporter, resumed, **how)
         if not resumed:
             sessions.write_plan(results, runner.session.id, plan)
         with sessions.lock(results, runner.session.id):
