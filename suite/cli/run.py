@@ -82,8 +82,7 @@ def run(
     options.require_possible(threads, timeout)
     limit = memory.parse(memory_limit)
     if resume:
-        values = (timeout, timing_limit, limit, checkpoint_every)
-        changes = dict(zip(sessions.CHANGEABLE, values, strict=True))
+        changes = (timeout, timing_limit, limit, checkpoint_every)
         plan = sessions.changed(context, sessions.read_plan(results, resume), changes)
     else:
         choices = tasks.chosen(task or tasks.names())

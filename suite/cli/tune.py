@@ -115,8 +115,8 @@ def tune(
     notice = None
     if resume:
         study, plan = tuning.load(results, resume)
-        changes = {"trials": trials, "timeout": timeout, "limit": limit}
-        plan = sessions.changed(context, plan, changes)
+        changes = (trials, timeout, limit)
+        plan = sessions.changed(context, plan, changes, ("trials", "timeout", "limit"))
     else:
         cell, notice = _cell(task, backend, option, profile, seed, data)
         wanted = spaces.chosen(cell.task, space, cell.options)

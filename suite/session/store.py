@@ -7,7 +7,7 @@ lock that its process holds.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -75,11 +75,12 @@ def _tuples(document: Any) -> Any:
     return tuple(map(_tuples, document)) if isinstance(document, list) else document
 
 
-def changed(context: typer.Context, plan: P, values: Mapping[str, Any]) -> P:
-    """The plan with those of the ``values``, by name, that the command line gives.
+def changed(
+    context: typer.Context, plan: P, values: Sequence[Any], changeable: Sequence[str] = CHANGEABLE
+) -> P:
+    """The plan with those ``values`` of what is ``changeable`` that the command line gives.
 
-    These may differ when a session is resumed; the rest may not. RequestError if it gives what
-    cannot be changed.
+    RequestError if it gives what cannot be changed.
     """
     names = {p.name: p.opts[0] for p in context.command.params if p.name}
     given = [
@@ -87,10 +88,11 @@ def changed(context: typer.Context, plan: P, values: Mapping[str, Any]) -> P:
         for name in names
         if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
     ]
-    fixed = [names[name] for name in given if name not in (*BESIDES, *values)]
+    fixed = [names[name] for name in given if name not in (*BESIDES, *changeable)]
     if fixed:
         raise RequestError(f"--resume takes {', '.join(fixed)} from the session; leave it out")
-    return replace(plan, **{name: value for name, value in values.items() if name in given})
+    pairs = zip(changeable, values, strict=True)
+    return replace(plan, **{name: value for name, value in pairs if name in given})
 
 
 def lock(results: Path, session: str) -> FileLock:
