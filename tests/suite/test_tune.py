@@ -100,7 +100,7 @@ class TestWhatIsDrawn:
 
 
 class TestHalving:
-    HALVING = ("--profile", "full", "--space", "learning_rate=1e-4..1e-1", "--trials", "9")
+    HALVING = ("--profile", "full", "--space", "learning_rate=1e-4..1e-1", "--trials", "7")
 
     @pytest.mark.parametrize("kind", ["halving", "hyperband"])
     def test_trials_that_fall_behind_are_stopped(
@@ -118,17 +118,13 @@ class TestHalving:
         best = max(whole, key=lambda trial: trial["val_accuracy"][-1])
         assert found["best"] == best["number"]
         # each was begun once: what goes on goes on where it is, what is stopped is not taken up
-        assert len(quick.begun) == len({json.dumps(c.options) for c in quick.begun}) == 9
-
-    def test_random_search_stops_none(self, quick: type[Quick], tmp_path: Path) -> None:
-        found = searched(tmp_path, *self.HALVING)
-        assert {len(trial["val_accuracy"]) for trial in found["trials"]} == {5}
+        assert len(quick.begun) == len({json.dumps(c.options) for c in quick.begun}) == 7
 
 
 class TestGoingOn:
     SPACE = ("--space", "learning_rate=1e-4..1e-1")
 
-    @pytest.mark.parametrize(("kind", "place"), [("random", 2), ("grid", 2), ("hyperband", 0)])
+    @pytest.mark.parametrize(("kind", "place"), [("random", 2), ("hyperband", 0)])
     def test_a_search_that_was_interrupted_comes_to_what_it_would_have(
         self, kind: str, place: int, quick: type[Quick], tmp_path: Path
     ) -> None:
@@ -231,7 +227,7 @@ class TestWhatIsShown:
     def test_the_page_has_every_trial_and_a_figure_for_every_option(
         self, quick: type[Quick], tmp_path: Path
     ) -> None:
-        space = ("--space", f"learning_rate=0.01,{FAILING}", "--space", "hidden=8..64")
+        space = ("--space", f"learning_rate=0.001,0.01,{FAILING}", "--space", "hidden=8..64")
         how = ("--profile", "full", "--search", "halving", "--trials", "7", *space)
         found = searched(tmp_path, *how)
         html = (tmp_path / found["page"]).read_text()
