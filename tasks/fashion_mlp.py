@@ -26,6 +26,7 @@ from tasks.task import (
     Envelope,
     Heatmap,
     Leaf,
+    Lecture,
     Precision,
     Predict,
     Target,
@@ -172,6 +173,17 @@ class FashionMLP(Task):
     targets: tuple[Target, ...] = (
         Target("test_accuracy", low=0.850),
         Target("train_loss", low=0.305, high=0.330),
+    )
+    lecture: Lecture | None = Lecture(
+        "Neural Networks (J. Vanschoren, Eindhoven), 'Using neural networks'",
+        {
+            "parameters": (101_770,),
+            "train_loss": (0.5078, 0.3829, 0.3516, 0.3341, 0.3223),
+            "test_loss": (0.3382,),
+            "test_accuracy": (0.8824,),
+        },
+        "The lecture names neither the seed nor the version of Keras; seeds spread by .005 in "
+        "accuracy, and the cause of the rest is not known.",
     )
     margin = 0.005  # 20 seeds spread by .0053
     validation = "test_loss"
@@ -337,5 +349,5 @@ def load(
     """The task on real or generated data; only as it is by default does it have targets."""
     task = FashionMLP(constants, profile, fashion_mnist.load(source))
     if constants != PROFILES[profile]:
-        task.targets, task.envelopes = (), CHOSEN
+        task.targets, task.envelopes, task.lecture = (), CHOSEN, None
     return task
