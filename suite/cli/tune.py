@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from optuna import Study
 
     from suite.session.search import Search
-    from suite.session.tune import Tuner
 
 SHARE = "0.2"
 """Share of the training data that trials are scored on, unless another is given."""
@@ -140,8 +140,8 @@ def _search(
     with Terminal() as reporter, sessions.lock(results, found.session):
         if notice:
             reporter.say(notice)
-        _run(tuning.Tuner(found, study, results, tracker, reporter), found.session, results)
-        with options.interruptible():
+        with _resumable(found.session, results):
+            tuning.Tuner(found, study, results, tracker, reporter).run()
             tuning.prove(found, reporter)
         path = page.write(found, results)
         page.track(found, path, tracker, reporter.say)
@@ -187,12 +187,13 @@ def _cell(
     return cell, notice
 
 
-def _run(tuner: Tuner, session: str, results: Path) -> None:
-    """Makes the trials; says how to go on if it is interrupted or cannot write."""
+@contextmanager
+def _resumable(session: str, results: Path) -> Iterator[None]:
+    """A part of a search that says how to go on if it is interrupted or cannot write."""
     again = f"tetragrad tune --resume {session}{records.elsewhere(results)}"
     try:
         with options.answered():
-            tuner.run()
+            yield
     except KeyboardInterrupt:
         print(f"to go on: {again}", file=sys.stderr)
         raise typer.Exit(options.INTERRUPTED) from None

@@ -164,6 +164,31 @@ class TestGoingOn:
         journal.write_text("{}\n")
         assert_refused(in_process(tmp_path, *again), "is not the journal of a search")
 
+    def test_a_proof_that_is_interrupted_is_made_when_it_goes_on(
+        self, quick: type[Quick], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupted(*asked: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch:
+            patch.setattr(verification, "verify_all", interrupted)
+            done = in_process(tmp_path, *TASK, *ALONE, "--trials", "1", *self.SPACE)
+        assert done.returncode == 130
+        (session,) = re.findall(r"to go on: tetragrad tune --resume (\S+)", done.stderr)
+        resumed = in_process(tmp_path, "tune", "--resume", session, *ALONE)
+        assert (resumed.returncode, len(quick.begun)) == (0, 1)
+
+    def test_results_that_cannot_be_written_end_it(
+        self, quick: type[Quick], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(*asked: object) -> None:
+            raise records.NotWritten("the record is too large for the disk")
+
+        monkeypatch.setattr(records, "write", full)
+        done = in_process(tmp_path, *TASK, *ALONE, "--trials", "1", *self.SPACE)
+        assert done.returncode == 1
+        assert "make room and `tetragrad tune --resume" in done.stderr
+
     def test_no_trial_begins_after_the_limit(self, quick: type[Quick], tmp_path: Path) -> None:
         found = searched(tmp_path, "--limit", "0", *self.SPACE)
         assert (found["returncode"], found["trials"], found["best"]) == (1, [], None)
