@@ -57,6 +57,9 @@ class Record:
     validation: str | None = None
     """The metric by which the learning curve is read, besides ``train_loss``; None in records of
     before there was a reading."""
+    lecture: dict[str, Any] | None = None
+    """Figures that a lecture prints: its ``document``, the ``figures`` by metric, why ours
+    ``differs``. None where it prints none of this, and in records of before it was kept."""
     provenance: dict[str, Any] = field(default_factory=dict)
     """The data set: name, real or generated, digest."""
     packages: dict[str, str] = field(default_factory=dict)

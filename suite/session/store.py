@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from filelock import FileLock, Timeout
@@ -21,9 +21,14 @@ from suite.session.plan import Plan
 from tasks.paths import because
 from tasks.task import RequestError
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+P = TypeVar("P", bound="DataclassInstance")
+"""A plan: of a run, or of a search."""
 SCHEMA_VERSION = 3
 CHANGEABLE = ("timeout", "timing_limit", "memory_limit", "checkpoint_every")
-"""Parts of a plan that may differ when a session is resumed; the rest may not."""
+"""Parts of the plan of a run that may differ when it is resumed; the rest may not."""
 BESIDES = ("resume", "results", "tracking_uri", "report", "as_json")
 """Options that are no part of a plan."""
 
@@ -70,8 +75,10 @@ def _tuples(document: Any) -> Any:
     return tuple(map(_tuples, document)) if isinstance(document, list) else document
 
 
-def changed(context: typer.Context, plan: Plan, values: Sequence[Any]) -> Plan:
-    """The plan with those ``values`` of ``CHANGEABLE`` that the command line gives.
+def changed(
+    context: typer.Context, plan: P, values: Sequence[Any], changeable: Sequence[str] = CHANGEABLE
+) -> P:
+    """The plan with those ``values`` of what is ``changeable`` that the command line gives.
 
     RequestError if it gives what cannot be changed.
     """
@@ -81,10 +88,10 @@ def changed(context: typer.Context, plan: Plan, values: Sequence[Any]) -> Plan:
         for name in names
         if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
     ]
-    fixed = [names[name] for name in given if name not in (*BESIDES, *CHANGEABLE)]
+    fixed = [names[name] for name in given if name not in (*BESIDES, *changeable)]
     if fixed:
         raise RequestError(f"--resume takes {', '.join(fixed)} from the session; leave it out")
-    pairs = zip(CHANGEABLE, values, strict=True)
+    pairs = zip(changeable, values, strict=True)
     return replace(plan, **{name: value for name, value in pairs if name in given})
 
 
