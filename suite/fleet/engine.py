@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import logging
 import os
+import queue
 import re
+import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
@@ -37,6 +39,8 @@ TICK = 1.0
 """Seconds to wait for an answer before anything else is looked after."""
 PATIENCE = 600.0
 """Seconds that nodes may take to tell about themselves: they may have to fetch data."""
+SILENCE = 20.0
+"""Seconds after which a head that does not answer is lost."""
 NAMED = 5
 """So many differences of a node are named, at most."""
 
@@ -85,6 +89,7 @@ def _ray() -> ModuleType:
         raise RequestError(
             "--cluster needs Ray, which is not installed; pip install 'tetragrad[cluster]'"
         ) from None
+    logging.getLogger("ray").setLevel(logging.ERROR)
     return ray
 
 
@@ -122,6 +127,8 @@ class RayCluster:
         """What runs, by Ray's reference: node, work, and when it began [s]."""
         self._joined: list[Joined] = []
         self._looked = 0.0
+        self._asked: tuple[queue.SimpleQueue[Any], float] | None = None
+        """The question which nodes there are, and since when there is no answer [s]."""
         self.session = ""
         self.sources: dict[str, Any] = {}
         """The data that nodes have, real or generated, by task."""
@@ -133,7 +140,7 @@ class RayCluster:
 
     def _meet(self) -> None:
         """Gets to know the nodes that are there at the beginning."""
-        list(self._look())
+        list(self._look(SILENCE))
         if not self._seen:
             card = " and a GPU" if self._gpus else ""
             raise RequestError(f"no node has the resource {RESOURCE}{card}; start nodes with {HOW}")
@@ -223,12 +230,14 @@ class RayCluster:
             return Failed(node, work, why)
         return Answered(node, work, files, time.monotonic() - begin)
 
-    def _look(self) -> Iterator[Left]:
+    def _look(self, wait: float = 0.0) -> Iterator[Left]:
         """Nodes that are gone; those that are new are asked what they have."""
-        self._looked = time.monotonic()
+        nodes = self._nodes(wait)
+        if nodes is None:
+            return
         there = {
             info["NodeID"]: info
-            for info in self._ray.nodes()
+            for info in nodes
             if info["Alive"]
             and info["Resources"].get(RESOURCE, 0) >= 1
             and info["Resources"].get("GPU", 0) >= self._gpus
@@ -243,6 +252,26 @@ class RayCluster:
             seen = _Seen(f"{name}-{key[:4]}" if name in names else name, info["Resources"]["CPU"])
             seen.asked = self._at(self._describe, key).remote(store.text_of(self._plan))
             self._seen[key] = seen
+
+    def _nodes(self, wait: float = 0.0) -> Sequence[Mapping[str, Any]] | None:
+        """All nodes, as Ray tells of them; None if it has not answered yet, after ``wait`` [s].
+
+        It is asked aside: without its head Ray is silent for a minute and then ends this process,
+        while what nodes have done still comes. ClusterLost after a third of that.
+        """
+        if self._asked is None:
+            answer: queue.SimpleQueue[Any] = queue.SimpleQueue()
+            threading.Thread(target=lambda: answer.put(self._ray.nodes()), daemon=True).start()
+            self._asked = answer, time.monotonic()
+        answer, begin = self._asked
+        try:
+            nodes: Sequence[Mapping[str, Any]] = answer.get(timeout=wait or 0.01)
+        except queue.Empty:
+            if time.monotonic() - begin > SILENCE:
+                raise ClusterLost(f"its head has not answered for {SILENCE:g} s") from None
+            return None
+        self._asked, self._looked = None, time.monotonic()
+        return nodes
 
     def _hear_newcomers(self) -> None:
         asked = {seen.asked: key for key, seen in self._seen.items() if seen.asked is not None}

@@ -1,0 +1,132 @@
+"""Runs on a real Ray cluster on this machine, whose processes are killed meanwhile.
+
+TETRAGRAD_KILLS says how many sessions have something killed at a random moment (one).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import random
+import re
+import shutil
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.suite.command import in_process, start, wait_for
+from tests.suite.stored import kept, tracked
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),  # Ray's and MLflow's own, not ours
+    pytest.mark.skipif(
+        importlib.util.find_spec("ray") is None,
+        reason="Ray is not installed; pip install 'tetragrad[cluster]'",
+    ),
+]
+KILLS = int(os.environ.get("TETRAGRAD_KILLS", "1"))
+SEEDS = 3
+RUN = (
+    *("run", "--cluster", "local:2", "--task", "perceptron", "--task", "regression"),
+    *("--backend", "numpy", "--profile", "smoke", "--timing-limit", "0", "--seeds", str(SEEDS)),
+)
+NAMES = {
+    f"{task}-numpy-eager-cpu-float32-seed{seed}"
+    for task in ("perceptron-rule", "regression")
+    for seed in range(SEEDS)
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, empty_store: Path) -> Path:
+    (tmp_path / "results").mkdir()
+    shutil.copy(empty_store, tmp_path / "results")
+    return tmp_path
+
+
+def processes(driver: Any, pattern: str) -> list[psutil.Process]:
+    """Processes below a driver's whose command line has that, in the order of their start."""
+    there = []
+    for process in psutil.Process(driver.pid).children(recursive=True):
+        try:
+            if re.search(pattern, " ".join(process.cmdline())):
+                there.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return sorted(there, key=lambda process: process.create_time())
+
+
+def kill(driver: Any, kind: str) -> None:
+    """Kills one of the processes that a session needs; of a node, all but itself must see it."""
+    if kind == "driver":
+        driver.kill()
+    elif kind == "worker":  # Ray's, for which a comparison runs
+        running = processes(driver, "suite.fleet.node work")
+        if running:
+            running[-1].parent().kill()  # type: ignore[union-attr]
+    elif kind == "node":
+        processes(driver, "/raylet/raylet ")[-1].kill()
+    else:
+        processes(driver, "/gcs_server ")[0].kill()
+
+
+def check(folder: Path) -> None:
+    """Every record is there once, in the results and in MLflow, and good."""
+    there = kept(folder)
+    assert {name.partition("/")[2] for name in there} == NAMES
+    assert {record.outcome for record in there.values()} == {"ok"}
+    assert all(record.verified and record.machine["cpu"] for record in there.values())
+    counted = tracked(folder, "perceptron") + tracked(folder, "regression")
+    assert counted == Counter(there.keys())
+
+
+def test_a_worker_and_a_node_that_are_killed_cost_no_record_and_double_none(folder: Path) -> None:
+    driver = start(folder, *RUN)
+    wait_for(driver, r"local-2: \w.*, seed \d")
+    kill(driver, "worker")
+    wait_for(driver, r"local-2: \w.*, seed \d")
+    kill(driver, "node")
+    _, stderr = driver.communicate(timeout=600)
+    assert driver.returncode == 0, stderr
+    assert "local-2 is gone" in stderr
+    check(folder)
+    timings = {path.stem for path in (folder / "results" / "timings").glob("*/*.json")}
+    assert timings == {"perceptron-rule", "regression"}
+
+
+@pytest.mark.parametrize("number", range(KILLS - 1))
+def test_whatever_is_killed_at_a_random_moment(folder: Path, number: int) -> None:
+    dice = random.Random(number)
+    kind = ("node", "worker", "driver", "head")[number % 4]
+    driver = start(folder, *RUN)
+    wait_for(driver, r"local-1: \w.*")
+    time.sleep(dice.uniform(0, 15))
+    if driver.poll() is None:
+        kill(driver, kind)
+    _, stderr = driver.communicate(timeout=600)
+    assert "Traceback" not in stderr
+    if driver.returncode:
+        (plan,) = (folder / "results" / "sessions").glob("*.json")
+        resume = ("run", "--resume", plan.stem, "--cluster", "local:1")
+        driver = start(folder, *resume)
+        _, stderr = driver.communicate(timeout=600)
+        assert driver.returncode == 0, stderr
+    check(folder)
+
+
+def test_after_ctrl_c_the_rest_is_run_without_a_cluster(folder: Path) -> None:
+    driver = start(folder, *RUN)
+    wait_for(driver, r"seed\d: ok")
+    driver.send_signal(signal.SIGINT)
+    _, stderr = driver.communicate(timeout=600)
+    assert driver.returncode == 130, stderr
+    session = re.search(r"tetragrad run --resume (\S+)", stderr)
+    assert session
+    done = in_process(folder, "run", "--resume", session[1])
+    assert done.returncode == 0, done.stderr
+    check(folder)
