@@ -1,19 +1,35 @@
-"""A fleet that is simulated: ``python -m tests.fleet [--nodes N] [--comparisons N]``.
+"""A fleet of a thousand nodes, simulated: ``python -m tests.fleet``.
 
-The nodes, their failures and the clock are made up; what hands out, retries and leaves out is the
-fleet's own code. Seconds of comparisons are those of real records (a session's folder of them with
-``--records``), seconds of the driver those that ``--measure`` finds here.
+Nodes, their failures and the clock are made up (``tests/simulated.py``); what hands out, retries
+and leaves out is the fleet's own code. A comparison takes what it took in real records, the driver
+what it takes here: ``--measure N`` keeps and sends N comparisons, ``--records FOLDER`` reads how
+long those of a session took. Without them, figures of before are used.
 """
 
 from __future__ import annotations
 
-import heapq
-import itertools
+import argparse
+import json
 import random
-from collections.abc import Callable, Sequence
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
 
-from suite.fleet.dispatch import Work
-from suite.fleet.loop import Event, Joined, Left
+from suite.asv_benchmarks import synthetic
+from suite.fleet.dispatch import Dispatch, Work
+from suite.fleet.home import Comparison, Results
+from suite.fleet.loop import drive
+from suite.records import record as records
+from suite.records.cell import Conditions
+from suite.session.plan import Plan
+from suite.show.progress import Terminal
+from suite.tracking import tracker as tracking
+from suite.tracking.tracker import Tracker
+from tests.simulated import Cluster, Faults, Home
 
 SECONDS = {
     "autoencoder:joint": 36.4,
@@ -23,66 +39,166 @@ SECONDS = {
     "lstm": 36.8,
     "transformer": 146.3,
 }
-"""Seconds of a comparison of four backends, profile smoke on real data, from the records of one
-session on a machine with 2 processors."""
+"""Seconds of a comparison of four backends (smoke, real data), from the records of a session on
+two processors."""
 PREPARING = 60.0
-"""Seconds to verify a task in four backends, about."""
-CONTESTANTS = 4
-DETECTION = 30.0
-"""Seconds until the death of a node is noticed."""
+"""Seconds to prepare a kind of machine for a task, about."""
+VARIES = 0.1
+"""Relative standard deviation of a comparison's seconds: 95% lie within a fifth."""
 
 
-class Simulated:
-    """Nodes with a clock of their own, in seconds. It can be spent, by a driver that works."""
+class Cost(NamedTuple):
+    """Processor seconds of the driver for a comparison: to keep its records, and to send them to MLflow."""
 
-    def __init__(
-        self,
-        kinds: Sequence[str],
-        seconds: Callable[[Work], float],
-        seed: int = 0,
-        life: float = float("inf"),
-        repair: float = 600.0,
-        flaws: float = 0.0,
-        late: float = 0.0,
-        broken: Sequence[int] = (),
-    ):
-        """A node of each of ``kinds``, which dies after ``life`` [s] on average.
+    kept: float
+    sent: float
 
-        Another one joins ``repair`` [s] later. A work fails with probability ``flaws``, on the
-        nodes of the numbers ``broken`` always. A node that was taken for dead answers all the same
-        with probability ``late``.
-        """
-        self.now = 0.0
-        self.deaths = 0
-        self.busy = 0.0
-        """Seconds that nodes worked for what was then done."""
-        self.lost = 0.0
-        """Seconds of work that was lost."""
-        self._seconds, self._random = seconds, random.Random(seed)
-        self._life, self._repair, self._flaws, self._late = life, repair, flaws, late
-        self._broken = {f"node-{number}" for number in broken}
-        self._queue: list[tuple[float, int, Event]] = []
-        self._count = itertools.count()
-        self._works: dict[str, tuple[Work, float, Event]] = {}
-        """By node: what it does, since when, and how that will end."""
-        self._ends: dict[str, float] = {}
-        self._names = itertools.count()
-        for kind in kinds:
-            self._join(0.0, kind)
 
-    def _add(self, moment: float, event: Event) -> None:
-        heapq.heappush(self._queue, (moment, next(self._count), event))
+COST = Cost(kept=0.04, sent=0.2)
 
-    def _join(self, moment: float, kind: str) -> None:
-        name = f"node-{next(self._names)}"
-        self._add(moment, Joined(name, name, kind))
-        if self._life < float("inf"):
-            end = moment + self._random.expovariate(1 / self._life)
-            self._ends[name] = end
-            self._add(end + DETECTION, Left(name, "the node is gone"))
-            self._kinds = {**getattr(self, "_kinds", {}), name: kind} if False else None
-        self._kind_of(name, kind)
 
-    def _kind_of(self, name: str, kind: str) -> None:
-        self._by_name = getattr(self, "_by_name", {})
-        self._by_name[name] = kind
+@dataclass(frozen=True)
+class Outcome:
+    """A simulated session."""
+
+    makespan: float
+    ideal: float
+    """Seconds, if nothing failed, nobody waited, and all nodes ended at once."""
+    comparisons: int
+    once: int
+    twice: int
+    given_up: int
+    deaths: int
+    lost: float
+    """Part of the nodes' work that came to nothing."""
+    left_out: int
+    prepared: int
+    load: float
+    """Part of the makespan in which the driver works, were it to end with the nodes."""
+    waiting: int
+    """Comparisons that waited to be sent to MLflow, at most."""
+    own: float
+    """Seconds that the bookkeeping itself took here."""
+
+
+def read_seconds(folder: Path) -> dict[str, float]:
+    """Mean seconds of the comparisons whose records are in a session's folder, by task."""
+    spans: dict[tuple[str, int], list[datetime]] = {}
+    for path in sorted(folder.glob("*.json")):
+        record = records.read(path)
+        own = spans.setdefault((record.cell.task_label, record.cell.seed), [])
+        own += [datetime.fromisoformat(at) for at in (record.created, record.ended or "")]
+    took: dict[str, list[float]] = {}
+    for (task, _), moments in spans.items():
+        took.setdefault(task, []).append((max(moments) - min(moments)).total_seconds())
+    return {task: sum(own) / len(own) for task, own in took.items()}
+
+
+def simulate(nodes: int, count: int, faults: Faults, cost: Cost, seed: int = 0) -> Outcome:
+    """A session of so many comparisons on so many nodes."""
+    tasks = [*SECONDS]
+    wanted = [Work(tasks[n % len(tasks)], n // len(tasks)) for n in range(count)]
+    dice = random.Random(seed)
+
+    def seconds(work: Work) -> float:
+        mean = PREPARING if work.seed is None else SECONDS[work.task]
+        return mean * max(0.5, dice.gauss(1, VARIES))
+
+    cluster = Cluster([f"kind {n % 3}" for n in range(nodes)], seconds, faults, seed)
+    dispatch, home = Dispatch(wanted), Home(cluster, *cost)
+    begin = time.process_time()
+    drive(dispatch, cluster, home, now=lambda: cluster.now)
+    own = time.process_time() - begin
+    home.close()
+    ideal = sum(SECONDS[work.task] for work in wanted) / nodes
+    return Outcome(
+        makespan=cluster.now,
+        ideal=ideal,
+        comparisons=count,
+        once=sum(times == 1 for times in home.taken.values()),
+        twice=sum(times > 1 for times in home.taken.values()),
+        given_up=len(dispatch.given_up),
+        deaths=cluster.deaths,
+        lost=cluster.lost / (ideal * nodes),
+        left_out=len(dispatch.left_out),
+        prepared=sum(home.prepared.values()),
+        load=home.worked / cluster.now,
+        waiting=home.most_waiting,
+        own=own,
+    )
+
+
+def measure(count: int) -> Cost:
+    """Keeps so many comparisons of four records of real size, and sends them, as a fleet does."""
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder)
+        answers = dict(_answers(count))
+        comparisons = {
+            work: Comparison(("fashion_mlp", None), work.seed or 0, tuple(r.cell for r in own))
+            for work, own in answers.items()
+        }
+        tracker = Tracker(tracking.default_uri(results), results)
+        tracker.experiments()  # makes the store
+        plan = Plan((), (), Conditions(), range(count), "generated", 60, 0)
+        home = Results(plan, "s", results, tracker, Terminal(), comparisons, {})
+        begin = time.process_time()
+        for work, own in answers.items():
+            home.take("node", work, "kind", {_path(record): _content(record) for record in own})
+        kept = time.process_time()
+        home.close()
+        return Cost((kept - begin) / count, (time.process_time() - kept) / count)
+
+
+def _answers(count: int) -> Iterator[tuple[Work, list[records.Record]]]:
+    for seed in range(count):
+        own = [synthetic.record(place) for place in range(len(synthetic.RATES))]
+        found = [replace(r, session="s", cell=replace(r.cell, seed=seed)) for r in own]
+        yield Work("fashion_mlp", seed), found
+
+
+def _path(record: records.Record) -> str:
+    return f"records/s/{record.cell.label}.json"
+
+
+def _content(record: records.Record) -> bytes:
+    return json.dumps(asdict(record), indent=1).encode()
+
+
+SCENES = {
+    "no failures, a driver without cost": (Faults(), Cost(0, 0)),
+    "no failures, --tracking none": (Faults(), None),
+    "a node lives 24 h, 1 work in 1,000 fails": (Faults(life=86_400, flaws=1e-3, late=0.1), None),
+    "a node lives 2 h, 1 work in 100 fails": (Faults(life=7_200, flaws=1e-2, late=0.1), None),
+}
+"""Failures, and the cost of the driver; None: as measured, without MLflow."""
+
+
+def main() -> None:
+    """The program."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fleet", description=__doc__)
+    parser.add_argument("--nodes", type=int, default=1000)
+    parser.add_argument("--comparisons", type=int, default=100_000)
+    parser.add_argument("--measure", type=int, metavar="N", help="measure the driver's cost here")
+    parser.add_argument("--records", type=Path, metavar="FOLDER", help="a session's records")
+    asked = parser.parse_args()
+    cost = measure(asked.measure) if asked.measure else COST
+    if asked.records:
+        SECONDS.clear()
+        SECONDS.update(read_seconds(asked.records))
+    print(f"of the driver's time, a comparison takes {1e3 * cost.kept:.0f} ms to keep, and", end="")
+    print(f" {1e3 * cost.sent:.0f} ms to send to MLflow")
+    scenes = dict(SCENES) | {"a node lives 24 h, MLflow too": (SCENES[[*SCENES][2]][0], cost)}
+    for title, (faults, own) in scenes.items():
+        found = simulate(asked.nodes, asked.comparisons, faults, own or Cost(cost.kept, 0))
+        print(
+            f"{title}: makespan {found.makespan / 60:.0f} min (ideal {found.ideal / 60:.0f}, "
+            f"x{found.makespan / found.ideal:.3f}); {found.once} of {found.comparisons} once, "
+            f"{found.twice} twice, {found.given_up} given up; {found.deaths} nodes died, "
+            f"{found.left_out} left out, {100 * found.lost:.2f}% of the work lost; "
+            f"{found.prepared} preparations; driver busy {100 * found.load:.0f}%, "
+            f"{found.waiting} comparisons waited at most; bookkeeping {found.own:.1f} s"
+        )
+
+
+if __name__ == "__main__":
+    main()

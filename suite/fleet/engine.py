@@ -60,7 +60,8 @@ def connected(address: str) -> Iterator[ModuleType]:
     """Ray, connected to a cluster as long as the block lasts. RequestError if it cannot be."""
     ray = _ray()
     match = re.fullmatch(r"local:([1-9]\d?)", address)
-    if not (match or address == "auto" or re.fullmatch(r"(ray://)?[^\s/:]+:\d+", address)):
+    known = match or re.fullmatch(r"auto|(ray://|(?!local:))[^\s/:]+:\d+", address)
+    if not known:
         raise RequestError(f"--cluster {address} is no address; give {ADDRESSES}")
     local = _start(int(match[1])) if match else None
     try:
@@ -106,9 +107,17 @@ def _start(count: int) -> Any:
             "include_dashboard": False,
         }
 
-    cluster = Cluster(initialize_head=True, head_node_args=node(1))
-    for number in range(2, count + 1):
-        cluster.add_node(**node(number))
+    cluster = Cluster()
+    try:
+        for number in range(1, count + 1):
+            cluster.add_node(**node(number))
+    except Exception as error:
+        cluster.shutdown()
+        if type(error) is not Exception:
+            raise
+        raise RequestError(  # Ray gives each of its processes half a minute, and no more
+            f"--cluster local:{count} cannot be started here: {error}"
+        ) from None
     return cluster
 
 
@@ -242,12 +251,14 @@ class RayCluster:
             and info["Resources"].get(RESOURCE, 0) >= 1
             and info["Resources"].get("GPU", 0) >= self._gpus
         }
-        for key in self._seen.keys() - there.keys():
+        for key in [key for key in self._seen if key not in there]:
             name = self._seen.pop(key).name
             self._reporter.say(f"{name} is gone")
             yield Left(key, "the node is gone")
-        for key in there.keys() - self._seen.keys():
-            name, info = there[key]["NodeName"], there[key]
+        for key, info in there.items():
+            if key in self._seen:
+                continue
+            name = info["NodeName"]
             names = {seen.name for seen in self._seen.values()}
             seen = _Seen(f"{name}-{key[:4]}" if name in names else name, info["Resources"]["CPU"])
             seen.asked = self._at(self._describe, key).remote(store.text_of(self._plan))
