@@ -48,7 +48,7 @@ VARIES = 0.1
 
 
 class Cost(NamedTuple):
-    """Processor seconds of the driver for a comparison: to keep its records, and to send them to MLflow."""
+    """Processor seconds of the driver for a comparison: to keep its records, and to send them."""
 
     kept: float
     sent: float

@@ -115,8 +115,10 @@ def _start(count: int) -> Any:
         cluster.shutdown()
         if type(error) is not Exception:
             raise
-        raise RequestError(  # Ray gives each of its processes half a minute, and no more
-            f"--cluster local:{count} cannot be started here: {error}"
+        why = str(error).partition(". ")[0]
+        raise RequestError(
+            f"--cluster local:{count} cannot be started here: {why}; Ray gives a node half a "
+            "minute, so try again when this machine is less busy"
         ) from None
     return cluster
 

@@ -32,14 +32,11 @@ pytestmark = [
 KILLS = int(os.environ.get("TETRAGRAD_KILLS", "1"))
 SEEDS = 3
 RUN = (
-    *("run", "--cluster", "local:2", "--task", "perceptron", "--task", "regression"),
-    *("--backend", "numpy", "--profile", "smoke", "--timing-limit", "0", "--seeds", str(SEEDS)),
+    *("run", "--cluster", "local:2", "--task", "perceptron", "--backend", "numpy"),
+    *("--profile", "smoke", "--timing-limit", "0", "--seeds", str(SEEDS)),
 )
-NAMES = {
-    f"{task}-numpy-eager-cpu-float32-seed{seed}"
-    for task in ("perceptron-rule", "regression")
-    for seed in range(SEEDS)
-}
+KILLED = ("node", "worker", "driver", "head")
+NAMES = {f"perceptron-rule-numpy-eager-cpu-float32-seed{seed}" for seed in range(SEEDS)}
 
 
 @pytest.fixture
@@ -47,6 +44,19 @@ def folder(tmp_path: Path, empty_store: Path) -> Path:
     (tmp_path / "results").mkdir()
     shutil.copy(empty_store, tmp_path / "results")
     return tmp_path
+
+
+def begin(folder: Path) -> Any:
+    """A session whose nodes are there; skipped where Ray cannot start them for want of time."""
+    for _ in range(3):
+        driver = start(folder, *RUN)
+        said = ""
+        for line in driver.stderr:
+            said += line
+            if "Ray's address" in line:
+                return driver
+        assert "cannot be started here" in said
+    pytest.skip("this machine is too busy for Ray to start its processes")
 
 
 def processes(driver: Any, pattern: str) -> list[psutil.Process]:
@@ -81,12 +91,11 @@ def check(folder: Path) -> None:
     assert {name.partition("/")[2] for name in there} == NAMES
     assert {record.outcome for record in there.values()} == {"ok"}
     assert all(record.verified and record.machine["cpu"] for record in there.values())
-    counted = tracked(folder, "perceptron") + tracked(folder, "regression")
-    assert counted == Counter(there.keys())
+    assert tracked(folder, "perceptron") == Counter(there.keys())
 
 
 def test_a_worker_and_a_node_that_are_killed_cost_no_record_and_double_none(folder: Path) -> None:
-    driver = start(folder, *RUN)
+    driver = begin(folder)
     wait_for(driver, r"local-2: \w.*, seed \d")
     kill(driver, "worker")
     wait_for(driver, r"local-2: \w.*, seed \d")
@@ -96,37 +105,22 @@ def test_a_worker_and_a_node_that_are_killed_cost_no_record_and_double_none(fold
     assert "local-2 is gone" in stderr
     check(folder)
     timings = {path.stem for path in (folder / "results" / "timings").glob("*/*.json")}
-    assert timings == {"perceptron-rule", "regression"}
+    assert timings == {"perceptron-rule"}
 
 
 @pytest.mark.parametrize("number", range(KILLS - 1))
 def test_whatever_is_killed_at_a_random_moment(folder: Path, number: int) -> None:
     dice = random.Random(number)
-    kind = ("node", "worker", "driver", "head")[number % 4]
-    driver = start(folder, *RUN)
+    kind = (*KILLED, "nothing, but interrupted")[number % 5]
+    driver = begin(folder)
     wait_for(driver, r"local-1: \w.*")
     time.sleep(dice.uniform(0, 15))
     if driver.poll() is None:
-        kill(driver, kind)
+        kill(driver, kind) if kind in KILLED else driver.send_signal(signal.SIGINT)
     _, stderr = driver.communicate(timeout=600)
     assert "Traceback" not in stderr
     if driver.returncode:
         (plan,) = (folder / "results" / "sessions").glob("*.json")
-        resume = ("run", "--resume", plan.stem, "--cluster", "local:1")
-        driver = start(folder, *resume)
-        _, stderr = driver.communicate(timeout=600)
-        assert driver.returncode == 0, stderr
-    check(folder)
-
-
-def test_after_ctrl_c_the_rest_is_run_without_a_cluster(folder: Path) -> None:
-    driver = start(folder, *RUN)
-    wait_for(driver, r"seed\d: ok")
-    driver.send_signal(signal.SIGINT)
-    _, stderr = driver.communicate(timeout=600)
-    assert driver.returncode == 130, stderr
-    session = re.search(r"tetragrad run --resume (\S+)", stderr)
-    assert session
-    done = in_process(folder, "run", "--resume", session[1])
-    assert done.returncode == 0, done.stderr
+        done = in_process(folder, "run", "--resume", plan.stem)
+        assert done.returncode == 0, done.stderr
     check(folder)
