@@ -24,9 +24,9 @@ from suite.fleet.dispatch import Dispatch, Work
 from suite.fleet.home import Comparison, Results
 from suite.fleet.loop import drive
 from suite.records import record as records
-from suite.records.cell import Conditions
+from suite.records.cell import Cell, Conditions
+from suite.records.events import Event
 from suite.session.plan import Plan
-from suite.show.progress import Terminal
 from suite.tracking import tracker as tracking
 from suite.tracking.tracker import Tracker
 from tests.simulated import Cluster, Faults, Home
@@ -43,6 +43,7 @@ SECONDS = {
 two processors."""
 PREPARING = 60.0
 """Seconds to prepare a kind of machine for a task, about."""
+CONTESTANTS = len(synthetic.RATES)
 VARIES = 0.1
 """Relative standard deviation of a comparison's seconds: 95% lie within a fifth."""
 
@@ -79,6 +80,16 @@ class Outcome:
     """Comparisons that waited to be sent to MLflow, at most."""
     own: float
     """Seconds that the bookkeeping itself took here."""
+
+
+class Quiet:
+    """A reporter that says nothing."""
+
+    def say(self, text: str) -> None: ...
+    def busy(self, text: str) -> None: ...
+    def cell_event(self, cell: Cell, event: Event, epochs: int) -> None: ...
+    def cell_finished(self, record: records.Record) -> None: ...
+    def cell_timed(self, record: records.Record) -> None: ...
 
 
 def read_seconds(folder: Path) -> dict[str, float]:
@@ -140,7 +151,7 @@ def measure(count: int) -> Cost:
         tracker = Tracker(tracking.default_uri(results), results)
         tracker.experiments()  # makes the store
         plan = Plan((), (), Conditions(), range(count), "generated", 60, 0)
-        home = Results(plan, "s", results, tracker, Terminal(), comparisons, {})
+        home = Results(plan, "s", results, tracker, Quiet(), comparisons, {})
         begin = time.process_time()
         for work, own in answers.items():
             home.take("node", work, "kind", {_path(record): _content(record) for record in own})
@@ -164,13 +175,36 @@ def _content(record: records.Record) -> bytes:
     return json.dumps(asdict(record), indent=1).encode()
 
 
-SCENES = {
-    "no failures, a driver without cost": (Faults(), Cost(0, 0)),
-    "no failures, --tracking none": (Faults(), None),
-    "a node lives 24 h, 1 work in 1,000 fails": (Faults(life=86_400, flaws=1e-3, late=0.1), None),
-    "a node lives 2 h, 1 work in 100 fails": (Faults(life=7_200, flaws=1e-2, late=0.1), None),
-}
-"""Failures, and the cost of the driver; None: as measured, without MLflow."""
+RARE = Faults(life=86_400, flaws=1e-3, late=0.1)
+OFTEN = Faults(life=7_200, flaws=1e-2, late=0.1)
+
+
+def scenes(cost: Cost) -> dict[str, tuple[Faults, Cost]]:
+    """Failures, and what the driver's work costs."""
+    kept = Cost(cost.kept, 0)
+    return {
+        "nothing fails, a driver without cost": (Faults(), Cost(0, 0)),
+        "nothing fails": (Faults(), kept),
+        "a node lives 24 h, 1 work of 1,000 fails": (RARE, kept),
+        "a node lives 2 h, 1 work of 100 fails": (OFTEN, kept),
+        "the same, and sent to MLflow meanwhile": (OFTEN, cost),
+    }
+
+
+HEAD = (
+    *("scene", "makespan, min", "x ideal", "once", "twice", "given up", "nodes died"),
+    *("left out", "work lost", "preparations", "driver busy", "waited for MLflow"),
+)
+
+
+def row(title: str, found: Outcome) -> tuple[str, ...]:
+    """A line of the table."""
+    return (
+        *(title, f"{found.makespan / 60:.0f}", f"{found.makespan / found.ideal:.2f}"),
+        *map(str, (found.once, found.twice, found.given_up, found.deaths, found.left_out)),
+        *(f"{100 * found.lost:.1f}%", str(found.prepared), f"{100 * found.load:.0f}%"),
+        str(found.waiting),
+    )
 
 
 def main() -> None:
@@ -185,19 +219,15 @@ def main() -> None:
     if asked.records:
         SECONDS.clear()
         SECONDS.update(read_seconds(asked.records))
-    print(f"of the driver's time, a comparison takes {1e3 * cost.kept:.0f} ms to keep, and", end="")
-    print(f" {1e3 * cost.sent:.0f} ms to send to MLflow")
-    scenes = dict(SCENES) | {"a node lives 24 h, MLflow too": (SCENES[[*SCENES][2]][0], cost)}
-    for title, (faults, own) in scenes.items():
-        found = simulate(asked.nodes, asked.comparisons, faults, own or Cost(cost.kept, 0))
-        print(
-            f"{title}: makespan {found.makespan / 60:.0f} min (ideal {found.ideal / 60:.0f}, "
-            f"x{found.makespan / found.ideal:.3f}); {found.once} of {found.comparisons} once, "
-            f"{found.twice} twice, {found.given_up} given up; {found.deaths} nodes died, "
-            f"{found.left_out} left out, {100 * found.lost:.2f}% of the work lost; "
-            f"{found.prepared} preparations; driver busy {100 * found.load:.0f}%, "
-            f"{found.waiting} comparisons waited at most; bookkeeping {found.own:.1f} s"
-        )
+    print(f"{asked.nodes} nodes, {asked.comparisons} comparisons of {CONTESTANTS} cells")
+    print(f"the driver's processor seconds for each: {cost.kept:.3f} kept, {cost.sent:.3f} sent\n")
+    print("| " + " | ".join(HEAD) + " |\n" + "|---" * len(HEAD) + "|")
+    own = 0.0
+    for title, (faults, spent) in scenes(cost).items():
+        found = simulate(asked.nodes, asked.comparisons, faults, spent)
+        own = max(own, found.own)
+        print("| " + " | ".join(row(title, found)) + " |")
+    print(f"\nthe bookkeeping itself took {own:.1f} s of a processor at most")
 
 
 if __name__ == "__main__":

@@ -14,9 +14,10 @@ import re
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -56,28 +57,38 @@ class _Seen:
 
 
 @contextmanager
-def connected(address: str) -> Iterator[ModuleType]:
-    """Ray, connected to a cluster as long as the block lasts. RequestError if it cannot be."""
+def connected(address: str, say: Callable[[str], None]) -> Iterator[ModuleType]:
+    """Ray, connected to a cluster as long as the block lasts. RequestError if it cannot be.
+
+    ``say`` tells how further nodes join those that are started here.
+    """
     ray = _ray()
     match = re.fullmatch(r"local:([1-9]\d?)", address)
     known = match or re.fullmatch(r"auto|(ray://|(?!local:))[^\s/:]+:\d+", address)
     if not known:
         raise RequestError(f"--cluster {address} is no address; give {ADDRESSES}")
     local = _start(int(match[1])) if match else None
-    try:
-        where = local.address if local else address
+    # Ray prints the logs of a node that dies, among what we print for programs
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # Ray's own
-                ray.init(where, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            why = str(error).strip().splitlines()[0]
-            raise RequestError(f"--cluster {address} cannot be reached: {why}") from None
-        yield ray
-    finally:
-        ray.shutdown()
-        if local:
-            local.shutdown()
+            _connect(ray, local.address if local else address, address)
+            if local:
+                say(f"further nodes join with: {HOW.replace('HEAD:6379', local.address)}")
+            yield ray
+        finally:
+            ray.shutdown()
+            if local:
+                local.shutdown()
+
+
+def _connect(ray: ModuleType, where: str, asked: str) -> None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Ray's own
+            ray.init(where, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        why = str(error).strip().splitlines()[0]
+        raise RequestError(f"--cluster {asked} cannot be reached: {why}") from None
 
 
 def _ray() -> ModuleType:
@@ -237,6 +248,7 @@ class RayCluster:
             files, why = self._ray.get(ref, timeout=PATIENCE)
         except self._ray.exceptions.RayError as error:
             files, why = {}, _why(error)
+            self._looked = 0.0  # before the node is given anything else: it may be gone
         if why:
             return Failed(node, work, why)
         return Answered(node, work, files, time.monotonic() - begin)
@@ -262,7 +274,9 @@ class RayCluster:
                 continue
             name = info["NodeName"]
             names = {seen.name for seen in self._seen.values()}
-            seen = _Seen(f"{name}-{key[:4]}" if name in names else name, info["Resources"]["CPU"])
+            seen = _Seen(
+                f"{name}-{key[:4]}" if name in names else name, info["Resources"].get("CPU", 0)
+            )
             seen.asked = self._at(self._describe, key).remote(store.text_of(self._plan))
             self._seen[key] = seen
 

@@ -104,7 +104,8 @@ class Fleet:
     def _drive(self, dispatch: Dispatch, stopped: Callable[[], bool]) -> str | None:
         try:
             why = drive(dispatch, self._cluster, self._home, lambda: self._show(dispatch), stopped)
-            self._cluster.forget()
+            if why is None:  # else there may be checkpoints to go on from
+                self._cluster.forget()
         except ClusterLost as error:
             return f"the cluster is lost ({error})"
         return why
@@ -167,7 +168,5 @@ def opened(
             f"or {devices.CUDA}"
         )
     reporter.busy(f"connecting to {address}")
-    with engine.connected(address) as ray:
-        where = ray.get_runtime_context().gcs_address
-        reporter.say(f"Ray's address: {where}")
+    with engine.connected(address, reporter.say) as ray:
         yield Fleet(plan, results, tracker, reporter, resumed, RayCluster(ray, plan, reporter))

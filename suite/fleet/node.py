@@ -49,7 +49,7 @@ Answer = tuple[dict[str, bytes], str | None]
 
 def describe(plan: str) -> str:
     """Facts about this node, as JSON, with the data there that a plan needs. For Ray."""
-    return _child("describe", plan)
+    return _child("describe", plan).splitlines()[-1]  # before it there may be warnings
 
 
 def work(files: Mapping[str, bytes], session: str, node: str) -> Answer:
@@ -137,16 +137,18 @@ def facts(plan: Plan, data: bool = True) -> dict[str, Any]:
             "Tetragrad's source": source_digest(),
             "the commit": str(revision["commit"]),
             "uncommitted changes": str(revision["dirty"]),
-            **{f"the folder {n}": outside.digest(n) for n, _ in plan.choices if outside.is_path(n)},
         },
         "machine": dict(environment.machine()),
         "data": {},
         "refused": None,
     }
     try:
-        environment.require_cpus(plan.conditions.threads)
+        names = [*dict.fromkeys(name for name, _ in plan.choices)]
+        own = {f"the folder {n}": outside.digest(n) for n in names if outside.is_path(n)}
+        found["versions"] |= own
         if data:
-            for name in dict.fromkeys(name for name, _ in plan.choices):
+            environment.require_cpus(plan.conditions.threads)
+            for name in names:
                 found["data"][name] = tasks.resolve(name, plan.data)[0]
     except RequestError as error:
         found["refused"] = str(error)
