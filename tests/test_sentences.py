@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.handbook import commands, documents, metrics, mistakes, notebooks
+from docs.handbook import commands, documents, lectures, metrics, mistakes, notebooks
 from tests.sentences import MOST_WORDS, paragraphs, sentences, words
 
 ROOT = Path(__file__).parent.parent
@@ -29,6 +29,7 @@ def test_sentences_of_a_page_are_short(page: Path) -> None:
     "text",
     [
         *(commands.page(), documents.page(), metrics.HEAD, mistakes.page(True)),
+        *(lectures.HEAD, lectures.SEE),
         *notebooks.pages().values(),
     ],
 )

@@ -10,7 +10,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
-from docs.handbook import commands, documents, metrics, mistakes, notebooks  # noqa: E402
+from docs.handbook import commands, documents, lectures, metrics, mistakes, notebooks  # noqa: E402
 from docs.handbook.navigation import navigation  # noqa: E402
 
 CAUSES = "causes.md"
@@ -25,6 +25,7 @@ def on_files(files: Files, config: Any) -> Files:
         "reference/metrics.md": metrics.page(),
         "differences.md": mistakes.page(CAUSES in there),
         **notebooks.pages(),
+        **lectures.pages(),
         "changelog.md": (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"),
     }
     for path, text in pages.items():

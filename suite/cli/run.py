@@ -108,7 +108,7 @@ def run(
             checkpoint_every=checkpoint_every,
             memory_limit=limit,
         )
-    session = _run(plan, results, tracking_uri, resume, cluster)
+    session = _run(plan, results, tracking_uri, resume, cluster, tables=not as_json)
     _show(session, as_json, _browsing(results, tracking_uri))
     if report and not (session.interrupted or session.not_written):
         files = write(results, [session.id], None, tracking_uri)
@@ -129,7 +129,6 @@ def _show(session: Session, as_json: bool, browsing: str | None) -> None:
     if as_json:
         print(json.dumps(summary.document(session), indent=1))
         return
-    summary.print_tables(session, output())
     _print_answers(session, output())
     print(f"records: {session.results / 'records' / session.id}")
     if browsing:
@@ -145,20 +144,38 @@ def _print_answers(session: Session, console: Console) -> None:
 
 
 def _run(
-    plan: Plan, results: Path, uri: str | None, resumed: str | None, cluster: str | None
+    plan: Plan,
+    results: Path,
+    uri: str | None,
+    resumed: str | None,
+    cluster: str | None,
+    tables: bool,
 ) -> Session:
+    """Runs the plan; with ``tables``, each task's are printed as soon as it is done.
+
+    Those of a cluster come at the end, since its tasks are done at about the same time.
+    """
     records.require_writable(results)
     tracker = Tracker(uri or tracking.default_uri(results), results)
     with Terminal(plan.timing_limit) as reporter, ExitStack() as stack:
+
+        def show(part: Session) -> None:
+            with reporter.hidden():
+                summary.print_tables(part, output())
+
         runner: Runner | Fleet
         if cluster:
             fleet = opened(cluster, plan, results, tracker, reporter, resumed)
             runner = stack.enter_context(fleet)
         else:
-            runner = Runner(plan, results, tracker, reporter, resumed)
+            how = {"show": show} if tables else {}
+            runner = Runner(plan, results, tracker, reporter, resumed, **how)
         if not resumed:
             sessions.write_plan(results, runner.session.id, plan)
         with sessions.lock(results, runner.session.id):
             session = runner.run()
         notes.try_write(tracker, results, session.id, reporter.say)
-        return session
+    if cluster and tables:
+        for choice in plan.choices:
+            summary.print_tables(session.of_choice(choice), output())
+    return session

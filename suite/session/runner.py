@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,11 @@ class Session:
     named: tuple[backends.Choice, ...] = ()
     """The contestants that were asked for by name."""
 
+    def of_choice(self, choice: tasks.Choice) -> Session:
+        """The part of it that is of a task and variant."""
+        own = [r for r in self.records if (r.cell.task, r.cell.variant) == choice]
+        return replace(self, records=own)
+
 
 def new_session_id() -> str:
     """Sorts by time; unique even between sessions that begin in the same second."""
@@ -52,6 +58,7 @@ class Runner:
     """Runs a plan into ``results`` and MLflow.
 
     With the id of a session, only what that one has no good record of, training from checkpoints.
+    ``show`` gets each task's part of the session as soon as all its seeds are done.
     """
 
     def __init__(
@@ -62,8 +69,9 @@ class Runner:
         reporter: Reporter,
         resumed: str | None = None,
         preparation: Preparation | None = None,
+        show: Callable[[Session], None] = lambda part: None,
     ):
-        self._plan, self._results = plan, results
+        self._plan, self._results, self._show = plan, results, show
         self._tracker, self._reporter = tracker, reporter
         self.session = Session(resumed or new_session_id(), results, [], {})
         self.session.named = plan.named
@@ -78,17 +86,17 @@ class Runner:
         When results cannot be written any more, it says so and ends.
         """
         sources = {name: self._preparation.source(name) for name, _ in self._plan.choices}
-        groups = [
-            list(cells(self._plan, choice, seed, sources[choice[0]]))
-            for choice in self._plan.choices
-            for seed in self._plan.seeds
-        ]
+        groups = list(itertools.product(self._plan.choices, self._plan.seeds))
         with Interrupts(self._reporter.say) as interrupts:
             try:
-                for number, group in enumerate(groups, 1):
+                for number, (choice, seed) in enumerate(groups, 1):
+                    group = list(cells(self._plan, choice, seed, sources[choice[0]]))
                     self._run_group(group, f"[{number}/{len(groups)}]", interrupts)
+                    if seed == self._plan.seeds[-1]:
+                        self._show(self.session.of_choice(choice))
             except records.NotWritten as error:
                 self.session.not_written = True
+                self._show(self.session.of_choice(choice))
                 self._reporter.say(
                     f"{error}: it cannot be written, and the session ends; make room and "
                     f"`tetragrad run --resume {self.session.id}{records.elsewhere(self._results)}`"

@@ -19,7 +19,7 @@ def blocks(source: str) -> dict[str, str]:
     lines = source.splitlines()
     found: dict[str, list[str]] = {}
     for number, node in enumerate(ast.parse(source).body):
-        first, last = _span(node, lines)
+        first, last = span(node, lines)
         if isinstance(node, ast.Import | ast.ImportFrom):
             taken = {alias.asname or alias.name for alias in node.names} & {*BLOCKS}
             found |= dict.fromkeys(taken, lines[first:last])  # a block of another file
@@ -29,7 +29,7 @@ def blocks(source: str) -> dict[str, str]:
         name = getattr(node, "name", MODEL)
         own = lines[first:last]
         if name == "loss" and (inner := _backward(node)):
-            start, end = _span(inner, lines)
+            start, end = span(inner, lines)
             found[BACKWARD] = [line[inner.col_offset :] for line in lines[start:end]]
             marker = " " * inner.col_offset + ELSEWHERE
             own = [*lines[first:start], marker, *lines[end:last]]
@@ -48,8 +48,8 @@ def _backward(node: ast.stmt) -> ast.FunctionDef | None:
     return next((function for function in functions if function.name == BACKWARD), None)
 
 
-def _span(node: ast.stmt, lines: Sequence[str]) -> tuple[int, int]:
-    """The first line of a definition, with its decorators and comments above, and the end."""
+def span(node: ast.stmt, lines: Sequence[str]) -> tuple[int, int]:
+    """The lines of a definition, with its decorators and the comments above: first and end."""
     decorators = getattr(node, "decorator_list", [])
     first = min([node.lineno, *(d.lineno for d in decorators)]) - 1
     while first and lines[first - 1].lstrip().startswith("#"):

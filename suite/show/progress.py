@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -55,6 +56,15 @@ class Terminal:
 
     def __exit__(self, *error: object) -> None:
         self.bar.stop()
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Hides the bars as long as the block prints to standard output."""
+        self.bar.stop()
+        try:
+            yield
+        finally:
+            self.bar.start()
 
     def say(self, text: str) -> None:
         """A line that stays."""

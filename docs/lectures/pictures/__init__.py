@@ -1,0 +1,1 @@
+"""Pictures of the lectures: computed when the pages are built, or from records that lie here."""
