@@ -56,7 +56,7 @@ def test_importing_all_of_it_loads_no_framework(package: str) -> None:
 
 
 def test_the_command_starts_without_what_few_of_its_commands_need() -> None:
-    slow = {"pandas", "mlflow", "sklearn", "scipy", "optuna", "PIL"}
+    slow = {"pandas", "mlflow", "sklearn", "scipy", "optuna", "PIL", "ray"}
     assert not slow & modules_after("import suite.cli")
 
 

@@ -116,6 +116,14 @@ ResumeOption = Annotated[
         metavar="SESSION", help="Run only the cells that this session has no good record of."
     ),
 ]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Run on the nodes of a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local:N for "
+        "N nodes on this machine.",
+    ),
+]
 RESULTS = records.RESULTS
 ResultsOption = Annotated[
     Path,

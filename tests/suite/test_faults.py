@@ -22,15 +22,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
 from suite.records import record as records
-from suite.records.record import Record
 from suite.session.process import Worker
-from suite.tracking import tracker as tracking
-from suite.tracking.entries import COMPLETE_TAG, RECORD_TAG
 from tests.suite.command import assert_refused, in_process, start, tetragrad, wait_for
 from tests.suite.examples import CELL
+from tests.suite.stored import kept, tracked
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, not ours
 KILLS = int(os.environ.get("TETRAGRAD_KILLS", "2"))
@@ -46,24 +43,6 @@ def folder(proved: Path, empty_store: Path) -> Path:
     """Where sessions begin that neither verify nor make a store."""
     shutil.copy(empty_store, proved / "results")
     return proved
-
-
-def kept(folder: Path) -> dict[str, Record]:
-    """The records in a folder's results, by session and label."""
-    found = [records.read(path) for path in records.all_paths(folder / "results")]
-    by_name = {f"{record.session}/{record.cell.label}": record for record in found}
-    assert len(by_name) == len(found)
-    return by_name
-
-
-def tracked(folder: Path) -> Counter[str]:
-    """How many whole runs MLflow has of every record."""
-    store = MlflowClient(tracking.default_uri(folder / "results"))
-    experiment = store.get_experiment_by_name("fashion_mlp")
-    assert experiment
-    runs = store.search_runs([experiment.experiment_id], max_results=1000)
-    tags = [run.data.tags for run in runs]
-    return Counter(t[RECORD_TAG] for t in tags if RECORD_TAG in t and COMPLETE_TAG in t)
 
 
 def session_of(folder: Path) -> str:
