@@ -160,16 +160,16 @@ def _run(
     with Terminal(plan.timing_limit) as reporter, ExitStack() as stack:
 
         def show(part: Session) -> None:
-            with reporter.hidden():
-                summary.print_tables(part, output())
+            if tables:
+                with reporter.hidden():
+                    summary.print_tables(part, output())
 
         runner: Runner | Fleet
         if cluster:
             fleet = opened(cluster, plan, results, tracker, reporter, resumed)
             runner = stack.enter_context(fleet)
         else:
-            how = {"show": show} if tables else {}
-            runner = Runner(plan, results, tracker, reporter, resumed, **how)
+            runner = Runner(plan, results, tracker, reporter, resumed, show=show)
         if not resumed:
             sessions.write_plan(results, runner.session.id, plan)
         with sessions.lock(results, runner.session.id):
