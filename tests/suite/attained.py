@@ -1,4 +1,4 @@
-"""What the machine attains, measured once for all sessions in this process: it takes 3 s."""
+"""Rates of the machine, measured once for all sessions in this process: that takes 3 s."""
 
 from __future__ import annotations
 

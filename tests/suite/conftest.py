@@ -28,7 +28,7 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True, scope="session")
 def measured_once() -> Iterator[None]:
-    """What the machine attains is measured once for all sessions in this process."""
+    """Rates of the machine are measured once for all sessions in this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(preparation, "launch", attained.launch)
         yield
@@ -36,7 +36,7 @@ def measured_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ``results/verified`` keeps of NumPy's ``fashion_mlp`` on generated data."""
+    """Verdicts on NumPy's ``fashion_mlp`` on generated data, as ``results/verified`` keeps them."""
     folder = tmp_path_factory.mktemp("verdicts") / "verified"
     task = tasks.load("fashion_mlp", "full", "generated")
     (verdict,) = Verifier(task, "cpu", 1, cache_folder=folder).prove(
