@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import tasks
-from suite.records.cell import Cell
-from suite.records.events import Event, Outcome
-from suite.session import preparation, process
-from suite.session.process import Ending
+from suite.session import preparation
 from suite.session.verifier import Verifier
 from suite.tracking import tracker as tracking
 from suite.tracking.tracker import Tracker
+from tests.suite import attained
 from tests.suite.repositories import at, repository
 
 
@@ -29,30 +26,17 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return results / "mlflow.db"
 
 
-_HEARD: dict[Any, tuple[Ending, list[Event]]] = {}
-
-
-@pytest.fixture(autouse=True)
-def measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the machine attains is measured once for all sessions in this process: it takes 3 s."""
-
-    def launch(cell: Cell, kind: str, on_event: Callable[[Event], None], timeout: float) -> Ending:
-        assert kind == "machine"
-        key = cell.backend, cell.mode, cell.device, cell.precision, cell.threads
-        if key not in _HEARD:
-            heard: list[Event] = []
-            _HEARD[key] = process.launch(cell, kind, heard.append, timeout), heard
-        ending, heard = _HEARD[key] if _HEARD[key][0].outcome is Outcome.OK else _HEARD.pop(key)
-        for event in heard:
-            on_event(event)
-        return ending
-
-    monkeypatch.setattr(preparation, "launch", launch)
+@pytest.fixture(autouse=True, scope="session")
+def measured_once() -> Iterator[None]:
+    """Rates of the machine are measured once for all sessions in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preparation, "launch", attained.launch)
+        yield
 
 
 @pytest.fixture(scope="session")
 def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ``results/verified`` keeps of NumPy's ``fashion_mlp`` on generated data."""
+    """Verdicts on NumPy's ``fashion_mlp`` on generated data, as ``results/verified`` keeps them."""
     folder = tmp_path_factory.mktemp("verdicts") / "verified"
     task = tasks.load("fashion_mlp", "full", "generated")
     (verdict,) = Verifier(task, "cpu", 1, cache_folder=folder).prove(

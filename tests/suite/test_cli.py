@@ -329,7 +329,7 @@ class TestOtherCommands:
     def test_list_says_what_is_there_and_why_something_is_not(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Of PyTorch test_devices looks at it."""
+        """PyTorch's line is looked at by test_devices."""
         monkeypatch.setitem(sys.modules, "jax", None)
         monkeypatch.setattr(backends, "names", lambda: ("numpy", "jax"))
         done = in_process(tmp_path, "list", COLUMNS="200")

@@ -55,7 +55,7 @@ def test_each_is_verified_trained_and_timed_for_itself(
 def test_what_is_compiled_is_compiled_before_training_and_its_time_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That the mode computes the same model is for tests/backends."""
+    """Its model is held against NumPy's by tests/backends."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     cells = [replace(CELL, backend="torch", mode=m, profile="smoke") for m in ("eager", "compile")]
