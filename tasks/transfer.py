@@ -94,8 +94,8 @@ class Transfer(FashionMLP):
     """
 
     config: TransferConfig
-    # As for fashion_mlp. Float32 is compared in 20 steps only: the rate is three times as high, and
-    # the loss falls to a hundredth within 100, beside which errors are then larger.
+    # As for fashion_mlp. Float32 is compared in 20 steps only, to ten times what was seen: the rate
+    # is three times as high, and errors are larger beside a loss that falls fast.
     envelopes: Mapping[Precision, Envelope] = {
         **FashionMLP.envelopes,
         "float32": Envelope(steps=20, loss=5e-6, gradient=5e-6, state=5e-5),
