@@ -190,7 +190,7 @@ LECTURE = Lecture(
     "The lecture's code fits 4 epochs without building the model anew after 20 others, and its "
     "loss is that of a model that overfits; ours begins from new parameters.",
 )
-"""Of ``bow``: 4 epochs with batches of 512 reviews."""
+"""Figures of ``bow``: 4 epochs with batches of 512 reviews."""
 
 
 class _Reviews(Task):
