@@ -178,11 +178,11 @@ class Dispatch:
             if place in self._preparing:
                 continue
             if place not in self._prepared:
-                work = Work(task)
+                before = Work(task)
                 if not self._is_alone(key):
-                    if self._suits(work, key):
+                    if self._suits(before, key):
                         self._preparing[place] = key
-                        return work
+                        return before
                     continue
             if work := self._take(task, key):
                 if place not in self._prepared:
