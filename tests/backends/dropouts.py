@@ -40,9 +40,15 @@ def roomy(label: str) -> Task:
             size = {"rows": 14, "channels": 32, "length": 5, "hidden": 6}
             small = EmbeddingConfig(**size, **shared)  # type: ignore[arg-type]
             return Embedding(small, "smoke", "embedding", _reviews())
-    size = {"width": 32, "layers": 1, "batch": 12, "buckets": (8,)}
-    steps = {"epoch_steps": STEPS, "chunk_steps": STEPS}
-    constants = replace(tiny_transformer.CONFIG, **size, **steps)  # type: ignore[arg-type]
+    constants = replace(
+        tiny_transformer.CONFIG,
+        width=32,
+        layers=1,
+        batch=12,
+        buckets=(8,),
+        epoch_steps=STEPS,
+        chunk_steps=STEPS,
+    )
     return tiny_transformer.tiny_task("dropout", constants, tiny_transformer.Scored)
 
 
