@@ -146,7 +146,7 @@ class RayCluster:
         self._gpus = int(devices.kind(plan.conditions.device) == devices.CUDA)
         self._seen: dict[str, _Seen] = {}
         self._running: dict[Any, tuple[str, Work, float]] = {}
-        """What runs, by Ray's reference: node, work, and when it began [s]."""
+        """Works that run, by Ray's reference: node, work, and when it began [s]."""
         self._joined: list[Joined] = []
         self._looked = 0.0
         self._asked: tuple[queue.SimpleQueue[Any], float] | None = None
@@ -190,7 +190,7 @@ class RayCluster:
         self._joined.append(Joined(key, self._seen[key].name, kind))
 
     def _unlike(self, facts: Mapping[str, Any]) -> str | None:
-        """What a node has not as the others have it; None if it can be used."""
+        """Differences of a node from this machine and other nodes; None if it can be used."""
         if facts["refused"]:
             return str(facts["refused"])
         own: Mapping[str, str] = facts["versions"]
