@@ -102,7 +102,8 @@ def _ray() -> ModuleType:
             "--cluster needs Ray, which is not installed; pip install 'tetragrad[cluster]'"
         ) from None
     logging.getLogger("ray").setLevel(logging.ERROR)
-    return ray
+    module: ModuleType = ray
+    return module
 
 
 def _start(count: int) -> Any:
