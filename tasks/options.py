@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tasks.optimizers import SGD, Adagrad, Adam, Momentum, Optimizer, RMSprop
@@ -95,5 +96,41 @@ MODEL: Mapping[str, Mapping[str, Read]] = {
     },
 }
 """Options by task that make another model, which is verified for itself and has no targets."""
-OPTIONS: Mapping[str, Mapping[str, Read]] = {**ASKING, **MODEL}
+HELD_OUT = "held_out"
+SPLIT: Mapping[str, Mapping[str, Read]] = {
+    "fashion_mlp": {HELD_OUT: _number(lambda value: 0 <= value < 1, "from 0 and below 1")},
+}
+"""Options by task that say which data are trained on and which are scored: it is verified without
+them."""
+OPTIONS: Mapping[str, Mapping[str, Read]] = {
+    task: {**ASKING.get(task, {}), **MODEL.get(task, {}), **SPLIT.get(task, {})}
+    for task in (*ASKING, *MODEL)
+}
 """All options of each task that has some."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """The search that ``tetragrad tune`` makes over a task's options unless others are named.
+
+    ``metric`` is of the data held out, and comparable whatever is chosen: the highest wins.
+    ``space`` has the values of each option: ``A,B,C`` or a range ``LOW..HIGH``.
+    """
+
+    metric: str
+    space: Mapping[str, str]
+
+
+SEARCHES: Mapping[str, Search] = {
+    "fashion_mlp": Search(
+        "val_accuracy",
+        {
+            "activation": "relu,tanh,leaky_relu,elu",
+            "optimizer": "momentum,rmsprop,adam",
+            "learning_rate": "1e-4..1e-1",
+            "hidden": "64..512",
+            "dropout": "0,0.2,0.5",
+        },
+    ),
+}
+"""The tasks whose options can be searched."""

@@ -197,6 +197,19 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Lecture:
+    """Figures that a lecture prints of the full profile on real data. They are no targets.
+
+    ``figures`` has by metric one value, of the trained model, or one for every epoch; under
+    ``parameters`` their number. ``differs`` says in a sentence why ours do.
+    """
+
+    document: str
+    figures: Mapping[str, tuple[float, ...]]
+    differs: str
+
+
+@dataclass(frozen=True)
 class Provenance:
     """Which data a task holds: the data set's name, real or generated, and a SHA-256 digest.
 
@@ -273,6 +286,8 @@ class Task(ABC):
     unit: str = "samples/s"
     targets: tuple[Target, ...]
     """Bands for the full profile; the first also defines the time to target."""
+    lecture: Lecture | None = None
+    """The figures that a lecture prints of what is trained."""
     margin: float
     """By how much two backends' values of the first target's metric, means over seeds, may differ
     without it mattering: about the standard deviation of one backend's over seeds."""

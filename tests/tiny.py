@@ -21,7 +21,7 @@ SIZES = {"train": BATCH * STEPS + 3, "test": 20}  # neither is a multiple of the
 
 def tiny_task(optimizer: Optimizer = RMSPROP, chunk_steps: int = 4) -> FashionMLP:
     """16 -> 6 -> 10, twelve steps of batch 8 an epoch, 20 test pictures; any optimiser."""
-    task = FashionMLP(_config(chunk_steps), "smoke", _data())
+    task = FashionMLP(_config(chunk_steps), "smoke", tiny_data())
     task.optimizer = optimizer
     return task
 
@@ -31,7 +31,7 @@ def chosen_task(**options: str) -> FashionMLP:
     read = OPTIONS["fashion_mlp"]
     chosen = {name: read[name](text) for name, text in options.items()}
     config = replace(_config(4), **{"epochs": 1, **chosen})
-    return FashionMLP(config, "smoke", _data())
+    return FashionMLP(config, "smoke", tiny_data())
 
 
 def tiny_transfer(variant: str) -> Transfer:
@@ -49,10 +49,11 @@ def tiny_transfer(variant: str) -> Transfer:
     )
     drawn = tiny_task().initial(1).params
     learned = Pretrained({**drawn, "hidden.bias": drawn["hidden.kernel"][0]}, "tiny")
-    return Transfer(config, "smoke", _data(), learned if variant == "transfer" else None)
+    return Transfer(config, "smoke", tiny_data(), learned if variant == "transfer" else None)
 
 
-def _data() -> FashionMNIST:
+def tiny_data() -> FashionMNIST:
+    """Random pictures, the same at every call; no two are alike."""
     rng = np.random.default_rng(1)
     return FashionMNIST(
         images={s: rng.integers(0, 256, (n, SIDE, SIDE), dtype=np.uint8) for s, n in SIZES.items()},

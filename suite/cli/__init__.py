@@ -28,6 +28,7 @@ from suite.cli import (
     run as run_cli,
     sync as sync_cli,
     time as time_cli,
+    tune as tune_cli,
     upgrade as upgrade_cli,
     verify as verify_cli,
 )
@@ -73,6 +74,7 @@ MEASURE, PROVE, GUARD, LOOK, DATA = "Measure", "Prove", "Guard", "Look", "Data a
 
 _add(MEASURE, "run --task fashion_mlp --backend numpy --backend jax")(run_cli.run)
 _add(MEASURE, "time --task lstm --backend torch:all --limit 30")(time_cli.time)
+_add(MEASURE, "tune fashion_mlp --search random --trials 12")(tune_cli.tune)
 _add(MEASURE, "explain fashion_mlp jax torch --limit 30")(explain_cli.explain)
 _add(PROVE, "verify --task transformer --backend torch")(verify_cli.verify)
 _add(PROVE, "new ports/mine --backend torch --backend jax")(new_cli.new)

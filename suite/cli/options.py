@@ -116,6 +116,14 @@ ResumeOption = Annotated[
         metavar="SESSION", help="Run only the cells that this session has no good record of."
     ),
 ]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Run on the nodes of a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local:N for "
+        "N nodes on this machine.",
+    ),
+]
 RESULTS = records.RESULTS
 ResultsOption = Annotated[
     Path,
@@ -207,6 +215,15 @@ BASELINES = RESULTS / "baselines"
 BaselinesOption = Annotated[
     Path,
     typer.Option("--baselines", parser=path_or(BASELINES), help="Where baselines lie."),
+]
+RecordsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--records",
+        metavar="SESSION",
+        help="Judge the records of this session of `run` (latest: the last one) and run only the "
+        "cells that it has no record of, made with this commit, data, environment and machine.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 

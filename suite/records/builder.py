@@ -51,6 +51,7 @@ def hear(record: Record, event: Event) -> None:
             record.specification, record.provenance = event.specification, event.provenance
             record.unit, record.targets = event.unit, event.targets
             record.margin, record.validation = event.margin, event.validation
+            record.lecture = event.lecture
             record.worker = event.worker
         case Resumed():
             record.resumed, record.chunks, record.epochs = event.step, event.chunks, event.epochs

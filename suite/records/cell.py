@@ -12,6 +12,8 @@ from typing import Any
 from tasks import BATCH_SCALE, outside
 from tasks.task import DataSource, Precision
 
+LONGEST = 180
+"""Characters of a file's name that say what was chosen: a name has 255 at most."""
 OPTION = "option"
 """Metadata of a field: the option of ``tetragrad run`` that asks for it."""
 
@@ -98,7 +100,10 @@ class Conditions:
         task = "-".join(filter(None, (outside.plain(self.task), self.variant)))
         parts = (task, self.backend, self.mode, self.device, self.precision)
         chosen = (f"{name}-{value}".replace(" ", "_") for name, value in self.choices.items())
-        return "-".join((*filter(None, parts), *map(_plain, chosen)))
+        choices = "-".join(map(_plain, chosen))
+        if len(choices) > LONGEST:
+            choices = _digest(choices)
+        return "-".join(filter(None, (*parts, choices)))
 
     def arguments(self) -> str:
         """The options of ``tetragrad run`` that ask for this, but task, backend and seeds."""
@@ -160,4 +165,8 @@ def _plain(text: str) -> str:
     """The text if it can be part of a file's name, or a digest of it."""
     if re.fullmatch(r"[\w.-]{1,40}", text, re.ASCII):
         return text
+    return _digest(text)
+
+
+def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]

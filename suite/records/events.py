@@ -61,6 +61,7 @@ class Started:
     targets: list[dict[str, Any]] = field(default_factory=list)
     margin: float | None = None
     validation: str | None = None
+    lecture: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

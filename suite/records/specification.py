@@ -39,7 +39,13 @@ def about(task: Task) -> dict[str, Any]:
         ],
         "margin": task.margin,
         "validation": task.validation,
+        "lecture": dataclasses.asdict(task.lecture) if task.lecture and _printed(task) else None,
     }
+
+
+def _printed(task: Task) -> bool:
+    """Tells if a task is what a lecture prints figures of: whole, and with real data."""
+    return (task.profile, task.provenance.source) == ("full", "real")
 
 
 def _named(constants: Any) -> Any:

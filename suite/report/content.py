@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import backends
 import tasks
+from suite.records import lecture
 from suite.records.cell import Conditions
 from suite.records.differences import differences
 from suite.records.events import Outcome
@@ -155,6 +156,8 @@ def _section(
         unit=next((r.unit for r in good), group[0].unit),
         metric=metric,
         targets=tuple(map(sentences.target, targets)),
+        lecture=tuple(lecture.beside(group)),
+        lecture_said=lecture.printed(group),
         judged=sentences.not_judged(group[0]) if targets else "the task states no target",
         lead=sentences.lead(entries, metric, speeds, timing is not None, cell.data),
         entries=entries,

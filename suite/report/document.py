@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from suite.records.cell import Cell, Conditions
 from suite.records.convergence import Comparison, Reading
 from suite.records.differences import Difference
+from suite.records.lecture import Beside
 from suite.records.machines import Machines
 from suite.records.verdict import Deviation
 from suite.report.batches import BatchLine
@@ -76,6 +77,10 @@ class Section:
     metric: str
     """The main one: that of the first target."""
     targets: tuple[str, ...]
+    lecture: tuple[Beside, ...]
+    """Figures that a lecture prints, beside ours; ``lecture_said``: its document, why they differ.
+    """
+    lecture_said: dict[str, str] | None
     judged: str | None
     """Why targets are not judged; None where they are."""
     lead: str

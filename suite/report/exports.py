@@ -160,6 +160,7 @@ def in_markdown(section: Section) -> Iterator[str]:
     yield "|---|---:|---|---:|---:|---:|---|"
     for entry in section.entries:
         yield _line(_markdown_row(entry))
+    yield from _lecture(section)
     if section.speeds:
         yield f"\n{plain(INTERVALS)}"
     yield from (f"\n{plain(text)}" for text in sentences.differing(section.differing))
@@ -169,6 +170,20 @@ def in_markdown(section: Section) -> Iterator[str]:
         yield from (f"\n{plain(entry.name)}: {plain(text)}" for text in entry.failures)
         if entry.explanation:
             yield f"\n{plain(entry.name)} is not verified: {plain(entry.explanation)}"
+
+
+def _lecture(section: Section) -> Iterator[str]:
+    """The figures that a lecture prints, beside ours."""
+    if not section.lecture_said:
+        return
+    names = [*dict.fromkeys(name for row in section.lecture for name in row.ours)]
+    yield from ("", f"Beside the lecture, {plain(section.lecture_said['document'])}:", "")
+    yield _line(["figure", "lecture", *map(plain, names)])
+    yield f"|---|---:|{'---:|' * len(names)}"
+    for row in section.lecture:
+        ours = (row.shown(row.ours.get(name)) for name in names)
+        yield _line([row.quantity, row.shown(row.printed), *ours])
+    yield f"\n{plain(section.lecture_said['differs'])}"
 
 
 def _batches(section: Section) -> Iterator[str]:

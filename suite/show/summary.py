@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from suite.records import differences, record as records
+from suite.records import differences, lecture, record as records
 from suite.records.cell import computed, where
 from suite.records.convergence import Comparison, compare, spread
 from suite.records.events import Outcome
@@ -33,7 +33,7 @@ def document(session: Session) -> dict[str, Any]:
         "session": session.id,
         "cells": [_cell(session, r) for r in session.records],
         "timings": {
-            label: speeds.document(timing, _timed(session, label))
+            label: speeds.document(timing, _timed(session, timing.label))
             for label, timing in session.timings.items()
         },
         "comparisons": [
@@ -86,6 +86,7 @@ def print_tables(session: Session, console: Console) -> None:
             print_fitted(speeds.table(title, timing, differing), console)
             for note in speeds.notes(timing, differing):
                 say(console, note, "yellow")
+        _print_lecture(found, console)
         drawn = filter(None, map(card_line.line, found))
         for line in (*_readings(found), *_to_target(found), *_compared(found), *drawn):
             say(console, line)
@@ -100,6 +101,22 @@ def print_tables(session: Session, console: Console) -> None:
                     text += ASKED_FOR
                 say(console, text, "red" if bad else "yellow")
         _print_unverified(found, console)
+
+
+def _print_lecture(found: Sequence[Record], console: Console) -> None:
+    """The figures that a lecture prints of a task, beside ours."""
+    if not (printed := lecture.printed(found)):
+        return
+    rows = lecture.beside(found)
+    names = [*dict.fromkeys(name for row in rows for name in row.ours)]
+    table = new_table(f"lecture: {printed['document']}")
+    for column in ("", "lecture", *names):
+        table.add_column(column, justify="right" if column else "left")
+    for row in rows:
+        ours = (row.shown(row.ours.get(name)) for name in names)
+        table.add_row(row.quantity, row.shown(row.printed), *ours)
+    print_fitted(table, console)
+    say(console, printed["differs"])
 
 
 def _trusted(timing: Timing | None, found: Sequence[Record]) -> Timing | None:

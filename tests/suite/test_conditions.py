@@ -105,7 +105,7 @@ def asked(folder: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> Plan:
     """The plan that ``tetragrad run`` makes of a command line; nothing is run."""
     plans: list[Plan] = []
 
-    def plan_alone(plan: Plan, *rest: object) -> None:
+    def plan_alone(plan: Plan, *rest: object, **named: object) -> None:
         plans.append(plan)
         raise SystemExit(0)
 

@@ -43,6 +43,7 @@ EVENTS: tuple[Event, ...] = (
         targets=[{"metric": "test_accuracy", "low": 0.85, "high": None}],
         margin=0.005,
         validation="test_loss",
+        lecture={"document": "a lecture", "figures": {"test_loss": [0.5]}, "differs": "a seed"},
     ),
     Resumed(step=2, chunks=[vars(CHUNK)], epochs=[vars(EPOCH)]),
     CHUNK,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -11,12 +12,13 @@ import pytest
 import tasks
 from suite.records import anchors
 from suite.records.specification import about, differing
-from tasks.fashion_mlp import CHOSEN, FashionMLPConfig
+from tasks.datasets.fashion_mnist import FashionMNIST, pixels
+from tasks.fashion_mlp import CHOSEN, FashionMLP, FashionMLPConfig
 from tasks.optimizers import SGD, Cosine, Momentum
-from tasks.options import MODEL
-from tasks.task import RequestError, Task
+from tasks.options import HELD_OUT, MODEL, OPTIONS
+from tasks.task import Array, RequestError, Task
 from tests.choices import SINGLE, VALUES, Choice, label
-from tests.tiny import BATCH, SIDE, chosen_task, tiny_task
+from tests.tiny import BATCH, SIDE, SIZES, chosen_task, tiny_data, tiny_task
 
 NAME = "fashion_mlp"
 
@@ -58,6 +60,8 @@ def test_every_option_and_no_other_is_tried_alone() -> None:
         ("hidden", "0", "whole numbers from 1"),
         ("batch", "0", "a whole number from 1"),
         ("batch", "60001", "60,000 samples, no batch as large"),
+        ("held_out", "1", "from 0 and below 1"),
+        ("held_out", "0.999999", "an epoch has 0 samples, no batch as large"),
     ],
 )
 def test_a_wrong_value_is_refused_with_those_there_are(option: str, value: str, words: str) -> None:
@@ -151,3 +155,68 @@ def test_heatmaps_are_means_over_the_images_of_a_class() -> None:
         np.testing.assert_allclose(row, mean)
     assert maps["mean activation, hidden"].rows[0] == "T-shirt/top"
     assert maps["mean activation, hidden2"].columns == ("1", "2")
+
+
+def _rows(images: Array) -> set[bytes]:
+    """The pictures (..., pixels), each by its bytes: no two of the tiny ones are the same."""
+    return {row.tobytes() for row in images.reshape(-1, SIDE * SIDE)}
+
+
+def leaks(task: FashionMLP, data: FashionMNIST) -> list[str]:
+    """The ways in which what is scored is not data held out of training."""
+    known = {split: _rows(pixels(data.images[split])) for split in SIZES}
+    chunks = [chunk for epoch in range(9) for chunk in task.chunks("train", 1, epoch)]
+    trained = set.union(*(_rows(chunk["images"]) for chunk in chunks))
+    (chunk,) = task.chunks("test")
+    scored = _rows(chunk["images"][chunk["weights"] > 0])
+    found = {
+        "of the test set": scored & known["test"],
+        "trained on": scored & trained,
+        "not of the training data": scored - known["train"],
+        "of the test set, trained on": trained & known["test"],
+    }
+    return [name for name, rows in found.items() if rows]
+
+
+class TestHeldOut:
+    def test_what_is_scored_is_training_data_that_is_not_trained_on(self) -> None:
+        task = chosen_task(held_out="0.2")
+        assert leaks(task, tiny_data()) == []
+        assert (task.config.trained, task.config.scored) == (79, 20)
+        (chunk,) = task.chunks("test")
+        rows = chunk["weights"] > 0
+        np.testing.assert_array_equal(chunk["labels"][rows], tiny_data().labels["train"][79:])
+        assert sum(map(task.samples, task.chunks("train"))) == 8 * BATCH  # in whole chunks
+
+    def test_a_leak_that_is_planted_is_found(self) -> None:
+        data = tiny_data()
+        assert leaks(tiny_task(), data) == ["of the test set", "not of the training data"]
+        from_test = chosen_task(held_out="0.2")
+        from_test._images["test"] = data.images["test"].reshape(SIZES["test"], -1)
+        assert leaks(from_test, data) == ["of the test set", "not of the training data"]
+        overlapping = chosen_task(held_out="0.2")
+        overlapping._images["train"] = data.images["train"][20:].reshape(79, -1)
+        assert leaks(overlapping, data) == ["trained on"]
+
+    def test_the_test_set_is_not_touched(self) -> None:
+        data = tiny_data()
+        images, labels = ({"train": tree["train"]} for tree in (data.images, data.labels))
+        alone = FashionMNIST(images, labels, data.provenance)
+        config = replace(tiny_task().config, held_out=0.2)
+        with pytest.raises(KeyError, match="test"):
+            FashionMLP(tiny_task().config, "smoke", alone)
+        task = FashionMLP(config, "smoke", alone)  # there is none to touch
+        (chunk,) = task.chunks("test")
+        shape = chunk["labels"].shape
+        outputs = {"logits": np.zeros((*shape, 10)), "hidden": np.ones((*shape, 6))}
+        assert task.score([(chunk, outputs)]).keys() == {"val_loss", "val_accuracy", "dead_units"}
+        assert task.validation == "val_loss"
+        (drawn,) = task.heatmaps(lambda chunk: outputs).values()
+        assert "held-out images" in drawn.meaning
+
+    def test_it_is_no_other_model(self) -> None:
+        assert HELD_OUT in OPTIONS[NAME]
+        task = tasks.load(NAME, "smoke", "generated", None, {"held_out": "0.2", "l2": "1e-3"})
+        assert task.options == {"l2": "1e-3"}  # it is verified without
+        assert task.targets == ()
+        assert about(task)["specification"]["held_out"] == 0.2
