@@ -295,7 +295,7 @@ FINETUNING = (
     *mistake(
         "entropy: it is raised, not lowered",
         "fewshot:finetune",
-        r"initial loss",
+        r"initial loss|head\.|loss from step 1",
         "the sign of a regulariser",
         Plant("numpy", "layers.py", 'entropy = -xp.einsum("ij', 'entropy = xp.einsum("ij'),
         Plant("torch", "fewshot.py", "entropy = -(log_p", "entropy = (log_p"),
