@@ -34,7 +34,10 @@ class Program(Protocol):
         """The model's outputs, each (steps, batch, ...), in evaluation mode. Changes nothing."""
 
     def gradients(self, placed: Any) -> tuple[float, Tree]:
-        """Loss and gradients of the chunk's first step. Changes nothing."""
+        """Loss and gradients of the chunk's first step, of all parameters that are not frozen.
+
+        Changes nothing.
+        """
 
     def dropout(self, placed: Any) -> Tree:
         """By dropout layer, the factors of its input's entries in the chunk's first step.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from types import ModuleType
 
 from tasks import outside
-from tasks.options import MODEL, OPTIONS, positive
+from tasks.options import MODEL, OPTIONS, Read, positive
 from tasks.task import Config, DataSource, RequestError, Task, nearest
 
 DATASETS = {
@@ -24,12 +24,13 @@ DATASETS = {
 """Every task with the data set that it learns from."""
 VARIANTS: dict[str, tuple[str | None, ...]] = {
     "perceptron": ("rule", "xor", "mlp"),
+    "fashion_mlp": (None, "transfer", "scratch"),
     "imdb_text": (
         *("bow", "tfidf", "bow_l1", "bow_l2", "bow_dropout", "bow_batchnorm", "bow_validation"),
         "embedding",
     ),
     "autoencoder": ("joint", "plain", "spectral"),
-    "fewshot": ("siamese", "triplet"),
+    "fewshot": ("siamese", "triplet", "finetune"),
     "lstm": (None, "rnn"),
     "transformer": (None, "dropout", "base"),
 }
@@ -175,6 +176,14 @@ def _own(name: str, profile: str) -> Task:
     return own.load(name, profile)
 
 
+def options_of(name: str, variant: str | None) -> Mapping[str, Read]:
+    """The options of a task's variant, each with the function that reads its text.
+
+    Of ``fashion_mlp`` the variants have none: their model is that of the pretrained layer.
+    """
+    return {} if name == "fashion_mlp" and variant else OPTIONS.get(name, {})
+
+
 def of_the_model(name: str, options: Mapping[str, str]) -> dict[str, str]:
     """Those of the options that make a task another model, which needs a proof of its own."""
     return {option: value for option, value in options.items() if option in MODEL.get(name, {})}
@@ -189,16 +198,15 @@ def config(
         constants: Config = _own(name, profile).config
     else:
         constants = _module(name, profile).config(profile, _known_variant(name, variant))
-    known = OPTIONS.get(name, {})
+    known = options_of(name, variant)
     for option, value in options.items():
         if option == BATCH_SCALE:
             continue
         if option not in known:
             there = ", ".join(known) or "none"
             like = nearest(option, known)
-            raise RequestError(
-                f"{outside.shown(name)} has no option {option!r}{like}; its options are: {there}"
-            )
+            label = ":".join(filter(None, (outside.shown(name), variant)))
+            raise RequestError(f"{label} has no option {option!r}{like}; its options are: {there}")
         try:
             constants = dataclasses.replace(constants, **{option: known[option](value)})
         except ValueError as error:

@@ -52,22 +52,30 @@ class Episodes:
     count: int
     seed: int
 
+    def places(self, classes: int, pictures: int) -> tuple[Array, Array]:
+        """Places of the known pictures (count, ways, shots) and of those asked about (count, ways,
+        queries), among all pictures, class by class."""
+        rng = np.random.default_rng([self.seed, self.ways, self.shots])
+        drawn = np.empty((self.count, self.ways, self.shots + self.queries), np.int64)
+        for places in drawn:
+            chosen = rng.permutation(classes)[: self.ways, None]
+            order = rng.permuted(np.tile(np.arange(pictures), (self.ways, 1)), axis=1)
+            places[:] = chosen * pictures + order[:, : drawn.shape[2]]
+        return drawn[..., : self.shots], drawn[..., self.shots :]
+
     def accuracies(self, similarity: Similarity, embeddings: Array) -> Array:
         """The share of right answers in every episode, (count,).
 
         ``embeddings`` (classes, pictures, channels). A query is given the class whose known
         picture, or the mean of whose known pictures, is most similar.
         """
-        rng = np.random.default_rng([self.seed, self.ways, self.shots])
-        classes, pictures, _ = embeddings.shape
+        flat = embeddings.reshape(-1, embeddings.shape[-1])
         right = np.repeat(np.arange(self.ways), self.queries)
         found = np.empty(self.count)
-        for episode in range(self.count):
-            chosen = rng.permutation(classes)[: self.ways, None]
-            order = rng.permuted(np.tile(np.arange(pictures), (self.ways, 1)), axis=1)
-            known = embeddings[chosen, order[:, : self.shots]].mean(axis=1)  # (ways, channels)
-            asked = embeddings[chosen, order[:, self.shots : self.shots + self.queries]]
-            answers = similarity(asked.reshape(len(right), -1), known).argmax(axis=1)
+        known, asked = self.places(*embeddings.shape[:2])
+        for episode, (shown, places) in enumerate(zip(known, asked, strict=True)):
+            means = flat[shown].mean(axis=1)  # (ways, channels)
+            answers = similarity(flat[places.ravel()], means).argmax(axis=1)
             found[episode] = (answers == right).mean()
         return found
 

@@ -170,6 +170,7 @@ class FashionMLP(Task):
 
     name = "fashion_mlp"
     config: FashionMLPConfig
+    class_names: tuple[str, ...] = fashion_mnist.CLASS_NAMES
     targets: tuple[Target, ...] = (
         Target("test_accuracy", low=0.850),
         Target("train_loss", low=0.305, high=0.330),
@@ -215,7 +216,7 @@ class FashionMLP(Task):
         self._labels: dict[str, Array] = {}
         for split, (source, rows) in {"train": ("train", slice(end)), "test": scored}.items():
             images = data.images[source][rows]
-            self._images[split] = images.reshape(len(images), -1)
+            self._images[split] = images.reshape(-1, config.inputs)
             self._labels[split] = data.labels[source][rows].astype(np.int32)
 
     def chunks(self, split: str, seed: int = 0, epoch: int = 0) -> Iterator[Chunk]:
@@ -256,7 +257,7 @@ class FashionMLP(Task):
         shapes = [self.params[f"{layer}.kernel"].shape for layer in (*c.layers, "output")]
         first, *others = (operations.product(n, i, o, gradients=1) for i, o in shapes)
         penalties = ((c.l1 > 0) + (c.l2 > 0)) * 4.0 * sum(i * o for i, o in shapes[:-1])
-        updates = operations.update(self.optimizer, self.params) + penalties
+        updates = operations.update(self.optimizer, self.trained) + penalties
         return first + sum(1.5 * other for other in others) + len(chunk["labels"]) * updates
 
     def score(self, results: Iterable[tuple[Chunk, Tree]]) -> Mapping[str, float]:
@@ -302,7 +303,7 @@ class FashionMLP(Task):
         layers = np.split(means, np.cumsum(self.config.widths)[:-1], axis=1)
         return {
             f"mean activation, {layer}": Heatmap(
-                fashion_mnist.CLASS_NAMES,
+                self.class_names,
                 tuple(str(unit + 1) for unit in range(width)),
                 values,
                 "Each row is a class, each column a unit: the darker, the larger its mean "
@@ -338,15 +339,23 @@ def _buffers(config: FashionMLPConfig) -> Mapping[str, Leaf]:
     return buffers
 
 
-def config(profile: str, variant: None) -> FashionMLPConfig:
-    """The constants of a profile."""
-    return PROFILES[profile]
+def config(profile: str, variant: str | None) -> FashionMLPConfig:
+    """The constants of a profile and variant."""
+    if variant is None:
+        return PROFILES[profile]
+    from tasks import transfer
+
+    return transfer.PROFILES[profile]
 
 
 def load(
-    constants: FashionMLPConfig, profile: str, source: DataSource, variant: None
+    constants: FashionMLPConfig, profile: str, source: DataSource, variant: str | None
 ) -> FashionMLP:
     """The task on real or generated data; only as it is by default does it have targets."""
+    if variant is not None:
+        from tasks import transfer
+
+        return transfer.load(constants, profile, source, variant)
     task = FashionMLP(constants, profile, fashion_mnist.load(source))
     if constants != PROFILES[profile]:
         task.targets, task.envelopes, task.lecture = (), CHOSEN, None

@@ -149,14 +149,22 @@ class Fewshot(Task):
             images[turned] = np.rot90(images[turned], quarter, axes=(-2, -1))
         return {"images": images.reshape(steps, -1, *train.shape[3:])}
 
+    def pictures_of(self, name: str) -> Array:
+        """Pictures of one kind, such as ``new`` (characters, drawings, side, side)."""
+        return self._pictures[name]
+
     def _test_chunk(self) -> Chunk:
-        named = (self._pictures[name] for name in ("shown", "asked", "new"))
+        named = (self._pictures[name] for name in self._scored())
         images = np.concatenate([a.reshape(-1, *a.shape[2:]) for a in named])
         batch = self.config.batch
         steps = -(-len(images) // batch)
         index = np.arange(steps * batch).reshape(steps, batch)
         weights = (index < len(images)).astype(np.float32)
         return {"images": images[np.minimum(index, len(images) - 1)], "weights": weights}
+
+    def _scored(self) -> tuple[str, ...]:
+        """The kinds of pictures in the test chunk, in their order."""
+        return ("shown", "asked", "new")
 
     def verification_chunks(self, seed: int) -> Iterator[Chunk]:
         """Batches of a quarter of the classes, the same in every profile.
@@ -332,20 +340,33 @@ def _smallest(keys: Array, count: int) -> Array:
 
 def config(profile: str, variant: str) -> FewshotConfig:
     """The constants of a profile and variant."""
+    if variant == "finetune":
+        from tasks import finetune
+
+        return finetune.PROFILES[profile]
     epochs, epoch_steps, chunk_steps = PROFILES[profile]
     schedule = Cosine(epochs * epoch_steps)
     adam = Adam(learning_rate=2e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, schedule=schedule)
     return VARIANTS[variant](adam, epochs, epoch_steps, chunk_steps)
 
 
-def load(constants: FewshotConfig, profile: str, source: DataSource, variant: str) -> Fewshot:
-    """The task on real or generated data, whose pictures are made once and kept."""
+def data(source: DataSource) -> tuple[Tree, Provenance]:
+    """The pictures, real or generated, which are made once and kept."""
     key = f"{omniglot.SOURCE.digest} {source} {drawings.RECIPE} without {HELD_OUT}"
     pictures = cached(
         omniglot.SOURCE.name, key, lambda: drawings.pictures(omniglot.load(source), HELD_OUT)
     )
     digest = omniglot.SOURCE.digest if source == "real" else drawings.digest(pictures)
-    provenance = Provenance(omniglot.SOURCE.name, source, digest)
+    return pictures, Provenance(omniglot.SOURCE.name, source, digest)
+
+
+def load(constants: FewshotConfig, profile: str, source: DataSource, variant: str) -> Fewshot:
+    """The task on real or generated data."""
+    if variant == "finetune":
+        from tasks import finetune
+
+        return finetune.load(constants, profile, source)
+    pictures, provenance = data(source)
     if isinstance(constants, SiameseConfig):
         return Siamese(constants, profile, pictures, provenance)
     return Triplet(constants, profile, pictures, provenance)

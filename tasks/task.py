@@ -57,8 +57,9 @@ class State:
     """All that training changes, on the host, by canonical name.
 
     ``slots`` holds the optimiser's memory, one tree per slot (``{"v": ...}`` for RMSprop), with
-    the names and shapes of ``params``; ``buffers`` what changes without a gradient, such as the
-    running statistics of batch normalisation; ``step`` counts the updates made.
+    the names and shapes of ``params``, but for those that are frozen; ``buffers`` what changes
+    without a gradient, such as the running statistics of batch normalisation; ``step`` counts the
+    updates made.
     """
 
     params: Tree
@@ -72,10 +73,11 @@ class State:
         return next(iter(self.params.values())).dtype
 
     def astype(self, dtype: np.dtype[Any] | str) -> State:
-        """A deep copy whose arrays have ``dtype``."""
+        """A deep copy whose arrays have ``dtype``, each row by row in memory: it can be updated
+        through a flat view."""
 
         def cast(tree: Tree) -> Tree:
-            return {name: np.array(leaf, dtype=dtype) for name, leaf in tree.items()}
+            return {name: np.array(leaf, dtype=dtype, order="C") for name, leaf in tree.items()}
 
         slots = {slot: cast(tree) for slot, tree in self.slots.items()}
         return State(cast(self.params), slots, cast(self.buffers), self.step)
@@ -209,11 +211,16 @@ class Lecture:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Which data a task holds: the data set's name, real or generated, and a SHA-256 digest."""
+    """Which data a task holds: the data set's name, real or generated, and a SHA-256 digest.
+
+    Where training starts from a pretrained state, ``pretrained`` is the digest of that state, and
+    part of ``digest``, see ``tasks.pretrained``.
+    """
 
     dataset: str
     source: DataSource
     digest: str
+    pretrained: str | None = None
 
 
 class Config(Protocol):
@@ -272,6 +279,9 @@ class Task(ABC):
     optimizer: Optimizer
     params: Mapping[str, Leaf]
     buffers: Mapping[str, Leaf] = {}
+    frozen: tuple[str, ...] = ()
+    """The parameters that training does not move, to the bit: they have no slots, and no program
+    computes their gradients."""
     provenance: Provenance
     unit: str = "samples/s"
     targets: tuple[Target, ...]
@@ -299,6 +309,11 @@ class Task(ABC):
         """The task as it is asked for: ``task`` or ``task:variant``."""
         return f"{self.name}:{self.variant}" if self.variant else self.name
 
+    @property
+    def trained(self) -> Mapping[str, Leaf]:
+        """The parameters that training moves."""
+        return {name: leaf for name, leaf in self.params.items() if name not in self.frozen}
+
     def initial(self, seed: int) -> State:
         """The float32 state that training starts from, drawn in the order of ``params``."""
         # spawn_key keeps this stream apart from that of the permutations, [seed, epoch]
@@ -309,7 +324,7 @@ class Task(ABC):
 
         params = drawn(self.params)
         slots = {
-            slot: {name: np.zeros_like(leaf) for name, leaf in params.items()}
+            slot: {name: np.zeros_like(params[name]) for name in self.trained}
             for slot in self.optimizer.slots
         }
         return State(params, slots, drawn(self.buffers))

@@ -27,9 +27,23 @@ SINGLE: tuple[Choice, ...] = tuple(
 )
 DEEP = {"hidden": "7,5", "batch_norm": "true", "dropout": "0.3", "l1": "1e-3", "l2": "1e-3"}
 TOGETHER: tuple[Choice, ...] = (
+    {
+        **{"activation": "sigmoid", "initializer": "he_normal", "hidden": "5", "l1": "1e-3"},
+        **{"optimizer": "sgd", "decay": "linear"},
+    },
+    {
+        **{"activation": "tanh", "initializer": "normal", "batch": "16", "l2": "1e-3"},
+        **{"optimizer": "adagrad", "decay": "exponential"},
+    },
+    {
+        **{"activation": "leaky_relu", "dropout": "0.3", "beta": "0.5"},
+        **{"optimizer": "adam", "decay": "cosine"},
+    },
+    {"activation": "elu", "batch_norm": "true", "loss": "squared", "learning_rate": "3e-3"},
     {**DEEP, "activation": "maxout", "loss": "squared", "beta": "2"},
     {"optimizer": "momentum", "decay": "inverse", "learning_rate": "0.05"},
 )
+"""Choices that go together, every value of an option in one of them."""
 
 
 def label(choice: Choice) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +11,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-import backends
 from suite.system import git
-from tasks import outside, own
+from tests.folders import importable
 
 # as many test processes as processors: each with threads that wait busily would slow all of them
 for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -32,24 +30,12 @@ git.forget_hook()
 
 
 @pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def site(tmp_path: Path) -> Iterator[Path]:
     """A folder on Python's path, as a package is installed in; its path is the workers' too."""
     folder = tmp_path / "site"
     folder.mkdir()
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
-    _forget()
-    yield folder
-    _forget()
-    for name, module in [*sys.modules.items()]:
-        if str(getattr(module, "__file__", "")).startswith(str(folder)):
-            del sys.modules[name]
-
-
-def _forget() -> None:
-    outside.announced.cache_clear()
-    backends.announced.cache_clear()
-    own.load.cache_clear()
+    with importable(folder):
+        yield folder
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

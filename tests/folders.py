@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+
+import pytest
+
+import backends
+from tasks import outside, own
 
 TASK = """
 import numpy as np
@@ -34,6 +43,9 @@ MODEL = "from .perceptron import build, forward, loss\n"
 """NumPy's file, or that of a backend that stands for it, in a folder with ``perceptron.py``."""
 
 
+MIRROR = "from backends.numpy import *\nTITLE, DEVICES = 'Mirror', ('cpu',)\n"
+
+
 def written(folder: Path, task: str = TASK, **models: str) -> Path:
     """A folder with ``task.py`` and a file for each backend, NumPy's if no other is given."""
     folder.mkdir(parents=True)
@@ -56,13 +68,36 @@ def installed(site: Path, distribution: str, **entry_points: str) -> Path:
     return site
 
 
-def mirrored(site: Path) -> Path:
-    """Installs the backend ``mirror``: NumPy's perceptron under another name, on the CPU alone."""
+def mirrored(site: Path, modes: tuple[str, ...] = ("eager",)) -> Path:
+    """Installs the backend ``mirror``: NumPy's perceptron under another name, on the CPU alone.
+
+    It computes the same in every one of its ``modes``.
+    """
     (site / "mirror").mkdir()
-    (site / "mirror" / "__init__.py").write_text(
-        "from backends.numpy import *\nTITLE, DEVICES = 'Mirror', ('cpu',)\n"
-    )
+    (site / "mirror" / "__init__.py").write_text(f"{MIRROR}MODES = {modes}\n")
     (site / "mirror" / "fashion_mlp.py").write_text(
         "from backends.numpy.fashion_mlp import build, forward, loss\n"
     )
     return installed(site, "tetragrad_mirror", tetragrad_backends="mirror = mirror")
+
+
+@contextmanager
+def importable(folder: Path) -> Iterator[None]:
+    """Puts a folder on Python's path, and on that of workers, as long as the block lasts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        patch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+        _forget()
+        try:
+            yield
+        finally:
+            _forget()
+            for name, module in [*sys.modules.items()]:
+                if str(getattr(module, "__file__", "")).startswith(str(folder)):
+                    del sys.modules[name]
+
+
+def _forget() -> None:
+    outside.announced.cache_clear()
+    backends.announced.cache_clear()
+    own.load.cache_clear()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib.metadata
 import json
 import re
 import subprocess
@@ -16,20 +15,10 @@ import pytest
 
 import backends
 import tasks
+from tests.loaded import FRAMEWORKS, IMPORTED, packages_of
 from tests.suite.examples import CELL
 
 ROOT = Path(backends.__file__).parent.parent
-_IMPORTED = importlib.metadata.packages_distributions()
-"""Distributions by the name that they are imported under."""
-
-
-def modules_of(*packages: str) -> set[str]:
-    """The names under which distributions are imported, those of them that are installed."""
-    return {name for name, found in _IMPORTED.items() if not {*packages}.isdisjoint(found)}
-
-
-SHARED = modules_of(*tasks.PACKAGES)
-FRAMEWORKS = {m for b in backends.every() for m in modules_of(*b.PACKAGES)} - SHARED
 
 
 def modules_after(code: str) -> set[str]:
@@ -38,8 +27,7 @@ def modules_after(code: str) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", f"{code}\n{report}"], capture_output=True, text=True, check=True
     )
-    names = [name.split(".") for name in done.stdout.splitlines()[-1].split()]
-    return {name[0] for name in names} | {".".join(n[:2]) for n in names if n[0] == "backends"}
+    return packages_of(done.stdout.splitlines()[-1].split())
 
 
 def all_modules(package: str) -> list[str]:
@@ -56,7 +44,7 @@ def test_importing_all_of_it_loads_no_framework(package: str) -> None:
 
 
 def test_the_command_starts_without_what_few_of_its_commands_need() -> None:
-    slow = {"pandas", "mlflow", "sklearn", "scipy", "optuna", "PIL"}
+    slow = {"pandas", "mlflow", "sklearn", "scipy", "optuna", "PIL", "ray"}
     assert not slow & modules_after("import suite.cli")
 
 
@@ -90,19 +78,6 @@ def test_importing_every_backend_package_loads_no_framework() -> None:
     assert not FRAMEWORKS & loaded
 
 
-@pytest.mark.parametrize("backend", backends.NAMES)
-def test_a_backend_loads_its_own_framework_and_no_other_backend(backend: str) -> None:
-    if reason := backends.load(backend).available():
-        pytest.skip(reason)
-    configure = f"from backends import {backend}; {backend}.configure('cpu', 1, 'float32')"
-    modules = ", ".join(all_modules(f"backends/{backend}"))
-    loaded = modules_after(f"{configure}; import {modules}")
-    shared = {"backends.program"}  # types alone
-    assert {m for m in loaded if m.startswith("backends.")} - shared == {f"backends.{backend}"}
-    assert FRAMEWORKS & loaded <= modules_of(*backends.load(backend).PACKAGES)
-    assert backends.load(backend).FRAMEWORK in loaded
-
-
 def packages_imported(folder: Path) -> set[str]:
     """The distributions of all that the modules of a folder import."""
     names = set()
@@ -112,7 +87,7 @@ def packages_imported(folder: Path) -> set[str]:
                 names |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom):
                 names.add(str(node.module).partition(".")[0])
-    return {package for name in names & _IMPORTED.keys() for package in _IMPORTED[name]}
+    return {package for name in names & IMPORTED.keys() for package in IMPORTED[name]}
 
 
 HELPERS = {"filelock", "pillow", "platformdirs", "pooch", "requests", "safetensors"}

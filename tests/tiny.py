@@ -10,7 +10,9 @@ from tasks.datasets.fashion_mnist import FashionMNIST
 from tasks.fashion_mlp import FashionMLP, FashionMLPConfig
 from tasks.optimizers import Optimizer, RMSprop
 from tasks.options import OPTIONS
+from tasks.pretrained import Pretrained
 from tasks.task import Provenance
+from tasks.transfer import Transfer, TransferConfig
 
 RMSPROP = RMSprop(learning_rate=1e-3, rho=0.9, epsilon=1e-7)
 SIDE, HIDDEN, BATCH, STEPS = 4, 6, 8, 12
@@ -30,6 +32,24 @@ def chosen_task(**options: str) -> FashionMLP:
     chosen = {name: read[name](text) for name, text in options.items()}
     config = replace(_config(4), **{"epochs": 1, **chosen})
     return FashionMLP(config, "smoke", tiny_data())
+
+
+def tiny_transfer(variant: str) -> Transfer:
+    """16 -> 6 -> 5, eight steps of batch 5 an epoch, in two chunks; 20 training pictures."""
+    config = TransferConfig(
+        inputs=SIDE * SIDE,
+        hidden=HIDDEN,
+        per_class=4,
+        passes=2,
+        train_samples=20,
+        test_samples=SIZES["test"],
+        batch=5,
+        chunk_steps=4,
+        epochs=2,
+    )
+    drawn = tiny_task().initial(1).params
+    learned = Pretrained({**drawn, "hidden.bias": drawn["hidden.kernel"][0]}, "tiny")
+    return Transfer(config, "smoke", tiny_data(), learned if variant == "transfer" else None)
 
 
 def tiny_data() -> FashionMNIST:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -40,7 +40,7 @@ class Program:
         canonical: Canonical | None = None,
     ):
         """``options`` are XLA's for compiling the training."""
-        gradient = jax.value_and_grad(loss, has_aux=True)
+        gradient = partial(_gradient, loss, task.frozen)
 
         def key(step: jax.Array) -> jax.Array | None:
             return None if seed is None else jax.random.fold_in(jax.random.key(seed), step)
@@ -49,8 +49,9 @@ class Program:
             params, slots, buffers = carry
             batch, number, rates = inputs
             (value, buffers), gradients = gradient(params, buffers, batch, key(number))
-            params, slots = update(task.optimizer, params, gradients, slots, rates)
-            return (params, slots, buffers), value
+            trained: Arrays = {name: params[name] for name in gradients}
+            trained, slots = update(task.optimizer, trained, gradients, slots, rates)
+            return ({**params, **trained}, slots, buffers), value
 
         def train(carry: Any, chunk: Arrays, numbers: jax.Array, rates: Arrays) -> Any:
             return jax.lax.scan(step, carry, (chunk, numbers, rates))
@@ -77,7 +78,7 @@ class Program:
         self._train = jax.jit(train, donate_argnums=0, compiler_options=options)
         self._predict, self._gradient = jax.jit(predict), jax.jit(first_gradient)
         self._factors = jax.jit(factors)
-        rehearse = partial(_rehearse, loss, gradient, key)
+        rehearse = partial(_rehearse, loss, gradient, key, task.frozen)
         self._rehearse = jax.jit(rehearse, static_argnums=4, compiler_options=options)
         self.restore(state)
 
@@ -156,10 +157,26 @@ class Program:
         self._step = state.step
 
 
+def _gradient(
+    loss: Loss, frozen: Sequence[str], params: Arrays, *given: Any
+) -> tuple[tuple[jax.Array, Arrays], Arrays]:
+    """The loss with the new buffers, and its gradients by the parameters that are not frozen."""
+    fixed = {name: params[name] for name in frozen}
+    trained = {name: p for name, p in params.items() if name not in fixed}
+
+    def loss_of(trained: Arrays) -> tuple[jax.Array, Arrays]:
+        return loss({**trained, **fixed}, *given)
+
+    found: tuple[tuple[jax.Array, Arrays], Arrays]
+    found = jax.value_and_grad(loss_of, has_aux=True)(trained)
+    return found
+
+
 def _rehearse(
     loss: Loss,
     gradient: Callable[..., Any],
     key: Callable[[jax.Array], jax.Array | None],
+    frozen: Sequence[str],
     params: Arrays,
     buffers: Arrays,
     chunk: Arrays,
@@ -176,6 +193,7 @@ def _rehearse(
         return made, value
 
     # gradients are carried from step to step, or XLA would not compute them
-    last = jax.tree.map(jnp.zeros_like, params) if gradients else {}
+    zeros = {name: jnp.zeros_like(p) for name, p in params.items() if name not in frozen}
+    last = zeros if gradients else {}
     found: tuple[Arrays, jax.Array] = jax.lax.scan(step, last, (chunk, numbers))
     return found

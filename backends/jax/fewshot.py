@@ -1,4 +1,4 @@
-"""Siamese and triplet networks for one-shot recognition in JAX."""
+"""Siamese and triplet networks for one-shot recognition in JAX, and fine-tuning above them."""
 
 from __future__ import annotations
 
@@ -20,8 +20,12 @@ SMALLEST_NORM = 1e-12
 
 
 def forward(params: Arrays, buffers: Arrays, batch: Arrays) -> Arrays:
-    """Embeddings (n, embedding) of images (n, side, side), and the head's kernel for each."""
+    """Embeddings (n, embedding) of images (n, side, side), and the head's kernel for each, or their
+    logits (n, episodes, ways) in all episodes."""
     embeddings = _embed(params, batch["images"])
+    if "head.kernels" in params:
+        logits = jnp.einsum("nc,ecw->new", embeddings, params["head.kernels"])
+        return {"embeddings": embeddings, "logits": logits + params["head.biases"]}
     if "similarity.kernel" not in params:
         return {"embeddings": embeddings}
     kernel = jnp.broadcast_to(params["similarity.kernel"].T, embeddings.shape)
@@ -31,7 +35,10 @@ def forward(params: Arrays, buffers: Arrays, batch: Arrays) -> Arrays:
 def loss(
     config: Any, params: Arrays, buffers: Arrays, batch: Arrays, key: jax.Array | None
 ) -> tuple[jax.Array, Arrays]:
-    """Cross-entropy of the batch's ``pairs``, each group half; without, the loss of triplets."""
+    """Cross-entropy of the batch's ``pairs``, each group half; of its ``places``, see the function
+    for that; without, the loss of triplets."""
+    if "places" in batch:
+        return _finetune(config, params, batch), buffers
     embeddings = tap("embeddings", _embed(params, batch["images"]))
     if "pairs" not in batch:
         return _triplet_loss(embeddings, config.per_class, config.margin), buffers
@@ -89,6 +96,20 @@ def _offsets(n: int, k: int, margin: float) -> Array:
     other = np.arange(n) // k != np.arange(n // k)[:, None]  # (classes, negative)
     valid = other[:, None, None, :] & ~np.eye(k, dtype=bool)[:, :, None]
     return np.where(valid, margin, -np.inf)
+
+
+def _finetune(config: Any, params: Arrays, batch: Arrays) -> jax.Array:
+    """Cross-entropy of the known pictures plus ``config.entropy`` times the entropy of the others,
+    means over all episodes."""
+    x = batch["embeddings"][batch["places"]]  # (episodes, pictures, embedding)
+    z = tap("head", x @ params["head.kernels"] + params["head.biases"][:, None])
+    log_p = jax.nn.log_softmax(z)  # (episodes, pictures, ways)
+    known = config.ways * config.shots
+    labels = jnp.repeat(jnp.arange(config.ways), config.shots)
+    value = -log_p[:, jnp.arange(known), labels].mean()
+    asked = log_p[:, known:]
+    loss: jax.Array = value - config.entropy * (jnp.exp(asked) * asked).sum(axis=2).mean()
+    return loss
 
 
 def build(task: Task, state: State, seed: int | None) -> Program:

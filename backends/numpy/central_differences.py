@@ -7,7 +7,7 @@ cotangent of ones is blind: through softmax or a normalisation its gradient is z
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import numpy as np
@@ -27,21 +27,27 @@ FLOOR = 1e-2
 
 
 def relative_errors(
-    forward: Differentiable, params: Tree, batch: Tree, seed: int, directions: int = 4
+    forward: Differentiable,
+    params: Tree,
+    batch: Tree,
+    seed: int,
+    directions: int = 4,
+    frozen: Collection[str] = (),
 ) -> dict[str, float]:
-    """The largest disagreement of each leaf over ``directions`` directions, relative.
+    """The largest disagreement of each leaf but the ``frozen``, over ``directions`` directions,
+    relative.
 
     ``params`` and ``batch`` in float64, of few samples: with more, one is sooner near a kink. Each
     leaf is moved on its own, so that a large gradient cannot hide a wrong small one.
     """
     rng = np.random.default_rng(seed)
     outputs, backward = forward(params, batch)
-    errors: dict[str, list[float]] = {leaf: [] for leaf in params}
+    errors: dict[str, list[float]] = {leaf: [] for leaf in params if leaf not in frozen}
     for _ in range(directions):
         cotangent = {name: np.asarray(rng.standard_normal(y.shape)) for name, y in outputs.items()}
         size = sum(float(np.abs(cotangent[name] * y).sum()) for name, y in outputs.items())
         gradients = backward(cotangent)
-        for leaf in params:  # every one: a leaf that backward forgets is a KeyError
+        for leaf in errors:  # every one: a leaf that backward forgets is a KeyError
             gradient = gradients[leaf]
             direction = rng.standard_normal(gradient.shape)
             ahead = forward({**params, leaf: params[leaf] + STEP * direction}, batch)[0]

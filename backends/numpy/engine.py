@@ -16,7 +16,8 @@ from tasks.task import Array, Chunk, State, Task, Tree
 Key = tuple[int, int]
 """(seed, step): what the dropout of a step is drawn from."""
 Backward = Callable[[float], Tree]
-"""From the cotangent of a loss, which is 1 in training, to the gradients of the parameters."""
+"""From the cotangent of a loss, which is 1 in training, to the gradients of the parameters that
+are not frozen."""
 Forward = Callable[[Tree, Tree, Tree], Tree]
 """``forward(params, buffers, batch) -> outputs``, in evaluation mode."""
 Loss = Callable[[Tree, Tree, Tree, Key | None], tuple[Array, Tree, Backward]]
@@ -40,7 +41,7 @@ class Program:
     ):
         self._forward, self.loss, self._seed = forward, loss, seed
         self._canonical = canonical
-        self._optimizer = task.optimizer
+        self._optimizer, self._frozen = task.optimizer, task.frozen
         self._dtype = state.dtype
         self._params: Tree
         self._buffers: Tree
@@ -129,6 +130,7 @@ class Program:
         own = state.astype(self._dtype)  # a copy
         self._params, self._buffers = map(arrays.to_device, (own.params, own.buffers))
         slots = {slot: arrays.to_device(tree) for slot, tree in own.slots.items()}
-        self._updater = Updater(self._optimizer, self._params, slots)
+        trained = {name: p for name, p in self._params.items() if name not in self._frozen}
+        self._updater = Updater(self._optimizer, trained, slots)
         self._step = own.step
         arrays.synchronize()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -42,9 +43,17 @@ def forward(config: Any, params: Tree, buffers: Tree, batch: Tree) -> Tree:
 
 
 def loss(
-    config: Any, params: Tree, buffers: Tree, batch: Tree, key: Key | None
+    config: Any,
+    params: Tree,
+    buffers: Tree,
+    batch: Tree,
+    key: Key | None,
+    frozen: Collection[str] = (),
 ) -> tuple[Array, Tree, Backward]:
-    """Mean loss over the batch plus penalties, the new buffers, the way back to the parameters."""
+    """Mean loss over the batch plus penalties, the new buffers, the way back to the parameters.
+
+    It ends above the hidden layers if their kernels are ``frozen``.
+    """
     drop, compare = Dropping(config.dropout, key, batch), LOSSES[config.loss]
     h, ways = batch["images"], []
     renewed: dict[str, Array] = {}
@@ -53,7 +62,8 @@ def loss(
         given = config, params, buffers, layer, a, drop, number, config.activation
         h, new, back = activated(*given)
         renewed |= new
-        ways.append((layer, saved, back))
+        if f"{layer}.kernel" not in frozen:
+            ways.append((layer, saved, back))
     z, saved_output = dense(h, params["output.kernel"], params["output.bias"])
     tap("output", z)
     value, saved_loss = compare[0](_scaled(config, z), batch["labels"])
@@ -61,7 +71,10 @@ def loss(
     def backward(cotangent: float) -> Tree:
         gradients: dict[str, Array] = {}
         dz = tap_back("output", _scaled(config, compare[1](cotangent, saved_loss)))
-        dh, *output = dense_backward(dz, saved_output)
+        if ways:
+            dh, *output = dense_backward(dz, saved_output)
+        else:
+            output = [*dense_backward_params(dz, saved_output)]
         gradients["output.kernel"], gradients["output.bias"] = output
         for layer, saved, back in reversed(ways):
             da = back(dh, gradients)
@@ -102,4 +115,5 @@ def _penalize(config: Any, params: Tree, gradients: dict[str, Array], cotangent:
 def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
     config = task.config
-    return Program(task, state, seed, partial(forward, config), partial(loss, config))
+    own = partial(loss, config, frozen=task.frozen)
+    return Program(task, state, seed, partial(forward, config), own)

@@ -1,4 +1,5 @@
-"""Siamese and triplet networks for one-shot recognition in NumPy, with the way back by hand."""
+"""Siamese and triplet networks for one-shot recognition in NumPy, with the way back by hand; and
+the fine-tuning of a softmax for every episode above such a network."""
 
 from __future__ import annotations
 
@@ -29,6 +30,10 @@ from backends.numpy.layers import (
     l2_normalize_backward,
     relu,
     relu_backward,
+    softmax_cross_entropy,
+    softmax_cross_entropy_backward,
+    softmax_entropy,
+    softmax_entropy_backward,
 )
 from backends.numpy.taps import tap, tap_back
 from tasks.task import Array, State, Task, Tree
@@ -37,9 +42,14 @@ CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4")
 
 
 def forward(params: Tree, buffers: Tree, batch: Tree) -> Tree:
-    """Embeddings (n, embedding) of images (n, side, side), and the head's kernel for each."""
+    """Embeddings (n, embedding) of images (n, side, side), and the head's kernel for each, or their
+    logits (n, episodes, ways) in all episodes."""
     embeddings, _ = _embed(params, batch["images"])
     outputs = {"embeddings": embeddings}
+    if "head.kernels" in params:
+        kernels, biases = params["head.kernels"], params["head.biases"]
+        every = kernels.transpose(1, 0, 2).reshape(embeddings.shape[1], -1)
+        outputs["logits"] = (embeddings @ every).reshape(-1, *biases.shape) + biases
     if "similarity.kernel" in params:
         outputs["kernel"] = xp.broadcast_to(params["similarity.kernel"].T, embeddings.shape)
     return outputs
@@ -48,7 +58,11 @@ def forward(params: Tree, buffers: Tree, batch: Tree) -> Tree:
 def loss(
     config: Any, params: Tree, buffers: Tree, batch: Tree, key: Key | None
 ) -> tuple[Array, Tree, Backward]:
-    """Cross-entropy of the batch's ``pairs``, each group half; without, the loss of triplets."""
+    """Cross-entropy of the batch's ``pairs``, each group half; of its ``places``, see the function
+    for that; without, the loss of triplets."""
+    if "places" in batch:
+        value, finetune_backward = _finetune(config, params, batch)
+        return value, buffers, finetune_backward
     embeddings, saved = _embed(params, batch["images"])
     if "pairs" in batch:
         same = len(embeddings) * (config.per_class - 1) // 2
@@ -117,6 +131,31 @@ def _compare(params: Tree, embeddings: Array, pairs: Array, same: int) -> tuple[
         return distances_backward(ddifference, saved_difference), head
 
     return value, backward
+
+
+def _finetune(config: Any, params: Tree, batch: Tree) -> tuple[Array, Backward]:
+    """Cross-entropy of the known pictures plus ``config.entropy`` times the entropy of the others,
+    means over all episodes, and the way back to the heads."""
+    kernels, biases = params["head.kernels"], params["head.biases"]
+    episodes, _, ways = kernels.shape
+    x = batch["embeddings"][batch["places"]]  # (episodes, pictures, embedding)
+    z = tap("head", x @ kernels + biases[:, None])  # (episodes, pictures, ways)
+    known = ways * config.shots
+    shown, asked = z[:, :known].reshape(-1, ways), z[:, known:].reshape(-1, ways)
+    labels = xp.tile(xp.repeat(xp.arange(ways), config.shots), episodes)
+    value, saved = softmax_cross_entropy(shown, labels)
+    entropy, saved_entropy = softmax_entropy(asked)
+
+    def backward(cotangent: float) -> Tree:
+        dz = xp.empty_like(z)
+        dshown = softmax_cross_entropy_backward(cotangent, saved)
+        dasked = softmax_entropy_backward(cotangent * config.entropy, saved_entropy)
+        dz[:, :known] = dshown.reshape(episodes, -1, ways)
+        dz[:, known:] = dasked.reshape(episodes, -1, ways)
+        tap_back("head", dz)
+        return {"head.kernels": x.transpose(0, 2, 1) @ dz, "head.biases": dz.sum(axis=1)}
+
+    return value + config.entropy * entropy, backward
 
 
 def build(task: Task, state: State, seed: int | None) -> Program:

@@ -172,6 +172,26 @@ def softmax_cross_entropy_backward(dloss: float, saved: Saved) -> Array:
     return dz
 
 
+def softmax_entropy(z: Array) -> tuple[Array, Saved]:
+    """Mean over n of H = -sum_k p_k log p_k, p the softmax of z (n, classes); a scalar."""
+    log_p = z - z.max(axis=1, keepdims=True)
+    p = xp.exp(log_p)
+    norm = p.sum(axis=1, keepdims=True)
+    log_p -= xp.log(norm)
+    p /= norm
+    entropy = -xp.einsum("ij,ij->i", p, log_p)
+    return entropy.mean(), (p, log_p, entropy)
+
+
+def softmax_entropy_backward(dloss: float, saved: Saved) -> Array:
+    """dz = -dloss p (log p + H) / n, (n, classes)."""
+    p, log_p, entropy = saved
+    dz: Array = log_p + entropy[:, None]
+    dz *= p
+    dz *= -dloss / len(p)
+    return dz
+
+
 def softmax_squared_error(z: Array, labels: Array) -> tuple[Array, Saved]:
     """Mean over n of |softmax(z) - onehot(label)|^2, for logits z (n, classes), labels (n,).
 

@@ -12,7 +12,8 @@ from tasks.task import Array, Tree
 
 
 class Updater:
-    """Updates ``params`` and ``slots`` in place by the gradients of each step of a chunk."""
+    """Updates ``params``, those that are trained, and ``slots`` in place by the gradients of each
+    step of a chunk."""
 
     def __init__(self, optimizer: Optimizer, params: Tree, slots: Mapping[str, Tree]):
         self._optimizer, self.slots = optimizer, slots

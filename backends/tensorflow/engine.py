@@ -48,7 +48,8 @@ class Program:
         for dropout in self._dropouts:
             dropout.draws = seed is not None
         self._dtype = state.dtype
-        self._updater = Updater(task.optimizer, list(self._params.values()))
+        self._trained = {name: p for name, p in self._params.items() if name not in task.frozen}
+        self._updater = Updater(task.optimizer, list(self._trained.values()))
         self._gradients: Gradients = self._value_and_gradients
         xla = backends.tensorflow.mode == "xla"
         self._train = tf.function(self._train_chunk, autograph=False, jit_compile=xla or None)
@@ -65,9 +66,11 @@ class Program:
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """``step`` counts the updates before this one: dropout draws from it."""
         self._seed_dropout(step)
-        with tf.GradientTape() as tape:
+        trained = list(self._trained.values())
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(trained)  # and nothing that is frozen
             value = self._loss(self._model, batch)
-        gradients = tape.gradient(value, list(self._params.values()))
+        gradients = tape.gradient(value, trained)
         return value, [tf.convert_to_tensor(g) for g in gradients]  # dense where rows were gathered
 
     def _seed_dropout(self, step: tf.Tensor) -> None:
@@ -114,7 +117,7 @@ class Program:
             return number + 1, losses.write(number, value), last
 
         # gradients are carried from step to step, or they would not be computed
-        last = [tf.zeros_like(p) for p in self._params.values()] if gradients else []
+        last = [tf.zeros_like(p) for p in self._trained.values()] if gradients else []
         begin = (0, tf.TensorArray(self._dtype, steps), last)
         # one after the other, as updates are
         _, losses, last = tf.while_loop(
@@ -180,7 +183,7 @@ class Program:
         step = tf.constant(self._step, tf.int64)
         with self._buffers_kept():
             value, gradients = self._gradients(_batch(placed, 0), step)
-        named = zip(self._params, gradients, strict=True)
+        named = zip(self._trained, gradients, strict=True)
         return float(value), {name: g.numpy() for name, g in named}
 
     def device(self) -> str:
@@ -194,15 +197,16 @@ class Program:
     def state(self) -> State:
         params = {name: p.numpy() for name, p in self._params.items()}
         slots = {
-            slot: {n: v.numpy() for n, v in zip(self._params, variables, strict=True)}
+            slot: {n: v.numpy() for n, v in zip(self._trained, variables, strict=True)}
             for slot, variables in self._updater.slots.items()
         }
         buffers = {name: b.numpy() for name, b in self._buffers.items()}
         return State(params, slots, buffers, self._step).astype(self._dtype)
 
     def restore(self, state: State) -> None:
-        for i, (name, p) in enumerate(self._params.items()):
+        for name, p in self._params.items():
             p.assign(np.asarray(state.params[name], self._dtype))
+        for i, name in enumerate(self._trained):
             for slot, variables in self._updater.slots.items():
                 variables[i].assign(np.asarray(state.slots[slot][name], self._dtype))
         for name, b in self._buffers.items():

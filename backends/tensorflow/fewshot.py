@@ -1,4 +1,5 @@
-"""Siamese and triplet networks for one-shot recognition in TensorFlow, from Keras layers."""
+"""Siamese and triplet networks for one-shot recognition in TensorFlow, from Keras layers, and
+fine-tuning above them."""
 
 from __future__ import annotations
 
@@ -19,10 +20,29 @@ SMALLEST_SQUARE = 1e-24
 """Square of the least number that embeddings are divided by: 1e-12, if their length is less."""
 
 
+class _Heads(keras.layers.Layer):
+    """A linear layer for every episode: ``kernels`` (episodes, embedding, ways), ``biases``."""
+
+    def __init__(self, config: Any):
+        super().__init__(name="head")
+        episodes, ways = config.episodes, config.ways
+        self.kernels = self.add_weight(shape=(episodes, config.embedding, ways), name="kernels")
+        self.biases = self.add_weight(shape=(episodes, ways), name="biases")
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Logits (episodes, pictures, ways) from x (episodes, pictures, embedding)."""
+        return tf.matmul(x, self.kernels) + self.biases[:, None]
+
+    def of_all(self, x: tf.Tensor) -> tf.Tensor:
+        """Logits (n, episodes, ways) in all episodes from x (n, embedding)."""
+        every = tf.reshape(tf.transpose(self.kernels, (1, 0, 2)), (x.shape[1], -1))
+        return tf.reshape(tf.matmul(x, every), (-1, *self.biases.shape)) + self.biases
+
+
 class _Embedder(keras.Model):
     """Pictures (n, side, side) on the unit sphere (n, embedding)."""
 
-    def __init__(self, config: Any, siamese: bool):
+    def __init__(self, config: Any, variant: str | None):
         super().__init__(name="embedder")
         self.picture = keras.layers.Reshape((config.side, config.side, 1))
         # "same" would pad the right and lower sides alone
@@ -33,7 +53,9 @@ class _Embedder(keras.Model):
         ]
         self.flatten = keras.layers.Flatten()
         self.dense = keras.layers.Dense(config.embedding, name="dense")
-        if siamese:
+        if variant == "finetune":
+            self.head = _Heads(config)
+        if variant == "siamese":
             self.similarity = keras.layers.Dense(1, name="similarity")
             self.similarity.build((None, config.embedding))
         self(keras.ops.zeros((1, config.side, config.side)))  # makes the other weights
@@ -62,9 +84,12 @@ def _as_product(layer: keras.layers.Conv2D, x: tf.Tensor) -> tf.Tensor:
 
 
 def forward(model: keras.Model, batch: Batch) -> Mapping[str, tf.Tensor]:
-    """Embeddings (n, embedding) of images (n, side, side), and the head's kernel for each."""
+    """Embeddings (n, embedding) of images (n, side, side), and the head's kernel for each, or their
+    logits (n, episodes, ways) in all episodes."""
     embeddings = model(batch["images"])
     outputs = {"embeddings": embeddings}
+    if hasattr(model, "head"):
+        outputs["logits"] = model.head.of_all(embeddings)
     if hasattr(model, "similarity"):
         kernel = tf.transpose(model.similarity.kernel)
         outputs["kernel"] = tf.broadcast_to(kernel, tf.shape(embeddings))
@@ -72,7 +97,10 @@ def forward(model: keras.Model, batch: Batch) -> Mapping[str, tf.Tensor]:
 
 
 def loss(config: Any, model: keras.Model, batch: Batch) -> tf.Tensor:
-    """Cross-entropy of the batch's ``pairs``, each group half; without, the loss of triplets."""
+    """Cross-entropy of the batch's ``pairs``, each group half; of its ``places``, see the function
+    for that; without, the loss of triplets."""
+    if "places" in batch:
+        return _finetune(config, model.head, batch)
     embeddings = model(batch["images"], xla=backends.tensorflow.mode == "xla")
     if "pairs" not in batch:
         return _triplet_loss(embeddings, config.per_class, config.margin)
@@ -104,7 +132,19 @@ def _offsets(n: int, k: int, margin: float) -> Array:
     return np.where(valid, margin, -np.inf)
 
 
+def _finetune(config: Any, heads: keras.layers.Layer, batch: Batch) -> tf.Tensor:
+    """Cross-entropy of the known pictures plus ``config.entropy`` times the entropy of the others,
+    means over all episodes."""
+    z = heads(tf.gather(batch["embeddings"], batch["places"]))  # (episodes, pictures, ways)
+    known = config.ways * config.shots
+    labels = tf.tile(np.arange(config.ways).repeat(config.shots)[None], (config.episodes, 1))
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=z[:, :known])
+    log_p = tf.nn.log_softmax(z[:, known:])
+    entropy = -tf.reduce_mean(tf.reduce_sum(tf.exp(log_p) * log_p, axis=2))
+    return tf.reduce_mean(losses) + config.entropy * entropy
+
+
 def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
-    model = _Embedder(task.config, task.variant == "siamese")
+    model = _Embedder(task.config, task.variant)
     return Program(task, state, seed, model, forward, partial(loss, task.config))

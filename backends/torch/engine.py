@@ -3,7 +3,7 @@ the chunk replayed as a CUDA graph."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -54,7 +54,10 @@ class Program:
         require_leaves({n: layers.shape_of(n, p) for n, p in self._params.items()}, state)
         self._buffers = dict(layers.buffers(self._model))
         self._dropouts = [m for m in self._model.modules() if isinstance(m, Dropout)]
-        self._leaves = list(self._params.values())
+        self._trained = {name: p for name, p in self._params.items() if name not in task.frozen}
+        for name in task.frozen:
+            self._params[name].requires_grad_(False)
+        self._leaves = list(self._trained.values())
         self._updater = Updater(task.optimizer, self._leaves)
         self._step_of: Step = self._update
         self._gradients: Gradients = self._value_and_gradients
@@ -169,7 +172,7 @@ class Program:
         self._seed_dropout()
         with self._buffers_kept():
             loss, gradients = self._gradients(placed[0])
-        named = zip(self._params, gradients, strict=True)
+        named = zip(self._trained, gradients, strict=True)
         return float(loss), {name: layers.to_canonical(name, g) for name, g in named}
 
     @contextmanager
@@ -213,18 +216,20 @@ class Program:
         return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 
     def state(self) -> State:
-        def canonical(tensors: Iterable[torch.Tensor]) -> Tree:
-            named = zip(self._params, tensors, strict=True)
-            return {name: layers.to_canonical(name, t) for name, t in named}
+        def canonical(tensors: Mapping[str, torch.Tensor]) -> Tree:
+            return {name: layers.to_canonical(name, t) for name, t in tensors.items()}
 
-        slots = {slot: canonical(tensors) for slot, tensors in self._updater.slots.items()}
-        buffers = {name: layers.to_canonical(name, b) for name, b in self._buffers.items()}
-        return State(canonical(self._leaves), slots, buffers, self._step)
+        slots = {
+            slot: canonical(dict(zip(self._trained, tensors, strict=True)))
+            for slot, tensors in self._updater.slots.items()
+        }
+        return State(canonical(self._params), slots, canonical(self._buffers), self._step)
 
     @torch.no_grad()
     def restore(self, state: State) -> None:
-        for i, (name, p) in enumerate(self._params.items()):
+        for name, p in self._params.items():
             p.copy_(layers.from_canonical(name, state.params[name]))
+        for i, name in enumerate(self._trained):
             for slot, tensors in self._updater.slots.items():
                 tensors[i].copy_(layers.from_canonical(name, state.slots[slot][name]))
         for name, b in self._buffers.items():

@@ -1,4 +1,4 @@
-"""Siamese and triplet networks for one-shot recognition in PyTorch."""
+"""Siamese and triplet networks for one-shot recognition in PyTorch, and fine-tuning above them."""
 
 from __future__ import annotations
 
@@ -42,16 +42,42 @@ class _Embedder(nn.Module):
         return tap("embeddings", F.normalize(self.dense(h)))
 
 
+class _Heads(nn.Module):
+    """A linear layer for every episode: ``kernels`` (episodes, embedding, ways), ``biases``."""
+
+    def __init__(self, config: Any):
+        super().__init__()
+        episodes, ways = config.episodes, config.ways
+        self.kernels = nn.Parameter(torch.empty(episodes, config.embedding, ways))
+        self.biases = nn.Parameter(torch.empty(episodes, ways))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits (episodes, pictures, ways) from x (episodes, pictures, embedding)."""
+        return torch.baddbmm(self.biases[:, None], x, self.kernels)
+
+    def of_all(self, x: torch.Tensor) -> torch.Tensor:
+        """Logits (n, episodes, ways) in all episodes from x (n, embedding)."""
+        every = self.kernels.transpose(0, 1).flatten(1)
+        z: torch.Tensor = (x @ every).unflatten(1, self.biases.shape)
+        return z + self.biases
+
+
 def forward(model: nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
-    """Embeddings (n, embedding) of images (n, side, side), and the head's kernel for each."""
+    """Embeddings (n, embedding) of images (n, side, side), and the head's kernel for each, or their
+    logits (n, episodes, ways) in all episodes."""
     outputs = {"embeddings": model(batch["images"])}
+    if isinstance(heads := getattr(model, "head", None), _Heads):
+        outputs["logits"] = heads.of_all(outputs["embeddings"])
     if isinstance(head := getattr(model, "similarity", None), nn.Linear):
         outputs["kernel"] = head.weight.expand_as(outputs["embeddings"])
     return outputs
 
 
 def loss(config: Any, model: nn.Module, batch: Batch) -> torch.Tensor:
-    """Cross-entropy of the batch's ``pairs``, each group half; without, the loss of triplets."""
+    """Cross-entropy of the batch's ``pairs``, each group half; of its ``places``, see the function
+    for that; without, the loss of triplets."""
+    if "places" in batch:
+        return _finetune(config, model.get_submodule("head"), batch)
     embeddings = model(batch["images"])
     if "pairs" not in batch:
         return _triplet_loss(embeddings, config.per_class, config.margin)
@@ -86,9 +112,25 @@ def _offsets(
     return torch.where(valid, margin, -torch.inf).to(dtype)
 
 
+def _finetune(config: Any, heads: nn.Module, batch: Batch) -> torch.Tensor:
+    """Cross-entropy of the known pictures plus ``config.entropy`` times the entropy of the others,
+    means over all episodes."""
+    z = heads(F.embedding(batch["places"], batch["embeddings"]))  # (episodes, pictures, ways)
+    known = config.ways * config.shots
+    labels = torch.arange(config.ways, device=z.device).repeat_interleave(config.shots)
+    shown = z[:, :known].flatten(0, 1)
+    value = F.cross_entropy(shown, labels.repeat(config.episodes))
+    log_p = z[:, known:].log_softmax(dim=2)
+    entropy = -(log_p.exp() * log_p).sum(dim=2).mean()
+    loss: torch.Tensor = value + config.entropy * entropy
+    return loss
+
+
 def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
     model = _Embedder(task.config, task.variant == "siamese")
+    if task.variant == "finetune":
+        model.head = _Heads(task.config)
     # 1.4 times as fast on the CPU
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Program(task, state, seed, model, forward, partial(loss, task.config))

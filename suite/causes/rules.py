@@ -216,20 +216,21 @@ def follow(rule: Rule, window: Sequence[Watched]) -> dict[str, Array]:
     """
     memories = {
         leaf: {slot: tree[leaf] for slot, tree in window[0].before.slots.items()}
-        for leaf in window[0].before.params
+        for leaf in window[0].gradients  # of what is frozen there are none
     }
     followed: dict[str, Array] = {}
     for step in window:
         clipped = rule.clip(step.gradients, step.norms)
         rate = rule.rate(step.step)
-        for leaf, p in step.before.params.items():
+        for leaf, memory in memories.items():
+            p = step.before.params[leaf]
             g = clipped[leaf] + rule.coupled * p
             with np.errstate(invalid="ignore", divide="ignore"):  # without an epsilon, 0 / 0
-                moved = rule.formula(g, memories[leaf], rate, step.step + 1)
+                moved = rule.formula(g, memory, rate, step.step + 1)
             moved = moved + rate * rule.decoupled * p
             followed[f"{step.step}/{leaf}"] = p - rule.moves(leaf) * moved
             for slot in step.before.slots:
-                followed[f"{step.step}/{slot}/{leaf}"] = memories[leaf][slot]
+                followed[f"{step.step}/{slot}/{leaf}"] = memory[slot]
     return followed
 
 
@@ -237,8 +238,8 @@ def results(window: Sequence[Watched]) -> dict[str, Array]:
     """The port's own parameters and memory after every watched step, by the same names."""
     found: dict[str, Array] = {}
     for step in window:
-        for leaf, p in step.after.params.items():
-            found[f"{step.step}/{leaf}"] = p
+        for leaf in step.gradients:
+            found[f"{step.step}/{leaf}"] = step.after.params[leaf]
             for slot, tree in step.after.slots.items():
                 found[f"{step.step}/{slot}/{leaf}"] = tree[leaf]
     return found

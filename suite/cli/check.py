@@ -22,14 +22,16 @@ from suite.cli.options import (
     MarkdownOption,
     ModeOption,
     ProfileOption,
+    RecordsOption,
     ResultsOption,
     TaskOption,
     TimeoutOption,
     interruptible,
 )
 from suite.records import record as records
-from suite.session import check as checking
+from suite.session import check as checking, finished as finished_records
 from suite.session.check import Cells
+from suite.session.finished import Finished
 from suite.session.reporter import Reporter
 from suite.session.runner import new_session_id
 from suite.show.console import output
@@ -57,6 +59,7 @@ def check(
     ] = None,
     junit: JUnitOption = None,
     markdown: MarkdownOption = None,
+    recorded: RecordsOption = None,
     timeout: TimeoutOption = 3600,
     folder: BaselinesOption = BASELINES,
     results: ResultsOption = RESULTS,
@@ -70,8 +73,9 @@ def check(
     chosen = backends.chosen(backend, mode, of=choices)
     with Terminal() as reporter:
         there = checking.find(folder, choices, profile, sources(choices, data, reporter))
-        found = checking.wanted(there, chosen, seed)
-        cells = cells_in(results, timeout, reporter)
+        finished = finished_in(results, recorded)
+        found = checking.wanted(there, chosen, seed, finished)
+        cells = cells_in(results, timeout, reporter, finished)
         with interruptible():
             findings = checking.check(found, cells, profile)
     console = output()
@@ -94,8 +98,18 @@ def sources(
     return found
 
 
-def cells_in(results: Path, timeout: float, reporter: Reporter) -> Cells:
+def finished_in(results: Path, session: str | None) -> Finished | None:
+    """The records that ``--records`` names, if it is given."""
+    return finished_records.of_session(results, session) if session else None
+
+
+def cells_in(
+    results: Path, timeout: float, reporter: Reporter, finished: Finished | None = None
+) -> Cells:
+    """Cells that begin in a new session, but for those that have ``finished``, which it says."""
     if timeout <= 0:
         raise RequestError(f"--timeout {timeout:g} leaves no time; give more than 0 seconds")
     records.require_writable(results)
-    return Cells(results, new_session_id(), timeout, reporter)
+    if finished:
+        reporter.say(finished.told)
+    return Cells(results, new_session_id(), timeout, reporter, finished)

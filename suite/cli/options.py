@@ -116,6 +116,14 @@ ResumeOption = Annotated[
         metavar="SESSION", help="Run only the cells that this session has no good record of."
     ),
 ]
+ClusterOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Run on the nodes of a Ray cluster: auto, HOST:PORT, ray://HOST:PORT, or local:N for "
+        "N nodes on this machine.",
+    ),
+]
 RESULTS = records.RESULTS
 ResultsOption = Annotated[
     Path,
@@ -208,6 +216,15 @@ BaselinesOption = Annotated[
     Path,
     typer.Option("--baselines", parser=path_or(BASELINES), help="Where baselines lie."),
 ]
+RecordsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--records",
+        metavar="SESSION",
+        help="Judge the records of this session of `run` (latest: the last one) and run only the "
+        "cells that it has no record of, made with this commit, data, environment and machine.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 
 
@@ -227,7 +244,7 @@ def constants(
     for one in wanted:
         # a text means the same, and names the same cell, in whichever form a keyboard gives it
         name, equals, found[name] = unicodedata.normalize("NFC", one).partition("=")
-        owners = [task for task, _ in choices if name in OPTIONS.get(task, {})]
+        owners = [task for task, variant in choices if name in tasks.options_of(task, variant)]
         if not equals or not owners:
             raise RequestError(f"--set {one} is no option of what is run{_options_like(name)}")
         for task in owners:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import typer
 
 import tasks
 from suite.cli import options
-from suite.cli.check import cells_in, sources
+from suite.cli.check import cells_in, finished_in, sources
 from suite.cli.options import (
     BASELINES,
     RESULTS,
@@ -20,6 +21,7 @@ from suite.cli.options import (
     Data,
     DataOption,
     ProfileOption,
+    RecordsOption,
     ResultsOption,
     TaskOption,
     TimeoutOption,
@@ -56,6 +58,7 @@ def regress(
     limit: Annotated[
         float, typer.Option(min=0, help="Seconds of timing for each task and backend, at most.")
     ] = 5,
+    recorded: RecordsOption = None,
     timeout: TimeoutOption = 3600,
     allow_no_base: Annotated[
         bool,
@@ -70,8 +73,9 @@ def regress(
 ) -> None:
     """Compare results with the baselines, and speeds with an earlier revision.
 
-    Writes summary.md and junit.xml to the results folder's regress/. Exit code 1: a regression.
-    Exit code 2, before anything is run: there is nothing to compare with.
+    A speed is not timed where nothing that a worker runs has changed. Writes summary.md and
+    junit.xml to the results folder's regress/. Exit code 1: a regression. Exit code 2, before
+    anything is run: there is nothing to compare with.
     """
     options.require_possible(1, timeout)
     choices = tasks.chosen(task or tasks.names())
@@ -87,8 +91,9 @@ def regress(
     records.require_writable(results)
     with Terminal() as reporter, interruptible(), _base(base, allow_no_base) as old:
         there = checking.find(folder, choices, profile, sources(choices, data, reporter))
-        wanted = checking.wanted(there, plan.backends, None)
-        checked = checking.check(wanted, cells_in(results, timeout, reporter), profile)
+        finished = finished_in(results, recorded)
+        wanted = checking.wanted(there, plan.backends, None, finished)
+        checked = checking.check(wanted, cells_in(results, timeout, reporter, finished), profile)
         found = (*checked.found, *_compared(plan, old, results, reporter))
     findings = Findings("Regression check", found)
     console = output()
@@ -100,11 +105,17 @@ def regress(
 
 
 def _compared(plan: Plan, base: Side | Finding, results: Path, reporter: Reporter) -> list[Finding]:
-    """Speeds against the base; without one, why there is none."""
+    """Speeds against the base, of those that are another program there; without one, why."""
     if isinstance(base, Finding):
         return [base]
-    preparation = Preparation(plan, results, reporter)
-    return comparison.compare(plan, base, HERE, THRESHOLD, preparation, reporter.busy)
+    same = [choice for choice in plan.backends if revisions.same_program(base, HERE, choice[0])]
+    found = comparison.untimed(replace(plan, backends=tuple(same)), base)
+    rest = tuple(choice for choice in plan.backends if choice not in same)
+    if rest:
+        changed = replace(plan, backends=rest)
+        preparation = Preparation(changed, results, reporter)
+        found += comparison.compare(changed, base, HERE, THRESHOLD, preparation, reporter.busy)
+    return found
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from suite.cli.options import (
     BackendOption,
     BaseOption,
     CheckpointOption,
+    ClusterOption,
     ConstantsOption,
     Data,
     DataOption,
@@ -37,6 +39,7 @@ from suite.cli.options import (
     UriOption,
 )
 from suite.cli.report import write
+from suite.fleet.fleet import Fleet, opened
 from suite.records import record as records
 from suite.report import content, notes
 from suite.session import store as sessions
@@ -70,6 +73,7 @@ def run(
     memory_limit: MemoryOption = None,
     checkpoint_every: CheckpointOption = 60,
     resume: ResumeOption = None,
+    cluster: ClusterOption = None,
     results: ResultsOption = RESULTS,
     tracking_uri: UriOption = None,
     report: Annotated[bool, typer.Option("--report", help="Write the report at the end.")] = False,
@@ -79,7 +83,7 @@ def run(
 
     Without --task: every task, in its default variant.
     """
-    options.require_possible(threads, timeout)
+    options.require_possible(0 if cluster else threads, timeout)  # a node counts its own
     limit = memory.parse(memory_limit)
     if resume:
         changes = (timeout, timing_limit, limit, checkpoint_every)
@@ -104,7 +108,7 @@ def run(
             checkpoint_every=checkpoint_every,
             memory_limit=limit,
         )
-    session = _run(plan, results, tracking_uri, resume, tables=not as_json)
+    session = _run(plan, results, tracking_uri, resume, cluster, tables=not as_json)
     _show(session, as_json, _browsing(results, tracking_uri))
     if report and not (session.interrupted or session.not_written):
         files = write(results, [session.id], None, tracking_uri)
@@ -139,21 +143,39 @@ def _print_answers(session: Session, console: Console) -> None:
             say(console, text)
 
 
-def _run(plan: Plan, results: Path, uri: str | None, resumed: str | None, tables: bool) -> Session:
-    """Runs the plan; with ``tables``, each task's are printed as soon as it is done."""
+def _run(
+    plan: Plan,
+    results: Path,
+    uri: str | None,
+    resumed: str | None,
+    cluster: str | None,
+    tables: bool,
+) -> Session:
+    """Runs the plan; with ``tables``, each task's are printed as soon as it is done.
+
+    Those of a cluster come at the end, since its tasks are done at about the same time.
+    """
     records.require_writable(results)
     tracker = Tracker(uri or tracking.default_uri(results), results)
-    with Terminal(plan.timing_limit) as reporter:
+    with Terminal(plan.timing_limit) as reporter, ExitStack() as stack:
 
         def show(part: Session) -> None:
-            with reporter.hidden():
-                summary.print_tables(part, output())
+            if tables:
+                with reporter.hidden():
+                    summary.print_tables(part, output())
 
-        how = {"show": show} if tables else {}
-        runner = Runner(plan, results, tracker, reporter, resumed, **how)
+        runner: Runner | Fleet
+        if cluster:
+            fleet = opened(cluster, plan, results, tracker, reporter, resumed)
+            runner = stack.enter_context(fleet)
+        else:
+            runner = Runner(plan, results, tracker, reporter, resumed, show=show)
         if not resumed:
             sessions.write_plan(results, runner.session.id, plan)
         with sessions.lock(results, runner.session.id):
             session = runner.run()
         notes.try_write(tracker, results, session.id, reporter.say)
-        return session
+    if cluster and tables:
+        for choice in plan.choices:
+            summary.print_tables(session.of_choice(choice), output())
+    return session

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from suite.records.verdict import AGAIN, RESTORED, Deviation
+from suite.records.verdict import AGAIN, RESTORED, UNFROZEN, Deviation
 from suite.system.git import ROOT
 from tasks.task import Task, Tree
 
@@ -35,7 +35,7 @@ def values_of(trace: Tree) -> dict[str, Any]:
     norms = {
         name: float(np.linalg.norm(array.astype(np.float64)))
         for name, array in trace.items()
-        if name not in ("loss", "initial loss") and not name.startswith((AGAIN, RESTORED))
+        if name not in ("loss", "initial loss") and not name.startswith((AGAIN, UNFROZEN, RESTORED))
     }
     return {"loss": trace["loss"].tolist(), **norms}
 

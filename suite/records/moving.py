@@ -31,7 +31,8 @@ def bring_home(folder: Path, results: Path) -> int:
     for session in sessions | (timings.sessions(own) if own == folder else set()):
         for path in sorted((own / "timings" / session).glob("*.json")):
             timing = timings.read(path)
-            _require_plain(path, timing.session, timing.label.replace(":", "-"))
+            place = timing.label.replace(":", "-") + timing.other_machine
+            _require_plain(path, timing.session, place)
             records.write_json(timings.path_of(results, timing), asdict(timing))
     return brought
 

@@ -231,7 +231,15 @@ def write(results: Path, record: Record) -> Path:
 def read(path: Path) -> Record:
     """The record at ``path``; RequestError if it is none, or of another schema version."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        return parse(path.read_bytes(), path)
+    except OSError as error:
+        raise RequestError(f"{path} cannot be read {because(error)}") from None
+
+
+def parse(content: bytes, path: Path) -> Record:
+    """The record in the content of a file at ``path``. RequestError as for ``read``."""
+    try:
+        document = json.loads(content)
         require_readable(path, document["schema_version"], SCHEMA_VERSION)
         own = {
             "cell": Cell(**document["cell"]),
@@ -239,8 +247,6 @@ def read(path: Path) -> Record:
             "schema_version": SCHEMA_VERSION,
         }
         return Record(**{**document, **own})
-    except OSError as error:
-        raise RequestError(f"{path} cannot be read {because(error)}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{path} is not a record ({error}); move it away") from None
 

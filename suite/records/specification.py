@@ -25,9 +25,14 @@ def about(task: Task) -> dict[str, Any]:
             **_constants(task.config),
             "optimizer": _named(task.optimizer),
             "parameters": sum(math.prod(leaf.shape) for leaf in task.params.values()),
+            **({"frozen": list(task.frozen)} if task.frozen else {}),
             **({"signatures": dict(task.signatures)} if task.signatures else {}),
         },
-        "provenance": dataclasses.asdict(task.provenance),
+        "provenance": {
+            name: value
+            for name, value in dataclasses.asdict(task.provenance).items()
+            if value is not None  # as records of before have it
+        },
         "unit": task.unit,
         "targets": [
             {"metric": t.metric, "low": bound(t.low), "high": bound(t.high)} for t in task.targets

@@ -91,6 +91,8 @@ class Timing:
     """Samples (of a text: streams) in a batch; None in timings of before it was kept."""
     host: dict[str, Any] = field(default_factory=dict)
     """The machine, as a record has it; nothing in timings of before it was kept."""
+    other_machine: str = ""
+    """A digest of the machine, where one of another kind timed the same in this session before."""
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -101,7 +103,8 @@ class Timing:
     @property
     def title(self) -> str:
         """Its name among the timings of a session."""
-        return titled(self.conditions)
+        own = titled(self.conditions)
+        return f"{own} on {self.other_machine}" if self.other_machine else own
 
     def contestant(self, name: str) -> Contestant:
         """The contestant of that name; RequestError if there is none."""
@@ -288,6 +291,18 @@ def joined(first: Timing, second: Timing) -> Timing:
         warm_up_rounds=first.warm_up_rounds + second.warm_up_rounds,
         warnings=tuple(dict.fromkeys(first.warnings + second.warnings)),
     )
+
+
+def joined_all(found: Sequence[Timing]) -> Timing:
+    """The rounds of the timings, at least one, that had the most contestants.
+
+    They are joined in pairs: one after the other, a thousand would be copied a thousand times.
+    """
+    most = max((tuple(c.name for c in timing.contestants) for timing in found), key=len)
+    own = [timing for timing in found if tuple(c.name for c in timing.contestants) == most]
+    while len(own) > 1:
+        own = [joined(*own[n : n + 2]) if own[n + 1 :] else own[n] for n in range(0, len(own), 2)]
+    return own[0]
 
 
 def _frozen(kind: Any, document: dict[str, Any]) -> Any:

@@ -13,6 +13,8 @@ AGAIN = "again/"
 """In a trace, before a leaf's name: how far its gradient differs when it is computed again."""
 RESTORED = "restored/"
 """In a trace, before a name: how far it differs once the initial state is restored."""
+UNFROZEN = "unfrozen/"
+"""In a trace, before a frozen leaf's name: how far training moved it."""
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "float64")
 """In which all backends are verified unless others are named."""

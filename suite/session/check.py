@@ -18,7 +18,8 @@ from suite.records.findings import Finding, Findings
 from suite.records.record import Record
 from suite.records.specification import differing
 from suite.records.verdict import Verdict, verdict_from
-from suite.session.equivalence import TIMED_STEPS
+from suite.session.equivalence import TIMED_LOSSES, TIMED_STEPS
+from suite.session.finished import Finished
 from suite.session.race import train_untimed
 from suite.session.reporter import Reporter
 from suite.session.trajectory import Trajectories
@@ -41,24 +42,34 @@ class Cells:
     """Verifies and trains cells, as many at once as there are CPUs; ``timeout`` [s] bounds each.
 
     Their records lie in ``results/checks``, where no report or history takes their seconds, in
-    which others were at work, for speeds.
+    which others were at work, for speeds. A cell that has ``finished`` already is not run again.
     """
 
-    def __init__(self, results: Path, session: str, timeout: float, reporter: Reporter):
+    def __init__(
+        self,
+        results: Path,
+        session: str,
+        timeout: float,
+        reporter: Reporter,
+        finished: Finished | None = None,
+    ):
         self._results, self._session = results, session
         self._timeout, self._reporter = timeout, reporter
+        self._finished = finished or Finished()
 
     def run(self, cells: Sequence[Cell]) -> list[Result]:
         """Records and verdicts of the cells of one task. KeyboardInterrupt if the user interrupts.
 
         A backend is verified once for all its seeds.
         """
-        found = [builder.begin(self._session, cell) for cell in cells]
-        for record in found:
+        kept = [record for cell in cells if (record := self._finished.of(cell))]
+        ran = [record.cell for record in kept]
+        fresh = [builder.begin(self._session, cell) for cell in cells if cell not in ran]
+        for record in fresh:
             cell = record.cell
             if reason := backends.unavailable(cell.backend, cell.mode, cell.task):
                 builder.end(record, Outcome.SKIPPED, reason)
-        there = [record for record in found if record.outcome is not Outcome.SKIPPED]
+        there = [record for record in fresh if record.outcome is not Outcome.SKIPPED]
         first = cells[0]
         task = tasks.load(first.task, "full", first.data, first.variant)
         verdicts = self._verified(task, [record.cell for record in there])
@@ -67,15 +78,16 @@ class Cells:
             record.verified, record.equivalence = verdict.verified, asdict(verdict)
         self._train(there)
         self._judge(there, task)
-        for record in found:
+        for record in fresh:
             records.write(self._results / "checks", record)
+        found = {record.cell.label: record for record in (*kept, *fresh)}
         return [
             Result(
                 record,
                 verdict_from(record.equivalence) if record.equivalence else None,
                 task.envelopes[record.cell.precision],
             )
-            for record in found
+            for record in (found[cell.label] for cell in cells)
         ]
 
     def _train(self, found: Sequence[Record]) -> None:
@@ -147,25 +159,35 @@ def why_not(result: Result) -> str | None:
     return None
 
 
-def cells_of(baseline: Baseline, chosen: Sequence[backends.Choice], seed: int | None) -> list[Cell]:
+def cells_of(
+    baseline: Baseline,
+    chosen: Sequence[backends.Choice],
+    seed: int | None,
+    finished: Finished | None = None,
+) -> list[Cell]:
     """A cell for each of the ``chosen`` backends that the baseline has.
 
-    Their seed is ``seed``, or the first that the backend has in the baseline.
+    Their seed is ``seed``, or the first that the backend has in the baseline; or another one of the
+    baseline's, if that cell has ``finished`` already.
     """
     found = []
     for backend, mode in chosen:
         if runs := baseline.runs_of(f"{backend}:{mode}"):
-            own = runs[0].seed if seed is None else seed
-            shared = asdict(baseline.conditions)
-            found.append(Cell(**{**shared, "backend": backend, "mode": mode}, seed=own))
+            seeds = (*(run.seed for run in runs), *(run.seed for run in baseline.runs))
+            shared = {**asdict(baseline.conditions), "backend": backend, "mode": mode}
+            able = [Cell(**shared, seed=own) for own in (seeds if seed is None else (seed,))]
+            found.append(next((cell for cell in able if finished and finished.of(cell)), able[0]))
     return found
 
 
 def wanted(
-    there: Sequence[Baseline], chosen: Sequence[backends.Choice], seed: int | None
+    there: Sequence[Baseline],
+    chosen: Sequence[backends.Choice],
+    seed: int | None,
+    finished: Finished | None = None,
 ) -> list[tuple[Baseline, list[Cell]]]:
     """Every baseline with its ``cells_of`` the chosen. RequestError if one of them has none."""
-    found = [(baseline, cells_of(baseline, chosen, seed)) for baseline in there]
+    found = [(baseline, cells_of(baseline, chosen, seed, finished)) for baseline in there]
     if bare := [baseline.label for baseline, own in found if not own]:
         asked = ", ".join(f"{name}:{mode}" for name, mode in chosen)
         raise RequestError(
@@ -211,7 +233,7 @@ def judged(baseline: Baseline, result: Result, false_alarms: float) -> list[Find
 def _outcome(record: Record, place: str) -> Finding:
     name = f"{place}: outcome"
     if record.outcome is Outcome.OK:
-        return Finding(name, "ok", f"seed {record.cell.seed}")
+        return Finding(name, "ok", f"seed {record.cell.seed}, session {record.session}")
     reason = f"the baseline's runs were ok, this one: {record.reason}"
     return Finding(name, record.outcome, reason, False)
 
@@ -250,24 +272,34 @@ def _losses(baseline: Baseline, result: Result, place: str) -> Iterator[Finding]
     """Losses at fixed steps against the run of the same seed, if the baseline has that.
 
     The first is of the initial parameters and the first batch: forward alone, it parts by rounding
-    wherever it runs. With an update, rounding may carry an input over a corner of the model; so the
-    others are judged where nothing rounds otherwise, with the same versions and processor.
+    wherever it runs, and in whichever backend, unless that drops out by itself. With an update,
+    rounding may carry an input over a corner of the model; so the others are judged where nothing
+    rounds otherwise, in the same backend, with the same versions and processor.
     """
-    record, envelope = result.record, result.envelope
-    own = baseline.runs_of(record.cell.backend_label)
-    then = next((run for run in own if run.seed == record.cell.seed), None)
+    record, envelope, now = result.record, result.envelope, baselines.run_of(result.record)
+    alike = [run for run in baseline.runs if run.seed == record.cell.seed]
+    own = next((run for run in alike if run.backend_label == now.backend_label), None)
+    then = own or next(iter(alike if _shares_losses(result) else ()), None)
     if then is None:
         return
-    now = baselines.run_of(record)
     yield _at_steps(f"{place}: loss at step 1", then, now, envelope, ("1",))
     name = f"{place}: losses at fixed steps"
-    if environment.computing(record.packages) != baseline.packages:
+    if own is None:
+        reason = f"the baseline has seed {then.seed} of {then.backend_label}; the first losses are "
+        yield Finding(name, "not judged", f"{reason}held against the oracle's", None)
+    elif environment.computing(record.packages) != baseline.packages:
         yield Finding(name, "not judged", "the baseline is of other versions", None)
     elif any(record.machine.get(k) != baseline.machine.get(k) for k in ("cpu", "cpu_model")):
         yield Finding(name, "not judged", "the baseline is of another processor", None)
     else:
         steps = tuple(step for step in then.losses if 1 < int(step) <= envelope.steps)
         yield _at_steps(name, then, now, envelope, steps)
+
+
+def _shares_losses(result: Result) -> bool:
+    """Tells if its losses were held against those of the oracle with the same seed."""
+    found = result.verdict.findings if result.verdict else ()
+    return any(finding.quantity == TIMED_LOSSES for finding in found)
 
 
 def _at_steps(name: str, then: Run, now: Run, envelope: Envelope, steps: Sequence[str]) -> Finding:

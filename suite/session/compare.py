@@ -93,6 +93,16 @@ def compare(
     return found
 
 
+def untimed(plan: Plan, base: Side) -> list[Finding]:
+    """The findings on a plan's tasks and backends that are the same program as in the base."""
+    reason = f"no file that its worker runs differs from {base.name}: nothing was timed"
+    return [
+        Finding(_name(Conditions(task=t, variant=v, backend=b, mode=m)), "same program", reason)
+        for t, v in plan.choices
+        for b, m in plan.backends
+    ]
+
+
 def alone(plan: Plan, name: str) -> Plan:
     """The plan with nothing but the task and backend that a finding of ``compare`` is named by."""
     (found,) = (

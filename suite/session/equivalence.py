@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from suite.records.verdict import AGAIN, RESTORED, Deviation
+from suite.records.verdict import AGAIN, RESTORED, UNFROZEN, Deviation
 from tasks.task import Array, Envelope, Tree
 
 CENTRAL_DIFFERENCES = 1e-6
@@ -75,6 +75,18 @@ def unsteady(trace: Tree, backend: str, envelope: Envelope) -> tuple[Deviation, 
         f"{errors[worst]:.0e} off; let nothing draw random numbers but backends.{backend}.dropout"
     )
     return (Deviation("determinism", None, envelope.gradient, where, False),)
+
+
+def unfrozen(trace: Tree, backend: str) -> tuple[Deviation, ...]:
+    """A deviation if training moved a frozen leaf, be it by one bit; nothing if it did not."""
+    errors = {
+        n.removeprefix(UNFROZEN): float(e) for n, e in trace.items() if n.startswith(UNFROZEN)
+    }
+    worst = next((n for n, error in errors.items() if error != 0), None)
+    if worst is None:
+        return ()
+    where = f"{backend} moves {worst}, which is frozen, by {errors[worst]:.0e}"
+    return (Deviation("frozen", None, 0.0, where, False),)
 
 
 def unrestored(trace: Tree, backend: str, envelope: Envelope) -> tuple[Deviation, ...]:

@@ -28,7 +28,7 @@ from tasks.task import Task
 
 STEPS = (1, 2)
 """Steps that are always looked at: what is carried over shows in the second."""
-ELSEWHERE = {"dropout", "determinism", "restore"}
+ELSEWHERE = {"dropout", "determinism", "frozen", "restore"}
 """Quantities of a verdict that no single step shows."""
 
 

@@ -11,7 +11,6 @@ from suite.records.cell import Cell, Conditions
 from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.session import probe
-from tasks.options import OPTIONS
 from tasks.task import DataSource
 
 
@@ -51,7 +50,7 @@ def cells(plan: Plan, choice: tasks.Choice, seed: int, source: DataSource) -> It
 
     A cell has those of the plan's options that its task knows.
     """
-    shared, known = plan.conditions, OPTIONS.get(choice[0], {})
+    shared, known = plan.conditions, tasks.options_of(*choice)
     options = {n: v for n, v in shared.options.items() if n in known or n == tasks.BATCH_SCALE}
     own = asdict(shared) | {"task": choice[0], "variant": choice[1], "data": source}
     for backend, mode in plan.backends:

@@ -36,8 +36,8 @@ class Preparation:
         self._trajectories = Trajectories(plan.timeout, side.python)
         self._verdicts: dict[tuple[str, str], Verdict] = {}
         """By the labels of the task and of the backend with its mode."""
-        self._attained: dict[tuple[str, str, str], dict[str, float]] = {}
-        """Rates that backends attain, by backend, device and precision."""
+        self.attained: dict[tuple[str, str, str], dict[str, float]] = {}
+        """Rates that backends attain on this machine, by backend, device and precision."""
 
     @property
     def timeout(self) -> float:
@@ -109,9 +109,9 @@ class Preparation:
     def _rates(self, name: str, cell: Cell) -> dict[str, float]:
         """Those of one backend, measured once: nothing else is at work now."""
         key = name, cell.device, cell.precision
-        if key not in self._attained:
+        if key not in self.attained:
             self._reporter.busy(f"measuring what {name} attains on {cell.device}")
-            found = self._attained[key] = {}
+            found = self.attained[key] = {}
             ((_, mode),) = backends.choices(name)
 
             def on_event(event: Event) -> None:
@@ -124,7 +124,7 @@ class Preparation:
                 raise KeyboardInterrupt
             if ending.outcome is not Outcome.OK:
                 self._reporter.say(f"no efficiency by {name}: measuring {ending.reason}")
-        return self._attained[key]
+        return self.attained[key]
 
     def _verify(self, cells: Sequence[Cell]) -> None:
         """Those of one task and device, of which there is no verdict yet."""

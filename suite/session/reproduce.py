@@ -66,6 +66,12 @@ def require_rerunnable(record: Record) -> Task:
     task = tasks.load(cell.task, cell.profile, cell.data, cell.variant, cell.options)
     today = json.loads(json.dumps(about(task)))
     _require_constants(record, today["specification"])
+    then, now = (p.get("pretrained") for p in (record.provenance, today["provenance"]))
+    if then != now:
+        raise RequestError(
+            f"{cell.label} started from another pretrained state: its digest was {then} and is "
+            f"{now}; train it where the record was made, or go back to its commit"
+        )
     then, now = record.provenance.get("digest"), today["provenance"]["digest"]
     if then != now:
         raise RequestError(

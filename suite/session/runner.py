@@ -68,13 +68,14 @@ class Runner:
         tracker: Tracker,
         reporter: Reporter,
         resumed: str | None = None,
+        preparation: Preparation | None = None,
         show: Callable[[Session], None] = lambda part: None,
     ):
         self._plan, self._results, self._show = plan, results, show
         self._tracker, self._reporter = tracker, reporter
         self.session = Session(resumed or new_session_id(), results, [], {})
         self.session.named = plan.named
-        self._preparation = Preparation(plan, results, reporter)
+        self._preparation = preparation or Preparation(plan, results, reporter)
         self._earlier = resume.earlier(results, resumed) if resumed else {}
 
     def run(self) -> Session:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import typer
 from filelock import FileLock, Timeout
 
-from suite.records import record as records
 from suite.records.cell import Conditions
 from suite.session.plan import Plan
+from suite.system.files import write_text
 from tasks.paths import because
 from tasks.task import RequestError
 
@@ -29,25 +29,29 @@ P = TypeVar("P", bound="DataclassInstance")
 SCHEMA_VERSION = 3
 CHANGEABLE = ("timeout", "timing_limit", "memory_limit", "checkpoint_every")
 """Parts of the plan of a run that may differ when it is resumed; the rest may not."""
-BESIDES = ("resume", "results", "tracking_uri", "report", "as_json")
+BESIDES = ("resume", "results", "tracking_uri", "report", "as_json", "cluster")
 """Options that are no part of a plan."""
 
 
 def write_plan(results: Path, session: str, plan: Plan) -> None:
     """Keeps the plan of a session that begins. RequestError if it cannot be written."""
+    path = path_of(results, session)
+    try:
+        write_text(path, text_of(plan))
+    except OSError as error:
+        raise RequestError(f"{path} cannot be written {because(error)} with --results") from None
+
+
+def text_of(plan: Plan) -> str:
+    """The content of a plan's file."""
     seeds = [plan.seeds.start, plan.seeds.stop]
     document = {"schema_version": SCHEMA_VERSION, "plan": {**asdict(plan), "seeds": seeds}}
-    try:
-        records.write_json(_path(results, session), document)
-    except OSError as error:
-        raise RequestError(
-            f"{_path(results, session)} cannot be written {because(error)} with --results"
-        ) from None
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
 
 
 def read_plan(results: Path, session: str) -> Plan:
     """The plan of a session; RequestError if it has none, or another program wrote it."""
-    path = _path(results, session)
+    path = path_of(results, session)
     known = sorted(p.stem for p in path.parent.glob("*.json"))
     if session not in known:
         latest = ", ".join(known[-5:]) or "none"
@@ -56,16 +60,21 @@ def read_plan(results: Path, session: str) -> Plan:
             f"{latest}"
         )
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if document["schema_version"] != SCHEMA_VERSION:
-            raise ValueError(f"schema version {document['schema_version']}")
-        plan = document["plan"]
-        own = {"seeds": range(*plan["seeds"]), "conditions": Conditions(**plan["conditions"])}
-        return Plan(**{**_tuples(plan), **own})
+        return plan_of(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RequestError(f"{path} cannot be read {because(error)}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{path} is not the plan of a session ({error})") from None
+
+
+def plan_of(text: str) -> Plan:
+    """The plan in the content of a file. ValueError, KeyError or TypeError if it is none."""
+    document = json.loads(text)
+    if document["schema_version"] != SCHEMA_VERSION:
+        raise ValueError(f"schema version {document['schema_version']}")
+    plan = document["plan"]
+    own = {"seeds": range(*plan["seeds"]), "conditions": Conditions(**plan["conditions"])}
+    return Plan(**{**_tuples(plan), **own})
 
 
 def _tuples(document: Any) -> Any:
@@ -97,7 +106,7 @@ def changed(
 
 def lock(results: Path, session: str) -> FileLock:
     """Held by the process that runs a session; RequestError if another one does."""
-    held = FileLock(_path(results, session).with_suffix(".lock"), timeout=0)
+    held = FileLock(path_of(results, session).with_suffix(".lock"), timeout=0)
     try:
         held.acquire()
     except Timeout:
@@ -107,5 +116,6 @@ def lock(results: Path, session: str) -> FileLock:
     return held
 
 
-def _path(results: Path, session: str) -> Path:
+def path_of(results: Path, session: str) -> Path:
+    """Where the plan of a session lies."""
     return results / "sessions" / f"{session}.json"

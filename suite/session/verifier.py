@@ -18,12 +18,14 @@ import tasks
 from suite.records import anchors
 from suite.records.cell import Cell
 from suite.records.events import Outcome
+from suite.records.machines import facts_of
 from suite.records.verdict import Deviation, Verdict, joined
 from suite.session import verdict_cache
 from suite.session.equivalence import (
     CENTRAL_DIFFERENCES,
     compare,
     uncompared,
+    unfrozen,
     unrestored,
     unsteady,
     worst_leaf,
@@ -317,7 +319,9 @@ class Verifier:
             "task": dict(tasks.sources(self.task.name)),
             "backends": [dict(backends.package(c[0])) for c in (choice, self._oracle_choice)],
             "packages": dict(self._side.packages),
-            "machine": dict(machine()),
+            # as machines are told apart, so that nodes of one kind can share a verdict
+            "machine": facts_of(machine()),
+            "system": [machine()["system"], machine()["python"]],
         }
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
         return self._cache_folder / f"{key}.json"
@@ -353,7 +357,11 @@ def oracle(task: str) -> backends.Choice:
 
 def _by_itself(trace: Tree, backend: str, envelope: Envelope) -> Sequence[Deviation]:
     """The findings on a trace that need no other: they are there only where it fails."""
-    return (*unsteady(trace, backend, envelope), *unrestored(trace, backend, envelope))
+    return (
+        *unsteady(trace, backend, envelope),
+        *unfrozen(trace, backend),
+        *unrestored(trace, backend, envelope),
+    )
 
 
 def _agree(own: Tree, other: Tree, allowed: Envelope) -> bool:

@@ -44,7 +44,7 @@ Watch = Callable[..., tuple[Tree, Ending]]
 NOTHING = "nothing known explains it"
 CAUSE = "cause: "
 WITHOUT = frozenset(
-    {"dropout", "determinism", "restore", "oracle", "central differences", "timed losses"}
+    {"dropout", "determinism", "frozen", "restore", "oracle", "central differences", "timed losses"}
 )
 """Quantities that say themselves where to look."""
 STARTS = "check how the port takes over its parameters: names, layouts, and what it draws itself"

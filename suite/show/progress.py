@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.markup import escape
@@ -16,6 +16,9 @@ from suite.records.events import ChunkTimed, ChunkTrained, EpochEnded, Event, Re
 from suite.records.record import Record
 from suite.show.console import errors
 from tasks.scaling import chunks_of_epoch
+
+NODES = 8
+"""So many nodes of a fleet are shown, at most."""
 
 
 class Terminal:
@@ -37,6 +40,8 @@ class Terminal:
             disable=not self._live,
         )
         self._limit = timing_limit
+        self._at_work: Mapping[str, str] = {}
+        """What nodes are doing, as it was said last."""
         self._current = self.bar.add_task("", total=None, note="")
         self._begin()
 
@@ -72,6 +77,20 @@ class Terminal:
             self.bar.reset(self._current, total=None, description=escape(text), note="")
         else:
             self.say(f"{text} ...")
+
+    def fleet(self, done: int, total: int, at_work: Mapping[str, str]) -> None:
+        """So many comparisons of all are done; what every node is doing."""
+        if self._live:
+            shown = [f"{node}: {what}" for node, what in [*at_work.items()][:NODES]]
+            if more := len(at_work) - len(shown):
+                shown.append(f"and {more} more nodes at work")
+            text = escape("\n".join((f"{done} of {total} comparisons", *shown)))
+            self.bar.update(self._current, completed=done, total=total, description=text)
+            return
+        for node, what in at_work.items():
+            if self._at_work.get(node) != what:
+                self.say(f"[{done}/{total}] {node}: {what} ...")
+        self._at_work = dict(at_work)
 
     def cell_event(self, cell: Cell, event: Event, epochs: int) -> None:
         """An event of the worker that trains ``cell``."""

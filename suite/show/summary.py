@@ -33,7 +33,7 @@ def document(session: Session) -> dict[str, Any]:
         "session": session.id,
         "cells": [_cell(session, r) for r in session.records],
         "timings": {
-            label: speeds.document(timing, _timed(session, label))
+            label: speeds.document(timing, _timed(session, timing.label))
             for label, timing in session.timings.items()
         },
         "comparisons": [

@@ -49,6 +49,26 @@ class Side:
 
 HERE = Side("working tree")
 
+_RUN_BY_WORKERS = ("suite/worker", "suite/causes", "suite/records", "suite/system", "tasks")
+"""Folders of which a worker may import anything; besides, backends' own and what all share."""
+
+
+def same_program(one: Side, other: Side, backend: str) -> bool:
+    """Tells if a worker of ``backend`` runs the same files and packages on both sides.
+
+    What starts it and what judges it is this source's, whichever side it runs.
+    """
+    same_python = one.python == other.python
+    return same_python and _worker_files(one.tree, backend) == _worker_files(other.tree, backend)
+
+
+def _worker_files(tree: Path, backend: str) -> dict[str, bytes]:
+    """The files below ``tree`` that a worker of a backend may import."""
+    folders = (tree / name for name in (*_RUN_BY_WORKERS, f"backends/{backend}"))
+    files = {file for folder in folders for file in folder.rglob("*.py")}
+    shared = {*(tree / "backends").glob("*.py"), *(tree / "suite").glob("*.py")}
+    return {str(file.relative_to(tree)): file.read_bytes() for file in sorted(files | shared)}
+
 
 @contextmanager
 def checked_out(revision: str) -> Iterator[Path]:

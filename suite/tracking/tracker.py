@@ -83,15 +83,27 @@ class Tracker:
 
     def try_log(self, record: Record, path: Path, say: Callable[[str], None]) -> str | None:
         """Sends a record; the run's id, or None after telling why not. Gives up for good then."""
+        return self.try_log_all(record.session, [(record, path)], say).get(record.cell.label)
+
+    def try_log_all(
+        self,
+        session: str,
+        found: Iterable[tuple[Record, Path]],
+        say: Callable[[str], None],
+    ) -> dict[str, str]:
+        """Sends records of one session: the runs' ids by cell label. It may give up as above."""
+        runs: dict[str, str] = {}
         if self._silent:
-            return None
+            return runs
         try:
-            return self.log(record, path)[0]
+            with self.sending(session) as log:
+                for record, path in found:
+                    runs[record.cell.label] = log(record, path)[0]
         except TrackingError as error:
             self._silent = True
             later = self.command("sync")
             say(f"not tracked: {error}; the records are kept, `{later}` sends them later")
-            return None
+        return runs
 
     def log(self, record: Record, path: Path) -> tuple[str, bool]:
         """Sends a record unless all of it is there: its run's id, and whether it was sent now."""

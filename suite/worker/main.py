@@ -322,7 +322,9 @@ def gradient_check(cell: Cell, send: Send, job: Job) -> None:
     program = module.build(task, state, None)
     first = next(steps_between(task, cell.seed, 0, 1))
     batch = task.excerpt({name: array[0] for name, array in first.items()})
-    errors = relative_errors(of_program(program, state), state.params, batch, cell.seed)
+    differentiable = of_program(program, state)
+    given = (differentiable, state.params, batch, cell.seed)
+    errors = relative_errors(*given, frozen=task.frozen)
     np.savez(job["output"], allow_pickle=False, **{k: np.array(e) for k, e in errors.items()})
 
 

@@ -23,7 +23,9 @@ SIDES = {"cpu": (256, 384, 512, 768, 1024, 1536), "cuda": (1024, 2048, 4096, 819
 """Sides of the square matrices: which is fastest depends on the caches; a card needs large ones."""
 SECONDS = 0.2
 """Seconds of measuring at each size, and of copying."""
-LEAST_RUNS = 5
+LEAST_RUNS, MOST_SECONDS = 5, 1.0
+"""Runs at each size, unless they take longer: a precision that is emulated is hundreds of times as
+slow."""
 COPIED = 256 << 20
 """Bytes of the array that is copied, if four times the last-level cache are not more."""
 
@@ -63,10 +65,11 @@ def copy_rate(threads: int) -> float:
 
 
 def _median_seconds(work: Callable[[], object]) -> float:
-    """The median over runs of ``SECONDS`` in all, ``LEAST_RUNS`` at least, after a first one."""
+    """The median over runs of ``SECONDS`` in all, after a first one: ``LEAST_RUNS`` at least, or
+    what ``MOST_SECONDS`` allow."""
     work()
     laps: list[float] = []
-    while sum(laps) < SECONDS or len(laps) < LEAST_RUNS:
+    while sum(laps) < SECONDS or (len(laps) < LEAST_RUNS and sum(laps) < MOST_SECONDS):
         begin = time.perf_counter()
         work()
         laps.append(time.perf_counter() - begin)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from backends.program import Program
-from suite.records.verdict import AGAIN, RESTORED
+from suite.records.verdict import AGAIN, RESTORED, UNFROZEN
 from tasks.task import Array, Chunk, State, Task, Tree
 
 
@@ -25,6 +25,7 @@ def trace(task: Task, program: Program, seed: int, ends: Sequence[int]) -> dict[
       for each of ``ends``, which rise;
     - ``prediction@<end>/<kind>/<output>``, of every kind of batch that is evaluated, from the
       initial state (end 0) and after each of ``ends``;
+    - ``unfrozen/<leaf>``, how far each frozen leaf is from where it began, once all steps are made;
     - ``restored/state/<leaf>``, ``restored/step`` and ``restored/gradient/<leaf>``, how far the
       initial state and the first gradients differ from what they were, once all is restored.
     """
@@ -57,6 +58,7 @@ def stages(
             yield noted
         noted |= _state(program, end) | _predictions(task, program, end)
         yield noted
+    noted |= _unfrozen(program, initial, task.frozen)
     noted |= _restored(program, initial, program.place(first), noted)
     yield noted
 
@@ -67,6 +69,11 @@ def _unsteady(
     pairs = {"loss": (np.array(loss), np.array(loss_again))}
     pairs |= {leaf: (g, gradients_again[leaf]) for leaf, g in gradients.items()}
     return {f"{AGAIN}{leaf}": _difference(*pair) for leaf, pair in pairs.items()}
+
+
+def _unfrozen(program: Program, initial: State, frozen: Sequence[str]) -> dict[str, Array]:
+    now = program.state().params if frozen else {}
+    return {f"{UNFROZEN}{leaf}": _difference(initial.params[leaf], now[leaf]) for leaf in frozen}
 
 
 def _restored(program: Program, initial: State, first: Any, noted: Tree) -> dict[str, Array]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import importlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
@@ -23,21 +27,46 @@ takes seconds, so that its process serves all precisions and modes, one call aft
 """
 
 
+NO_FUSION = "--xla_cpu_use_fusion_emitters=false"
+XLA_FLAGS = {
+    "jax": NO_FUSION,
+    "tensorflow": (
+        f"--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true {NO_FUSION}"
+    ),
+}
+"""Flags that let XLA optimise little; JAX has a setting of its own for the others."""
+_modules_at_first: set[str] = set()
+"""Modules of this process, a backend's, once those of the backend were imported and no test."""
+
+
 def _begin(name: str) -> None:
-    if name == "jax":
-        compile_quickly()
-    backends.load(name).configure("cpu", 1, "float32")
+    compile_quickly(name)
+    backend = backends.load(name)
+    backend.configure("cpu", 1, "float32")
+    for file in sorted(Path(str(backend.__file__)).parent.glob("*.py")):
+        importlib.import_module(f"backends.{name}.{file.stem}".removesuffix(".__init__"))
+    _modules_at_first.update(name for name, module in sys.modules.items() if module)
+    if "coverage" not in sys.modules:  # it saves at the end what it measured
+        # what frameworks tidy up before they end takes seconds, after hundreds of programs
+        atexit.register(os._exit, 0)
 
 
-def compile_quickly() -> None:
+def modules_at_first(_: str) -> set[str]:
+    """The modules that a backend's process had loaded before any test."""
+    return _modules_at_first
+
+
+def compile_quickly(backend: str) -> None:
     """Lets XLA optimise little: programs run for milliseconds here and compile for many seconds.
 
     It saves two thirds of compiling. `run` and `verify` compile as users do, in the tests of them.
     """
-    import jax
+    if backend in XLA_FLAGS:
+        os.environ["XLA_FLAGS"] = XLA_FLAGS[backend]
+    if backend == "jax":
+        import jax
 
-    jax.config.update("jax_disable_most_optimizations", True)
-    os.environ["XLA_FLAGS"] = "--xla_cpu_use_fusion_emitters=false"
+        jax.config.update("jax_disable_most_optimizations", True)
 
 
 def _run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from backends.program import Program
 from suite.records.verdict import Deviation
 from suite.worker.dropout import dropout_finding, dropout_statistics
 from suite.worker.trace import trace
 from tasks.datasets.imdb import IMDB
 from tasks.imdb_text import BagConfig, BagOfWords, Embedding, EmbeddingConfig
 from tasks.task import Array, Envelope, State, Task
+from tests.backends.programs import built, kept
 from tests.tasks import tiny_imdb_text, tiny_transformer
 
 SEED = 3
@@ -39,8 +40,16 @@ def roomy(label: str) -> Task:
             size = {"rows": 14, "channels": 32, "length": 5, "hidden": 6}
             small = EmbeddingConfig(**size, **shared)  # type: ignore[arg-type]
             return Embedding(small, "smoke", "embedding", _reviews())
-    constants = replace(tiny_transformer.CONFIG, width=32, layers=1, batch=12, buckets=(8,))
-    return tiny_transformer.tiny_task("dropout", constants)
+    constants = replace(
+        tiny_transformer.CONFIG,
+        width=32,
+        layers=1,
+        batch=12,
+        buckets=(8,),
+        epoch_steps=STEPS,
+        chunk_steps=STEPS,
+    )
+    return tiny_transformer.tiny_task("dropout", constants, tiny_transformer.Scored)
 
 
 def _reviews() -> IMDB:
@@ -50,25 +59,38 @@ def _reviews() -> IMDB:
 def traced(backend: str, label: str, slip: Slip | None = None) -> dict[str, Array]:
     """The float64 trace of a program that a slip may be planted in."""
     task = roomy(label)
+    if slip is None:
+        return trace(task, by_masks(backend, label), SEED, (STEPS,))
     with planted(backend, slip):
-        module = importlib.import_module(f"backends.{backend}.{task.name}")
-        program = module.build(task, task.initial(SEED).astype("float64"), None)
+        program = built(backend, task, task.initial(SEED).astype("float64"), None)
         return trace(task, program, SEED, (STEPS,))
 
 
+def by_masks(backend: str, label: str) -> Program:
+    """The program that draws nothing, built once: to compile it takes seconds."""
+    task = roomy(label)
+    return kept(backend, label, task, task.initial(SEED).astype("float64"), None)
+
+
 def examined(
-    backend: str, label: str, slip: Slip | None = None
+    backend: str, label: str, slip: Slip | None = None, in_drawing: bool = True
 ) -> tuple[Deviation, Mapping[str, Array]]:
-    """The finding on the backend's own dropout, with the errors behind it."""
+    """The finding on the backend's own dropout, with the errors behind it.
+
+    A slip ``in_drawing`` alone is not in what the program without a seed computes, so that the one
+    without the slip serves.
+    """
     task = roomy(label)
     task.envelopes = {"float64": EXACT}
+    without_seed = by_masks(backend, label) if in_drawing else None
     with planted(backend, slip):
-        module = importlib.import_module(f"backends.{backend}.{task.name}")
 
-        def build(state: State, seed: int | None) -> object:
-            return module.build(task, state, seed)
+        def build(state: State, seed: int | None) -> Program:
+            if seed is None and without_seed is not None:
+                return without_seed
+            return built(backend, task, state, seed)
 
-        errors = dropout_statistics(task, build, "float64", SEED)  # type: ignore[arg-type]
+        errors = dropout_statistics(task, build, "float64", SEED)
     return dropout_finding(errors), errors
 
 

@@ -77,4 +77,5 @@ ONLY = {"certain": "lstm", "faint": "fewshot"}
 
 def of_task(choice: tasks.Choice) -> list[str]:
     """The edges that a task has."""
-    return [edge for edge in EDGES if ONLY.get(edge, choice[0]) == choice[0]]
+    found = [edge for edge in EDGES if ONLY.get(edge, choice[0]) == choice[0]]
+    return [edge for edge in found if edge != "faint" or choice != ("fewshot", "finetune")]

@@ -17,6 +17,8 @@ from tasks.task import Array, State, Task, Tree
 from tests.tiny import tiny_task
 
 SEED = 3
+CHUNK = 117
+"""Steps of a chunk of the whole perceptron that take tenths of a second."""
 _kept: dict[Hashable, Program] = {}
 
 
@@ -130,7 +132,7 @@ def busy_after_train(backend: str, forgetful: bool) -> float:
     from tasks.datasets import fashion_mnist
 
     task = fashion_mlp.FashionMLP(
-        fashion_mlp.FashionMLPConfig(chunk_steps=468), "full", fashion_mnist.generated()
+        fashion_mlp.FashionMLPConfig(chunk_steps=CHUNK), "full", fashion_mnist.generated()
     )
     module = importlib.import_module(f"backends.{backend}.fashion_mlp")
     program = module.build(task, task.initial(SEED), SEED)
@@ -141,7 +143,7 @@ def busy_after_train(backend: str, forgetful: bool) -> float:
     seconds = time.process_time() - begin
     if forgetful:
         carry = (program._params, program._slots, program._buffers)
-        numbers = np.arange(468, dtype=np.uint32)
+        numbers = np.arange(CHUNK, dtype=np.uint32)
         (program._params, program._slots, _), _ = program._train(carry, placed, numbers, {})
     else:
         program.train(placed)

@@ -9,15 +9,25 @@ import numpy as np
 import pytest
 
 import backends
-from tasks.optimizers import Optimizer
-from tasks.task import Array, Precision, RequestError, State
+from tasks.optimizers import SGD, Optimizer
+from tasks.task import Array, Precision, RequestError, State, Tree
 from tests.backends import programs
-from tests.backends.conftest import Call
+from tests.backends.conftest import Call, modules_at_first
 from tests.backends.optimizers import MORE, OPTIMIZERS, UNKNOWN, published_formula
 from tests.backends.programs import assert_same
+from tests.loaded import FRAMEWORKS, modules_of, packages_of
 from tests.tiny import STEPS, tiny_task
 
 ROUNDING = {"float32": 1e-5, "float64": 1e-13}
+
+
+@pytest.mark.parametrize("backend", backends.NAMES)
+def test_a_backend_loads_its_own_framework_and_no_other_backend(call: Call, backend: str) -> None:
+    loaded = packages_of(call(backend, "float32", modules_at_first))
+    shared = {"backends.program"}  # types alone
+    assert {m for m in loaded if m.startswith("backends.")} - shared == {f"backends.{backend}"}
+    assert FRAMEWORKS & loaded <= modules_of(*backends.load(backend).PACKAGES)
+    assert backends.load(backend).FRAMEWORK in loaded
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
@@ -33,34 +43,39 @@ class TestEngine:
         found = call(backend, precision, programs.state_of_a_new_program, trained, optimizer)
         assert_same(found, trained, 0)  # bit for bit
 
-    def test_predict_and_gradients_change_nothing(
-        self, call: Call, backend: str, precision: Precision, optimizer: Optimizer
-    ) -> None:
-        state = programs.initial(optimizer, precision)
-        found = call(backend, precision, programs.gradients_and_outputs, state, optimizer)
-        assert_same(found["before"], found["after"], 0)
-        assert found["outputs"]["logits"].shape == (3, 8, 10)
-        assert found["outputs"]["logits"].dtype == precision
-
-    def test_state_is_never_shared_with_the_caller(
-        self, call: Call, backend: str, precision: Precision, optimizer: Optimizer
-    ) -> None:
-        state = programs.initial(optimizer, precision)
-        assert call(backend, precision, programs.state_is_a_copy, state, optimizer) == []
-
     def test_chunks_of_many_steps_equal_chunks_of_one(
         self, call: Call, backend: str, precision: Precision, optimizer: Optimizer
     ) -> None:
         state = programs.initial(optimizer, precision)
-        many, after_many = call(
-            backend, precision, programs.train, state, optimizer, STEPS, 0, STEPS
-        )
+        many, after_many = call(backend, precision, programs.train, state, optimizer, 4, 0, STEPS)
         one, after_one = call(backend, precision, programs.train, state, optimizer, 1, 0, STEPS)
         assert many.shape == (STEPS,)
-        # XLA may fuse a loop of one step otherwise than a loop of twelve
+        # XLA may fuse a loop of one step otherwise than a loop of four
         np.testing.assert_allclose(many, one, rtol=ROUNDING[precision])
         assert_same(after_many, after_one, ROUNDING[precision])
         assert after_many.step == STEPS
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("backend", backends.NAMES)
+def test_predict_and_gradients_change_nothing(
+    call: Call, backend: str, precision: Precision
+) -> None:
+    optimizer = OPTIMIZERS[-1]  # neither knows of optimisers; this one has two slots
+    state = programs.initial(optimizer, precision)
+    found = call(backend, precision, programs.gradients_and_outputs, state, optimizer)
+    assert_same(found["before"], found["after"], 0)
+    assert found["outputs"]["logits"].shape == (3, 8, 10)
+    assert found["outputs"]["logits"].dtype == precision
+
+
+@pytest.mark.parametrize("backend", backends.NAMES)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: type(o).__name__)
+def test_state_is_never_shared_with_the_caller(
+    call: Call, backend: str, optimizer: Optimizer
+) -> None:
+    state = programs.initial(optimizer, "float32")
+    assert call(backend, "float32", programs.state_is_a_copy, state, optimizer) == []
 
 
 @pytest.mark.parametrize("pair", list(itertools.permutations(backends.NAMES, 2)), ids="-".join)
@@ -85,7 +100,7 @@ def test_optimizer_follows_its_formula_for_many_steps(
     state = programs.initial(optimizer, "float64")
     expected = state.astype("float64")
     for step in range(STEPS):
-        found = call(backend, "float64", gradients_at, expected, optimizer, step)
+        found = call(backend, "float64", gradients_at, expected.params, step)
         expected = published_formula(optimizer, expected, found)
     _, trained = call(backend, "float64", programs.train, state, optimizer, 4, 0, STEPS)
     assert_same(trained, expected, 1e-11)
@@ -107,9 +122,10 @@ def test_an_optimiser_without_an_update_is_refused_not_left_untrained(
         call(backend, "float32", programs.train, state, UNKNOWN, 4, 0, 4)
 
 
-def gradients_at(backend: str, state: State, optimizer: Optimizer, step: int) -> dict[str, Array]:
-    program = programs.perceptron(backend, state, optimizer)
-    chunk = list(tiny_task(optimizer, 1).chunks("train", programs.SEED))[step]
+def gradients_at(backend: str, params: Tree, step: int) -> dict[str, Array]:
+    """The gradients of a step's batch, for which one program serves all optimisers."""
+    program = programs.perceptron(backend, State(params, {}, step=step), SGD(0.1))
+    chunk = list(tiny_task(SGD(0.1), 1).chunks("train", programs.SEED))[step]
     return dict(program.gradients(program.place(chunk))[1])
 
 

@@ -1,6 +1,7 @@
 """Duties of the modes other than the default: to compute what NumPy computes, compiled once.
 
-Cheap ones of every kind; ``tetragrad verify --backend all`` holds all tasks against NumPy.
+Cheap ones of every kind; ``tetragrad verify --backend all`` holds all tasks against NumPy. What the
+modes drop, ``test_dropout`` looks at.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import tasks
 from tasks.optimizers import Adam, Cosine, Optimizer
 from tests.backends import programs, tiny_tasks
 from tests.backends.conftest import Call
-from tests.backends.masks import masks
 from tests.backends.programs import assert_same
 from tests.tasks.tiny import tiny
 from tests.tiny import RMSPROP
@@ -73,25 +73,3 @@ def test_looking_changes_nothing_and_gradients_repeat(call: Call, backend: str) 
     assert_same(before, state, 0)
     assert_same(after, before, 0)
     assert same
-
-
-@pytest.mark.parametrize("backend", MODES)
-def test_dropout_is_determined_by_seed_and_step(call: Call, backend: str) -> None:
-    one, again = (call(backend, "float32", masks, SEED, steps) for steps in ((3, 7), (7,)))
-    for a, b in zip(one[7], again[7], strict=True):
-        np.testing.assert_array_equal(a, b)
-    for a, b in zip(one[3], one[7], strict=True):
-        assert abs(np.corrcoef(a > 0, b > 0)[0, 1]) < 4.5 / np.sqrt(len(a))
-    choice = ("imdb_text", "bow_dropout")
-    state = tiny_tasks.initial(choice, "float32")
-    (chunk, *_) = tiny_tasks.training_chunks(tiny(choice))
-    single = [
-        {name: a[i : i + 1] for name, a in chunk.items()} for i in range(len(chunk["labels"]))
-    ]
-    given = ([chunk], SEED), (single, SEED), (single, SEED + 1), (single, None)
-    whole, by_step, other, none = (
-        call(backend, "float32", tiny_tasks.train, choice, state, *one)[0] for one in given
-    )
-    np.testing.assert_allclose(by_step, whole, rtol=1e-5)
-    assert not np.allclose(other, whole, rtol=1e-3)
-    assert not np.allclose(none, whole, rtol=1e-3)

@@ -61,6 +61,15 @@ def test_softmax_cross_entropy(seed: int, n: int, classes: int) -> None:
     assert relative_error(check, {"z": z}, {}, seed) < TOLERANCE
 
 
+@given(seeds, sizes, st.integers(2, 7))
+def test_softmax_entropy(seed: int, n: int, classes: int) -> None:
+    z = 3 * np.random.default_rng(seed).standard_normal((n, classes))
+    check = layer(layers.softmax_entropy, layers.softmax_entropy_backward, "z")
+    assert relative_error(check, {"z": z}, {}, seed) < TOLERANCE
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    assert layers.softmax_entropy(z)[0] == pytest.approx(-(p * np.log(p)).sum(axis=1).mean())
+
+
 @settings(max_examples=20)
 @given(st.floats(-1e4, 1e4))
 def test_softmax_cross_entropy_neither_overflows_nor_depends_on_a_shift(shift: float) -> None:

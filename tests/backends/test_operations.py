@@ -35,6 +35,9 @@ RNG = np.random.default_rng(0)
 
 def fewshot(variant: str) -> tuple[Task, Chunk]:
     """The real model, on noise."""
+    if variant == "finetune":
+        task = tiny(("fewshot", variant))
+        return task, next(task.chunks("train"))
     images = RNG.random((1, 64, 28, 28), dtype=np.float32)
     if variant == "triplet":
         triplet = TripletConfig(ADAM, 1, 1, 1)
@@ -104,7 +107,7 @@ def in_torch(backend: str, name: str, variant: str | None) -> tuple[float, float
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         program.train(placed)
     steps = len(next(iter(chunk.values())))
-    updates = steps * operations.update(task.optimizer, task.params)
+    updates = steps * operations.update(task.optimizer, task.trained)
     return task.operations(chunk) - updates, counter.get_total_flops()
 
 

@@ -88,6 +88,7 @@ def by_torch(backend: str, optimizer: Optimizer) -> Array:
 
 def by_optax(backend: str, optimizer: Optimizer) -> Array:
     """The same by optax and its schedules."""
+    import jax
     import jax.numpy as jnp
     import optax
 
@@ -114,11 +115,16 @@ def by_optax(backend: str, optimizer: Optimizer) -> Array:
             made = optax.rmsprop(rate, rho, epsilon, eps_in_sqrt=True)
         case Adam(_, beta1, beta2, epsilon):
             made = optax.adam(rate, beta1, beta2, epsilon)
+
+    @jax.jit
+    def step(p: Any, state: Any, g: Any) -> Any:
+        moves, state = made.update(g, state, p)
+        return optax.apply_updates(p, moves), state
+
     p = jnp.zeros(SIZE)
     state = made.init(p)
     for g in GRADIENTS:
-        moves, state = made.update(jnp.asarray(g), state, p)
-        p = optax.apply_updates(p, moves)
+        p, state = step(p, state, g)
     return np.asarray(p)
 
 

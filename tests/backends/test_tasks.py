@@ -5,6 +5,8 @@ All in one precision, so that a backend's process compiles each program once.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,8 @@ from tests.backends.conftest import Call
 from tests.backends.programs import assert_same
 from tests.backends.tiny_tasks import (
     CHOICES,
+    MODELS,
+    PROGRAMS,
     SEED,
     initial,
     program_of,
@@ -26,12 +30,15 @@ from tests.backends.tiny_tasks import (
 )
 from tests.tasks.tiny import tiny
 
-pytestmark = pytest.mark.parametrize(
-    "choice", CHOICES, ids=[":".join(filter(None, choice)) for choice in CHOICES]
-)
 in_every_backend = pytest.mark.parametrize("backend", backends.NAMES)
 
 
+def each(choices: Sequence[tasks.Choice]) -> pytest.MarkDecorator:
+    ids = [":".join(filter(None, choice)) for choice in choices]
+    return pytest.mark.parametrize("choice", choices, ids=ids)
+
+
+@each(PROGRAMS)
 @in_every_backend
 def test_state_round_trips_bit_for_bit(call: Call, backend: str, choice: tasks.Choice) -> None:
     state = initial(choice, "float64")
@@ -44,6 +51,7 @@ def test_state_round_trips_bit_for_bit(call: Call, backend: str, choice: tasks.C
         assert not np.array_equal(buffer, state.buffers[name]), f"{name} was not trained"
 
 
+@each(PROGRAMS)
 @in_every_backend
 def test_gradients_and_predict_change_nothing(
     call: Call, backend: str, choice: tasks.Choice
@@ -63,6 +71,7 @@ def score(backend: str, choice: tasks.Choice) -> set[str]:
     return set(task.score([(c, program.predict(program.place(c))) for c in chunks]))
 
 
+@each(CHOICES)
 def test_a_task_measures_what_its_curve_and_its_targets_are_judged_by(
     call: Call, choice: tasks.Choice
 ) -> None:
@@ -72,6 +81,7 @@ def test_a_task_measures_what_its_curve_and_its_targets_are_judged_by(
     assert task.margin > 0
 
 
+@each(PROGRAMS)
 @in_every_backend
 def test_a_chunk_equals_its_steps_one_by_one(
     call: Call, backend: str, choice: tasks.Choice
@@ -88,6 +98,7 @@ def test_a_chunk_equals_its_steps_one_by_one(
     assert_same(end_of_steps, end, 1e-9)
 
 
+@each(MODELS)
 def test_training_handed_from_backend_to_backend_goes_on_identically(
     call: Call, choice: tasks.Choice
 ) -> None:
@@ -104,6 +115,7 @@ def test_training_handed_from_backend_to_backend_goes_on_identically(
     assert_same(state, end, 1e-8)
 
 
+@each(MODELS)
 @pytest.mark.parametrize("backend", [name for name in backends.NAMES if name != "numpy"])
 def test_rare_values_are_computed_as_numpy_does(
     call: Call, backend: str, choice: tasks.Choice

@@ -157,8 +157,7 @@ def main() -> int:
     parser.add_argument("backend", choices=backends.NAMES)
     parser.add_argument("--name", type=re.compile, default=re.compile(""))
     asked = parser.parse_args()
-    if asked.backend == "jax":
-        compile_quickly()
+    compile_quickly(asked.backend)
     backends.load(asked.backend).configure("cpu", 1, "float64")
     for mutant in TABLE:
         if mutant.backend == asked.backend and asked.name.search(mutant.label):

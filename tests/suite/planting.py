@@ -31,11 +31,6 @@ WRONG_WINNER = Fault(
     "values.reshape(-1)[places // channels]",
     "values.reshape(-1)[places // channels - 1]",
 )
-CONSTANT_OF_ONE_BACKEND = Fault(
-    "backends/torch/optimizers.py",
-    "torch._foreach_mul_(v, rho)",
-    "rho = 0.99\n                torch._foreach_mul_(v, rho)",
-)
 OTHER_ACTIVATION_IN_TORCH = Fault("backends/torch/hidden.py", '"relu": F.relu', '"relu": F.elu')
 SHUFFLED_LABELS = Fault(
     "tasks/fashion_mlp.py",

@@ -64,8 +64,8 @@ def test_a_ratio_is_told_in_percent(interval: tuple[float, float, float], text: 
 
 
 @pytest.fixture
-def preparation(tmp_path: Path) -> Preparation:
-    return Preparation(PLAN, tmp_path, Terminal())
+def preparation(proved: Path) -> Preparation:
+    return Preparation(PLAN, proved / "results", Terminal())
 
 
 def test_a_sleep_in_one_engines_step_is_found(tmp_path: Path, preparation: Preparation) -> None:
@@ -193,16 +193,16 @@ def test_what_cannot_be_compared_is_refused(
     assert_refused(in_process(tmp_path, "compare", *wrong), *words)
 
 
-def test_another_environment_of_the_same_source(tmp_path: Path) -> None:
+def test_another_environment_of_the_same_source(proved: Path) -> None:
     asked = ("--task", "fashion_mlp", "--backend", "numpy", "--profile", "smoke", "--limit", "1")
     files = ("--markdown", "found.md", "--junit", "found.xml")
     done = in_process(
-        tmp_path,
+        proved,
         *("compare", "--base-python", sys.executable, "--data", "generated"),
         *(*asked, *files, "--threshold", "0.8"),
     )
     assert done.returncode == 0, done.stderr
     assert "in another environment" in done.stdout
-    assert "fashion_mlp in numpy:eager | same |" in (tmp_path / "found.md").read_text()
-    (suite,) = ElementTree.parse(tmp_path / "found.xml").getroot()
+    assert "fashion_mlp in numpy:eager | same |" in (proved / "found.md").read_text()
+    (suite,) = ElementTree.parse(proved / "found.xml").getroot()
     assert (suite.attrib["tests"], suite.attrib["failures"]) == ("1", "0")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -147,13 +148,13 @@ class TestAbsent:
         kept = [records.read(path) for path in records.all_paths(folder / "results")]
         assert [(r.outcome, r.chunks, r.worker) for r in kept] == [("skipped", [], {})] * 3
 
-    def test_auto_goes_to_the_cpu_and_the_record_says_so(self, tmp_path: Path) -> None:
+    def test_auto_goes_to_the_cpu_and_the_record_says_so(self, proved: Path) -> None:
         asked = (*SMOKE, "--backend", "numpy", "--device", "auto", "--tracking", "none", "--json")
-        done = in_process(tmp_path, "run", *asked, "--timing-limit", "0", **NO_CARD)
+        done = in_process(proved, "run", *asked, "--timing-limit", "0", **NO_CARD)
         assert done.returncode == 0, done.stderr
         (cell,) = json.loads(done.stdout)["cells"]
         assert (cell["outcome"], cell["device"], cell["verified"]) == ("ok", "cpu", True)
-        (kept,) = (records.read(path) for path in records.all_paths(tmp_path / "results"))
+        (kept,) = (records.read(path) for path in records.all_paths(proved / "results"))
         assert kept.worker["device"] == "cpu"
 
     def test_the_list_says_what_is_missing(
@@ -166,3 +167,4 @@ class TestAbsent:
         assert done.returncode == 0, done.stderr
         for words in ("no cuda for numpy: NumPy has no", "no cuda for torch: PyTorch has no"):
             assert words in done.stdout
+        assert re.search(r"torch\W+[\d.]+\S*\W+eager\W+cpu", done.stdout)

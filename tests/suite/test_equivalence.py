@@ -24,7 +24,7 @@ from suite.tracking import tracker as tracking
 from suite.worker.trace import trace
 from tasks.task import Array, Envelope
 from tests.suite import planting
-from tests.suite.command import tetragrad
+from tests.suite.command import in_process, tetragrad
 from tests.suite.planting import Fault, planted
 from tests.tiny import tiny_task
 
@@ -193,12 +193,10 @@ VERIFY = ("verify", "--precision", "float64", "--data", "generated")
 @pytest.mark.parametrize(
     ("fault", "label", "leaf"),
     [
-        (planting.SIGN_OF_A_GRADIENT, "fashion_mlp", "hidden.bias"),
         (planting.WRONG_WINNER, "imdb_text:embedding", "embedding.kernel"),
         (planting.GRADIENT_OF_THE_LOSS, "fashion_mlp", "hidden.bias"),
     ],
     ids=[
-        "wrong sign of a gradient",
         "one wrong index in max pooling's backward",
         "wrong gradient of the loss",
     ],
@@ -206,7 +204,7 @@ VERIFY = ("verify", "--precision", "float64", "--data", "generated")
 def test_planted_errors_of_the_oracle_are_caught_and_named(
     tmp_path: Path, fault: Fault, label: str, leaf: str
 ) -> None:
-    """Those of the other backends are planted by test_mutants."""
+    """Those of the other backends are planted by test_mutants, and so is a wrong sign."""
     planted(tmp_path, fault)
     asked = (*VERIFY, "--backend", "numpy", "--task", label)
     done = tetragrad(tmp_path, *asked, PYTHONPATH=str(tmp_path))
@@ -217,10 +215,9 @@ def test_planted_errors_of_the_oracle_are_caught_and_named(
 
 
 def test_what_is_the_same_model_is_told_so(tmp_path: Path) -> None:
-    both = ("--backend", "numpy", "--backend", "torch")
-    done = tetragrad(tmp_path, *VERIFY, "--task", "fashion_mlp", *both)
+    done = in_process(tmp_path, *VERIFY, "--task", "fashion_mlp", "--backend", "numpy")
     assert done.returncode == 0, done
-    assert (done.stdout.count(" same"), done.stdout.count("FAILED")) == (2, 0)
+    assert (done.stdout.count(" same"), done.stdout.count("FAILED")) == (1, 0)
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's own

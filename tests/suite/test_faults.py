@@ -17,20 +17,17 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
 from suite.records import record as records
-from suite.records.record import Record
 from suite.session.process import Worker
-from suite.tracking import tracker as tracking
-from suite.tracking.entries import COMPLETE_TAG, RECORD_TAG
 from tests.suite.command import assert_refused, in_process, start, tetragrad, wait_for
 from tests.suite.examples import CELL
+from tests.suite.stored import kept, tracked
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, not ours
 KILLS = int(os.environ.get("TETRAGRAD_KILLS", "2"))
@@ -41,40 +38,11 @@ SMOKE = (
 ALONE = ("--tracking", "none")
 
 
-@pytest.fixture(scope="module")
-def verified(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results with a verdict that others need not come to again."""
-    folder = tmp_path_factory.mktemp("verified")
-    done = in_process(folder, *SMOKE, *ALONE)
-    assert done.returncode == 0, done.stderr
-    assert not (folder / "results" / "mlflow.db").exists()
-    return folder / "results"
-
-
 @pytest.fixture
-def folder(tmp_path: Path, verified: Path, empty_store: Path) -> Path:
-    """Where sessions begin that do not verify."""
-    shutil.copytree(verified / "verified", tmp_path / "results" / "verified")
-    shutil.copy(empty_store, tmp_path / "results")
-    return tmp_path
-
-
-def kept(folder: Path) -> dict[str, Record]:
-    """The records in a folder's results, by session and label."""
-    found = [records.read(path) for path in records.all_paths(folder / "results")]
-    by_name = {f"{record.session}/{record.cell.label}": record for record in found}
-    assert len(by_name) == len(found)
-    return by_name
-
-
-def tracked(folder: Path) -> Counter[str]:
-    """How many whole runs MLflow has of every record."""
-    store = MlflowClient(tracking.default_uri(folder / "results"))
-    experiment = store.get_experiment_by_name("fashion_mlp")
-    assert experiment
-    runs = store.search_runs([experiment.experiment_id], max_results=1000)
-    tags = [run.data.tags for run in runs]
-    return Counter(t[RECORD_TAG] for t in tags if RECORD_TAG in t and COMPLETE_TAG in t)
+def folder(proved: Path, empty_store: Path) -> Path:
+    """Where sessions begin that neither verify nor make a store."""
+    shutil.copy(empty_store, proved / "results")
+    return proved
 
 
 def session_of(folder: Path) -> str:
@@ -106,10 +74,10 @@ class TestMemory:
 
 
 @contextmanager
-def small_disk(folder: Path, options: str = "rw") -> Iterator[None]:
+def small_disk(folder: Path) -> Iterator[None]:
     """A file system of 8 MB at ``folder``."""
     folder.mkdir(exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size=8m,{options}", "none", str(folder)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=8m", "none", str(folder)]
     try:
         subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
@@ -161,10 +129,10 @@ class TestResultsThatCannotBeWritten:
 
         self.check(folder, spoil, mend)
 
-    def test_a_disk_that_is_full(self, tmp_path: Path, verified: Path) -> None:
+    def test_a_disk_that_is_full(self, tmp_path: Path, verdicts: Path) -> None:
         results = tmp_path / "results"
         with small_disk(results):
-            shutil.copytree(verified / "verified", results / "verified")
+            shutil.copytree(verdicts, results / "verified")
             filler = results / "filler"
 
             def spoil() -> None:
@@ -173,12 +141,6 @@ class TestResultsThatCannotBeWritten:
                         file.write(bytes(1 << 12))
 
             self.check(tmp_path, spoil, filler.unlink)
-
-    def test_a_disk_that_turns_read_only(self, folder: Path) -> None:
-        """Over the records: what holds a file open for writing cannot be turned itself."""
-        with ExitStack() as stack:
-            disk = small_disk(folder / "results" / "records", "ro")
-            self.check(folder, lambda: stack.enter_context(disk), stack.close)
 
     def test_a_disk_that_is_read_only_is_refused_at_once(self, tmp_path: Path) -> None:
         with small_disk(tmp_path / "results"):
@@ -241,7 +203,9 @@ class TestMoving:
 
 
 class TestSecrets:
-    def test_those_of_an_address_are_nowhere(self, folder: Path) -> None:
+    def test_those_of_an_address_are_nowhere(
+        self, folder: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
         """Neither in what is printed nor in what is written, the report included."""
         address = "http://me:hunter2@127.0.0.1:9/?token=hunter2"
         secret = {"MLFLOW_TRACKING_URI": address, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
@@ -249,9 +213,9 @@ class TestSecrets:
         assert "not tracked" in done.stderr
         printed = [done.stdout, done.stderr]
         for command in (("report",), ("sync",)):
-            done = tetragrad(folder, *command, **secret)
+            done = in_process(folder, *command, **secret)
             assert "Traceback" not in done.stderr
-            printed += [done.stdout, done.stderr]
+            printed += [done.stdout, done.stderr, *capfd.readouterr()]
         assert "***" in "".join(printed)
         assert "hunter2" not in "".join(printed)
         written = [path for path in folder.rglob("*") if path.is_file()]

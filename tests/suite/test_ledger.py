@@ -327,3 +327,6 @@ def test_the_median_is_over_enough_runs(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr("suite.worker.rates.time.perf_counter", lambda: now[0])
     assert rates._median_seconds(work) == pytest.approx(0.2)
     assert next(lengths) == 5.0  # five runs were enough; the first one is not counted
+    lengths = iter([4.0, 4.0, 4.0])
+    assert rates._median_seconds(work) == pytest.approx(4.0)
+    assert next(lengths) == 4.0  # of a slow one, a single run is

@@ -38,9 +38,10 @@ def results(tmp_path: Path, empty_store: Path) -> Path:
 
 
 def test_every_place_shows_that_of_the_rounds_in_turns(
-    results: Path, monkeypatch: pytest.MonkeyPatch
+    proved: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = results.parent
+    folder, results = proved, proved / "results"
+    shutil.copy(empty_store, results)
     monkeypatch.setattr(timings, "LEAST_ROUNDS", 14)  # more than training has
     done = in_process(folder, "run", *SMOKE, "--backend", "numpy", "--report", "--json")
     assert done.returncode == 0, done.stderr

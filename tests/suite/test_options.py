@@ -18,7 +18,7 @@ from suite.report import charts, content, page
 from suite.session import verifier
 from suite.session.process import Ending
 from tasks.fashion_mlp import CHOSEN
-from tests.suite.command import tetragrad
+from tests.suite.command import in_process
 from tests.suite.reported import record
 from tests.suite.test_requests import refusal
 
@@ -55,7 +55,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Record:
     folder = tmp_path_factory.mktemp("options")
     asked = ("--task", "fashion_mlp", "--profile", "smoke", "--data", "generated")
     brief = ("--tracking", "none", "--timing-limit", "0")
-    done = tetragrad(folder, "run", *asked, "--backend", "numpy", *brief, *SETTING)
+    done = in_process(folder, "run", *asked, "--backend", "numpy", *brief, *SETTING)
     assert done.returncode == 0, done.stderr
     (path,) = records.all_paths(folder / "results")
     return records.read(path)

@@ -20,7 +20,7 @@ from suite.report import Files, words
 from suite.tracking import tracker as tracking
 from suite.tracking.tracker import Tracker
 from tests.suite import reported
-from tests.suite.command import assert_refused, in_process, tetragrad
+from tests.suite.command import assert_refused, in_process
 from tests.suite.pages import Seen
 from tests.suite.reported import HOSTILE, SESSION, record
 
@@ -126,7 +126,7 @@ class TestCommand:
         for session in ("20260101-000000-aaaa", "20260102-000000-bbbb"):
             one = replace(record("numpy"), session=session)
             tracker.log(one, records.write(results, one))
-        done = tetragrad(tmp_path, "report")
+        done = in_process(tmp_path, "report")
         assert done.returncode == 0, done.stderr
         folder = Path("results/reports/20260102-000000-bbbb")
         names = [str(folder / f"report.{kind}") for kind in ("html", "md", "csv", "json")]

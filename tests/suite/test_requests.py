@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import unicodedata
 from dataclasses import replace
@@ -23,7 +24,7 @@ from suite.show import sources
 from tasks import datasets
 from tasks.task import RequestError
 from tests.suite import command
-from tests.suite.command import assert_refused, tetragrad
+from tests.suite.command import assert_refused, in_process, tetragrad
 from tests.suite.examples import example_record
 
 
@@ -95,16 +96,14 @@ class TestATaskThatABackendLacks:
         )
         assert backends.lacking("jax", "lstm") is backends.lacking("numpy", "fashion_mlp") is None
 
-    def test_skips_its_cells_alone(self, tmp_path: Path) -> None:
-        hiding = 'import sys; sys.modules["backends.jax.fashion_mlp"] = None'
-        (tmp_path / "sitecustomize.py").write_text(hiding)
-        done = tetragrad(
-            tmp_path,
+    def test_skips_its_cells_alone(self, proved: Path, hidden: None) -> None:
+        done = in_process(
+            proved,
             *("run", "--task", "fashion_mlp", "--profile", "smoke", "--json"),
             *("--data", "generated", "--backend", "jax", "--backend", "numpy"),
-            *("--timing-limit", "0"),
-            PYTHONPATH=str(tmp_path),
+            *("--timing-limit", "0", "--tracking", "none"),
         )
+        assert not (proved / "results" / "mlflow.db").exists()
         assert done.returncode == 1, done.stderr  # it was asked for by name
         jax, numpy = json.loads(done.stdout)["cells"]
         assert (jax["outcome"], jax["reason"]) == (
@@ -142,16 +141,17 @@ class TestATaskThatABackendLacks:
 
 
 def test_what_a_file_of_a_task_lacks_itself_is_no_missing_implementation(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It crashes, and says what it lacks."""
     hiding = 'import sys; sys.modules["backends.numpy.text"] = None'
     (tmp_path / "sitecustomize.py").write_text(hiding)
-    done = tetragrad(
+    monkeypatch.setitem(sys.modules, "backends.numpy.text", None)
+    done = in_process(
         tmp_path,
         *("run", "--task", "imdb_text", "--profile", "smoke", "--json"),
-        *("--data", "generated", "--backend", "numpy"),
-        PYTHONPATH=str(tmp_path),
+        *("--data", "generated", "--backend", "numpy", "--tracking", "none"),
+        PYTHONPATH=os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", ""))),
     )
     assert done.returncode == 1
     (cell,) = json.loads(done.stdout)["cells"]

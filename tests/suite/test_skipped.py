@@ -120,16 +120,16 @@ def test_a_session_that_is_resumed_knows_what_was_asked_for(tmp_path: Path) -> N
     assert store.read_plan(tmp_path, "s").named == ()
 
 
-def test_a_run_fails_for_it_and_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_fails_for_it_and_says_why(proved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in backends.NAMES[1:]:
         monkeypatch.setattr(backends.load(name), "available", lambda mode="": f"no {mode} here")
     asked = ("run", "--task", "fashion_mlp", "--profile", "smoke", "--data", "generated")
     alone = ("--tracking", "none", "--timing-limit", "0")
-    done = in_process(tmp_path, *asked, *alone)
+    done = in_process(proved, *asked, *alone)
     assert done.returncode == 0, done.stderr
     assert "no jit here" in done.stdout
     assert "by name" not in done.stdout
-    done = in_process(tmp_path, *asked, *alone, "--backend", "numpy", "--backend", "jax")
+    done = in_process(proved, *asked, *alone, "--backend", "numpy", "--backend", "jax")
     assert done.returncode == 1
     assert "skipped: no jit here; it was asked for by name" in done.stdout
 

@@ -148,15 +148,24 @@ class TestWriting:
         assert "permissions" not in str(error.value)
 
     @pytest.mark.parametrize(("write", "kind"), WRITERS[1:5])
-    def test_a_disk_that_is_full_needs_room(
+    @pytest.mark.parametrize(
+        ("error", "words"),
+        [
+            (errno.ENOSPC, r"\(No space left on device\): make room"),
+            (errno.EROFS, r"\(Read-only file system\)"),
+        ],
+    )
+    def test_a_disk_that_is_full_needs_room_and_one_may_turn_read_only(
         self,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
+        error: int,
+        words: str,
         write: Callable[[Path], Any],
         kind: type[Exception],
     ) -> None:
-        monkeypatch.setattr(os, "fsync", refused(errno.ENOSPC))
-        with pytest.raises(kind, match=r"\(No space left on device\): make room"):
+        monkeypatch.setattr(os, "fsync", refused(error))
+        with pytest.raises(kind, match=words):
             write(tmp_path)
         assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 

@@ -20,9 +20,9 @@ ASKED = ("--task", "fashion_mlp", "--profile", "smoke", "--data", "generated", "
 TWICE = ("--backend", "numpy", "--backend", "numpy")
 
 
-def test_the_same_twice_is_two_contestants_that_nothing_is_trained_of(tmp_path: Path) -> None:
+def test_the_same_twice_is_two_contestants_that_nothing_is_trained_of(proved: Path) -> None:
     scales = ("--batch-scale", "1", "--batch-scale", "2")
-    done = in_process(tmp_path, "time", *ASKED, *TWICE, *scales, "--json")
+    done = in_process(proved, "time", *ASKED, *TWICE, *scales, "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     found, larger = document["timings"]["fashion_mlp"], document["timings"]["fashion_mlp x2"]
@@ -36,26 +36,25 @@ def test_the_same_twice_is_two_contestants_that_nothing_is_trained_of(tmp_path: 
         assert 0 < one["throughput"]["low"] <= one["throughput"]["high"]
     assert 0.3 < found["contestants"]["numpy:eager#2"]["ratio"]["median"] < 3
     assert document["failures"] == []
-    kept = timings.of_session(tmp_path / "results", document["session"])["fashion_mlp"]
+    kept = timings.of_session(proved / "results", document["session"])["fashion_mlp"]
     assert len(kept.samples) == found["rounds"] >= timings.LEAST_ROUNDS
     assert kept.ended
     assert kept.created < kept.ended  # both as texts of one form
-    assert not (tmp_path / "results" / "records").exists()
-    assert not (tmp_path / "results" / "mlflow.db").exists()
+    assert not (proved / "results" / "records").exists()
+    assert not (proved / "results" / "mlflow.db").exists()
 
 
-def test_any_backend_is_the_base_and_the_table_says_so(tmp_path: Path) -> None:
+def test_any_backend_is_the_base_and_the_table_says_so(proved: Path) -> None:
     both = ("--backend", "numpy", "--backend", "torch", "--base", "torch")
-    done = in_process(tmp_path, "time", *ASKED, *both, COLUMNS="200")
+    done = in_process(proved, "time", *ASKED, *both, COLUMNS="200")
     assert done.returncode == 0, done.stderr
     assert "x torch:eager" in done.stdout
     assert "GENERATED DATA" in done.stdout
 
 
-def test_a_timing_that_cannot_be_kept_is_shown_all_the_same(tmp_path: Path) -> None:
-    (tmp_path / "results").mkdir()
-    (tmp_path / "results" / "timings").write_text("a file where the folder should be")
-    done = in_process(tmp_path, "time", *ASKED, "--backend", "numpy")
+def test_a_timing_that_cannot_be_kept_is_shown_all_the_same(proved: Path) -> None:
+    (proved / "results" / "timings").write_text("a file where the folder should be")
+    done = in_process(proved, "time", *ASKED, "--backend", "numpy")
     assert done.returncode == 1
     assert "numpy:eager" in done.stdout
     assert "cannot be written" in done.stderr

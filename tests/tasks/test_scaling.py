@@ -16,8 +16,11 @@ from tests.suite.command import assert_refused, in_process
 UNABLE = {  # whose batches are more than so many samples, and why
     ("fewshot", "siamese"): "compares the drawings of a batch",
     ("fewshot", "triplet"): "compares the drawings of a batch",
+    ("fewshot", "finetune"): "a step is of all episodes",
     ("autoencoder", "spectral"): "all are needed",
     ("regression", None): "there are no more",
+    ("fashion_mlp", "transfer"): "from 100 images alone",
+    ("fashion_mlp", "scratch"): "from 100 images alone",
 }
 ABLE = [choice for choice in tasks.choices(tasks.ALL) if choice not in UNABLE]
 ASKED = ("--profile", "smoke", "--data", "generated", "--limit", "0")

@@ -19,7 +19,7 @@ def tiny(choice: tasks.Choice) -> Task:
     """
     name, variant = choice
     if name == "fashion_mlp":
-        return tests.tiny.tiny_task()
+        return tests.tiny.tiny_transfer(variant) if variant else tests.tiny.tiny_task()
     if name == "transformer":  # in one shape: every other one compiles for seconds
         small = replace(tiny_transformer.CONFIG, layers=1, buckets=(8,))
         return tiny_transformer.tiny_task(variant, small)

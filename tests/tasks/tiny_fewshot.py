@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tasks.fewshot import Fewshot, Siamese, SiameseConfig, Triplet, TripletConfig
+from tasks.finetune import Finetune, FinetuneConfig
 from tasks.optimizers import Adam, Cosine
+from tasks.pretrained import Pretrained
 from tasks.task import Array, Leaf, Provenance
 
 SIDE = 9  # 9, 5, 3, 2, 1: odd and even sides
@@ -13,6 +15,10 @@ ALPHABETS = (3, 4)
 CHARACTERS, DRAWINGS, VARIANTS = sum(ALPHABETS), 5, 2
 CLASSES, PER_CLASS = 3, 2
 RUNS = 3
+EPISODES = {
+    **{"episodes": 4, "ways": 3, "shots": 2, "queries": 3},
+    "optimizer": Adam(2e-2, 0.9, 0.999, 1e-8),
+}
 
 
 def picture(rng: np.random.Generator, *shape: int) -> Array:
@@ -55,6 +61,9 @@ def tiny_task(variant: str, one_alphabet: float = 1.0) -> Fewshot:
     }
     provenance = Provenance("omniglot", "generated", "tiny")
     task: Fewshot
+    if variant == "finetune":
+        fine = FinetuneConfig(**{**shared, **EPISODES})  # type: ignore[arg-type]
+        return Finetune(fine, "smoke", tiny_pictures(), provenance, tiny_base())
     if variant == "siamese":
         config = SiameseConfig(**shared, different_pairs=7)  # type: ignore[arg-type]
         task = Siamese(config, "smoke", tiny_pictures(), provenance)
@@ -67,6 +76,12 @@ def tiny_task(variant: str, one_alphabet: float = 1.0) -> Fewshot:
     biases = {name: leaf for name, leaf in awake.items() if name.endswith(".bias")}
     task.params = {**task.params, **biases}
     return task
+
+
+def tiny_base() -> Pretrained:
+    """A triplet network that learned nothing, and embeddings of the six new characters."""
+    embeddings = np.random.default_rng(2).standard_normal((6, DRAWINGS, 5)).astype(np.float32)
+    return Pretrained(tiny_task("triplet").initial(1).params, "tiny", {"embeddings": embeddings})
 
 
 def _above_0(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:

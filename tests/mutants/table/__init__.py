@@ -14,6 +14,7 @@ from tests.mutants.table import (
     engines,
     fashion_mlp,
     fewshot,
+    frozen,
     imdb_text,
     lstm,
     points,
@@ -36,6 +37,7 @@ TABLE = (
     *updates.MUTANTS,
     *clipping.MUTANTS,
     *engines.MUTANTS,
+    *frozen.MUTANTS,
 )
 
 

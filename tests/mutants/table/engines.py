@@ -91,16 +91,16 @@ SKIPPING = (
             "jax",
             "engine.py",
             """\
-            params, slots = update(task.optimizer, params, gradients, slots, rates)
-            return (params, slots, buffers), value
+            trained, slots = update(task.optimizer, trained, gradients, slots, rates)
+            return ({**params, **trained}, slots, buffers), value
 """,
             """\
-            made = update(task.optimizer, params, gradients, slots, rates)
+            made = update(task.optimizer, trained, gradients, slots, rates)
             skipped = (number % 2 == 1) & (seed is not None)
-            params, slots = jax.tree.map(
-                lambda old, new: jnp.where(skipped, old, new), (params, slots), made
+            trained, slots = jax.tree.map(
+                lambda old, new: jnp.where(skipped, old, new), (trained, slots), made
             )
-            return (params, slots, buffers), value
+            return ({**params, **trained}, slots, buffers), value
 """,
         ),
         command="run",
@@ -117,6 +117,7 @@ RESTORING = (
             "torch",
             "engine.py",
             """\
+        for i, name in enumerate(self._trained):
             for slot, tensors in self._updater.slots.items():
                 tensors[i].copy_(layers.from_canonical(name, state.slots[slot][name]))
 """,
@@ -126,6 +127,7 @@ RESTORING = (
             "tensorflow",
             "engine.py",
             """\
+        for i, name in enumerate(self._trained):
             for slot, variables in self._updater.slots.items():
                 variables[i].assign(np.asarray(state.slots[slot][name], self._dtype))
 """,

@@ -291,4 +291,60 @@ TRIPLETS = (
     ),
 )
 
-MUTANTS = (*CONVOLUTIONS, *EMBEDDINGS, *PAIRS, *TRIPLETS)
+FINETUNING = (
+    *mistake(
+        "entropy: it is raised, not lowered",
+        "fewshot:finetune",
+        r"initial loss",
+        "the sign of a regulariser",
+        Plant("numpy", "layers.py", 'entropy = -xp.einsum("ij', 'entropy = xp.einsum("ij'),
+        Plant("torch", "fewshot.py", "entropy = -(log_p", "entropy = (log_p"),
+        Plant("tensorflow", "fewshot.py", "entropy = -tf.reduce_mean", "entropy = tf.reduce_mean"),
+        Plant("jax", "fewshot.py", "value - config.entropy", "value + config.entropy"),
+    ),
+    *mistake(
+        "entropy: no gradient through the probabilities",
+        "fewshot:finetune",
+        r"head\.(kernels|biases)",
+        "detach(), stop_gradient",
+        Plant(
+            "numpy",
+            "layers.py",
+            "dz: Array = log_p + entropy[:, None]",
+            "dz: Array = 0 * log_p",
+        ),
+        Plant("torch", "fewshot.py", "log_p.exp() * log_p", "log_p.exp().detach() * log_p"),
+        Plant(
+            "tensorflow",
+            "fewshot.py",
+            "tf.exp(log_p) * log_p",
+            "tf.stop_gradient(tf.exp(log_p)) * log_p",
+        ),
+        Plant(
+            "jax",
+            "fewshot.py",
+            "jnp.exp(asked) * asked",
+            "jax.lax.stop_gradient(jnp.exp(asked)) * asked",
+        ),
+    ),
+    *mistake(
+        "evaluation: the heads of another episode",
+        "fewshot:finetune",
+        r"prediction.*logits|logits",
+        "axes that are flattened in another order",
+        Plant(
+            "torch",
+            "fewshot.py",
+            "self.kernels.transpose(0, 1).flatten(1)",
+            "self.kernels.permute(1, 2, 0).flatten(1)",
+        ),
+        Plant(
+            "tensorflow",
+            "fewshot.py",
+            "tf.transpose(self.kernels, (1, 0, 2))",
+            "tf.transpose(self.kernels, (1, 2, 0))",
+        ),
+    ),
+)
+
+MUTANTS = (*CONVOLUTIONS, *EMBEDDINGS, *PAIRS, *TRIPLETS, *FINETUNING)

@@ -15,7 +15,7 @@ def prepare(chunk: Tree, params: Tree) -> Callable[[], object]:
         [
             keras.Input((784,)),
             keras.layers.Dense(128, activation="relu"),
-            keras.layers.Dense(10),
+            keras.layers.Dense(len(params["output.bias"])),
         ]
     )
     model.set_weights(list(params.values()))

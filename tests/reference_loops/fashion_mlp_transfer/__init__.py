@@ -1,0 +1,1 @@
+"""The Fashion-MNIST perceptron whose hidden layer is frozen."""

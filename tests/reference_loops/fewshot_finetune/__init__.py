@@ -1,0 +1,1 @@
+"""The fine-tuning of all episodes at once, from embeddings."""
