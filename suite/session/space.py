@@ -94,7 +94,9 @@ class Range:
 
     def spread(self, count: int) -> list[str]:
         """So many values with both ends, evenly spread: by ratio if the range is logarithmic."""
-        values = (np.geomspace if self.logarithmic else np.linspace)(self.low, self.high, count)
+        values = np.linspace(self.low, self.high, count)
+        if self.logarithmic:
+            values = np.geomspace(self.low, self.high, count)
         whole = isinstance(self.low, int)
         return [*dict.fromkeys(self.text(round(v) if whole else v) for v in values.tolist())]
 
