@@ -56,14 +56,15 @@ def main() -> int:
         write(chosen, asked.data, asked.work, seeds, asked.folder)
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        for name in backends.NAMES:
+        names = asked.backend or backends.NAMES
+        for name in dict.fromkeys([Task.oracle, *names]):
             began = time.monotonic()
             _run(name, chosen, asked, folder)
             print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
         fates = Counter(
             fate
             for task in _tasks(chosen, asked.data)
-            for fate in judged(task, seeds, Path(folder))
+            for fate in judged(task, names, seeds, Path(folder))
         )
     print(", ".join(f"{count} {fate}" for fate, count in fates.items()))
     return 1 if fates["false alarm"] else 0
@@ -72,6 +73,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.alarms", description=__doc__)
     parser.add_argument("tasks", nargs="*")
+    parser.add_argument("--backend", action="append", choices=backends.NAMES)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--data", default="auto", choices=("auto", "real", "generated"))
     parser.add_argument("--work", choices=backends.NAMES, help=argparse.SUPPRESS)
@@ -107,7 +109,8 @@ def write(labels: Sequence[str], data: str, name: str, seeds: range, folder: Pat
             module = worker._configure(cell_of(plain, choice, precision, "cpu"), Clock())
             task, program = plain.verified(), None
             steps = {envelope.steps for envelope in task.envelopes.values()}
-            ends = sorted(steps) if name == task.oracle else [task.envelopes[precision].steps]
+            is_oracle = (name, precision) == (task.oracle, EXACT)
+            ends = sorted(steps) if is_oracle else [task.envelopes[precision].steps]
             for seed in seeds:
                 initial = task.initial(seed).astype(dtype_of(precision))
                 program = program or module.build(task, initial, None)
@@ -120,12 +123,12 @@ def _file(folder: Path, task: Task, name: str, precision: Precision, seed: int) 
     return folder / f"{task.label.replace(':', '-')}-{name}-{precision}-{seed}.npz"
 
 
-def judged(task: Task, seeds: range, folder: Path) -> Iterator[str]:
+def judged(task: Task, names: Sequence[str], seeds: range, folder: Path) -> Iterator[str]:
     """Yields the fate of each trace: ``same``, ``corner`` or ``false alarm``; prints failures."""
     worst = dict.fromkeys(PRECISIONS, 0.0)
     for seed in seeds:
         oracle = _read(_file(folder, task, task.oracle, EXACT, seed))
-        for name, precision in itertools.product(backends.NAMES, PRECISIONS):
+        for name, precision in itertools.product(names, PRECISIONS):
             own = _read(_file(folder, task, name, precision, seed))
             findings = _findings(own, oracle, name, task.envelopes[precision])
             failed = "; ".join(str(finding) for finding in findings if not finding.passed)

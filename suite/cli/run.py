@@ -111,9 +111,13 @@ def run(
     session = _run(plan, results, tracking_uri, resume, cluster, tables=not as_json)
     _show(session, as_json, _browsing(results, tracking_uri))
     if report and not (session.interrupted or session.not_written):
-        files = write(results, [session.id], None, tracking_uri)
-        print(f"report: {files.html}", file=sys.stderr if as_json else sys.stdout)
+        _report(session, tracking_uri, as_json)
     raise typer.Exit(exit_code(session))
+
+
+def _report(session: Session, uri: str | None, as_json: bool) -> None:
+    files = write(session.results, [session.id], None, uri)
+    print(f"report: {files.html}", file=sys.stderr if as_json else sys.stdout)
 
 
 def _browsing(results: Path, uri: str | None) -> str | None:

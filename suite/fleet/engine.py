@@ -102,7 +102,8 @@ def _ray() -> ModuleType:
             "--cluster needs Ray, which is not installed; pip install 'tetragrad[cluster]'"
         ) from None
     logging.getLogger("ray").setLevel(logging.ERROR)
-    return ray
+    module: ModuleType = ray
+    return module
 
 
 def _start(count: int) -> Any:
@@ -146,7 +147,7 @@ class RayCluster:
         self._gpus = int(devices.kind(plan.conditions.device) == devices.CUDA)
         self._seen: dict[str, _Seen] = {}
         self._running: dict[Any, tuple[str, Work, float]] = {}
-        """What runs, by Ray's reference: node, work, and when it began [s]."""
+        """Works that run, by Ray's reference: node, work, and when it began [s]."""
         self._joined: list[Joined] = []
         self._looked = 0.0
         self._asked: tuple[queue.SimpleQueue[Any], float] | None = None
@@ -190,7 +191,7 @@ class RayCluster:
         self._joined.append(Joined(key, self._seen[key].name, kind))
 
     def _unlike(self, facts: Mapping[str, Any]) -> str | None:
-        """What a node has not as the others have it; None if it can be used."""
+        """Differences of a node from this machine and other nodes; None if it can be used."""
         if facts["refused"]:
             return str(facts["refused"])
         own: Mapping[str, str] = facts["versions"]

@@ -163,7 +163,7 @@ class Results:
                     file.write(content)
 
     def _learn(self, kind: str, task: str, files: Files) -> None:
-        """What further nodes of the kind need not find out again."""
+        """Keeps for further nodes of the kind the things that they need not find out again."""
         if nodes.ATTAINED in files:
             self._attained[kind] = files[nodes.ATTAINED]
         new = {n: own for n, own in files.items() if n.startswith("verified/") and n.count("/") < 2}

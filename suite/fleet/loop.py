@@ -71,7 +71,7 @@ class Cluster(Protocol):
         """Lets a node begin a work, for which it is given files."""
 
     def events(self) -> Iterable[Event]:
-        """What has happened since, after waiting for it for a moment."""
+        """Everything that has happened since, after waiting for it for a moment."""
 
 
 class Home(Protocol):

@@ -41,7 +41,7 @@ class Terminal:
         )
         self._limit = timing_limit
         self._at_work: Mapping[str, str] = {}
-        """What nodes are doing, as it was said last."""
+        """The work of each node, as it was said last."""
         self._current = self.bar.add_task("", total=None, note="")
         self._begin()
 

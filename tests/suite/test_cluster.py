@@ -51,7 +51,7 @@ def begin(folder: Path) -> Any:
     for _ in range(3):
         driver = start(folder, *RUN)
         said = ""
-        for line in driver.stderr:
+        for line in driver.stderr or ():
             said += line
             if "further nodes join" in line:
                 return driver

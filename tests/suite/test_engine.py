@@ -1,4 +1,4 @@
-"""What a fleet asks of Ray, and how it takes the nodes' answers: with a stand-in for Ray."""
+"""Requests of a fleet to Ray, and the nodes' answers: with a stand-in for Ray."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from suite.fleet.home import Results
 from suite.fleet.loop import Answered, ClusterLost, Event, Failed, Files, Incomplete, Joined
 from suite.records import builder, timing as timings
 from suite.records.cell import Cell, Conditions
+from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.records.specification import about
 from suite.records.timing import Contestant, Timing
@@ -61,7 +62,7 @@ class Quiet:
 def good(session: str, cell: Cell, machine: str = "one") -> Record:
     """A record as a node writes it of a cell that went well."""
     told = json.loads(json.dumps(about(tasks.load(cell.task, "smoke", "real", cell.variant))))
-    record = replace(builder.begin(session, cell), verified=True, outcome="ok")
+    record = replace(builder.begin(session, cell), verified=True, outcome=Outcome.OK)
     record.specification, record.provenance = told["specification"], told["provenance"]
     record.machine = {"cpu": machine, "cores": 2}
     return record
@@ -228,13 +229,13 @@ class TestEnds:
         session, _, said = run(tmp_path, regression1=ClusterLost("its head is silent"))
         assert exit_code(session) == 1
         outcomes = [record.outcome for record in session.records]
-        assert outcomes.count("ok") + outcomes.count("not begun") == 8
-        assert "not begun" in outcomes
+        assert outcomes.count(Outcome.OK) + outcomes.count(Outcome.NOT_BEGUN) == 8
+        assert Outcome.NOT_BEGUN in outcomes
         assert "the cluster is lost (its head is silent); to go on" in said.lines[-1]
         again, cluster, _ = run(tmp_path, session.id)
         assert exit_code(again) == 0
         begun = [work for _, work, _ in cluster.asked if work.seed is not None]
-        assert len(begun) == outcomes.count("not begun") // 2
+        assert len(begun) == outcomes.count(Outcome.NOT_BEGUN) // 2
 
     def test_what_fails_everywhere_is_named_in_its_records(self, tmp_path: Path) -> None:
         session, _, said = run(tmp_path, perceptron1="a flaw")

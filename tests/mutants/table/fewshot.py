@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Plant, mistake
 
-LOSS = r"initial loss|\bat loss\b"  # the latter in the words of an anchor
+LOSS = r"initial loss|\bat (step \d+, )?loss\b"  # also in the words of an anchor, or of taps
 EMBEDDING = r"(conv\d|dense)\.|\bembeddings\b"
 
 CONVOLUTIONS = (
