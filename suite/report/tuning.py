@@ -23,6 +23,8 @@ from suite.tracking.tracker import Tracker
 from tasks.paths import because
 from tasks.task import RequestError
 
+TICKS = 4
+"""Values that are named at a logarithmic axis."""
 BEST, OTHER = MODELS
 FATES = {
     "trained to its end": ("circle", OTHER),
@@ -129,8 +131,8 @@ def by_option(search: Search, name: str) -> Chart:
     if isinstance(dimension, Values):
         how = {"type": "category", "categoryarray": dimension.points}
     elif dimension.logarithmic:
-        many = dimension.high / dimension.low > 100
-        how = {"type": "log", "dtick": 1 if many else "D2", "exponentformat": "power"}
+        ticks = dimension.spread(TICKS)
+        how = {"type": "log", "tickvals": [*map(float, ticks)], "ticktext": ticks}
     best = search.best
     said = f", of the best {best.record.cell.options[name]}" if best else ""
     return chart(
@@ -173,8 +175,8 @@ def curves(search: Search) -> Chart:
 
 
 def _marks(search: Search, place: Callable[[Trial], Any]) -> Iterator[Any]:
-    """The trials as marks, by their fate; those that failed stand at the lower end."""
-    low, _ = _ends(search) or (0.0, 1.0)
+    """The trials as marks, by their fate; those that failed stand as low as the lowest."""
+    low = min((trial.values[-1] for trial in search.trials if trial.values), default=0.0)
     for found, (symbol, color) in FATES.items():
         own = [trial for trial in search.trials if fate(search, trial) == found]
         size = 15 if found == "the best" else 9

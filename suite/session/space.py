@@ -89,11 +89,14 @@ class Range:
     @property
     def points(self) -> list[str]:
         """The values that a grid has: of a logarithmic range one in each decade, with both ends."""
+        decades = round(math.log10(self.high / self.low)) if self.logarithmic else EVEN - 1
+        return self.spread(max(1, decades) + 1)
+
+    def spread(self, count: int) -> list[str]:
+        """So many values with both ends, evenly spread: by ratio if the range is logarithmic."""
+        values = np.linspace(self.low, self.high, count)
         if self.logarithmic:
-            decades = round(math.log10(self.high / self.low))
-            values = np.geomspace(self.low, self.high, max(1, decades) + 1)
-        else:
-            values = np.linspace(self.low, self.high, EVEN)
+            values = np.geomspace(self.low, self.high, count)
         whole = isinstance(self.low, int)
         return [*dict.fromkeys(self.text(round(v) if whole else v) for v in values.tolist())]
 
