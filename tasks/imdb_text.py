@@ -175,7 +175,7 @@ ENVELOPES: Mapping[str, Mapping[Precision, Envelope]] = {
 VERIFICATION_SEEDS = {
     "bow": 2,
     "tfidf": 5,
-    "bow_l1": 2,
+    "bow_l1": 0,
     "bow_l2": 3,
     "bow_dropout": 3,
     "bow_batchnorm": 10,

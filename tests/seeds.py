@@ -3,9 +3,9 @@
 Where an input lies at a corner of the model (a ReLU's 0, two equal maxima, a margin just reached),
 rounding decides which way its gradient goes, and two right programs differ by far more than they
 round. A verification seed must keep clear of corners on every machine, whatever its order of sums.
-So the oracle's own first steps are run again with every parameter moved by a few roundings of
-float32 before each of them: the largest error beside the envelope, over some draws, is the
-seed's share. Below a third is well; the smallest is best.
+So the oracle's own first gradients and steps are made again with every parameter moved by a few
+roundings of float32 before each of them: the largest error beside the envelope, over some draws, is
+the seed's share. Below a third is well; the smallest is best.
 """
 
 from __future__ import annotations
@@ -28,13 +28,19 @@ DRAWS = 3
 
 
 class Moved:
-    """A program whose parameters are moved by some roundings before each of its steps."""
+    """A program whose parameters are moved by some roundings before each of its steps, and before
+    its gradients are asked for."""
 
     def __init__(self, program: Any, rng: np.random.Generator):
         self._program, self._rng = program, rng
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._program, name)
+
+    def gradients(self, placed: Any) -> tuple[float, Tree]:
+        self._move()
+        found: tuple[float, Tree] = self._program.gradients(placed)
+        return found
 
     def train(self, placed: list[Chunk]) -> Array:
         losses = []
