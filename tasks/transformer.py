@@ -155,11 +155,13 @@ class Transformer(Task):
     validation = "val_nats"
     # In float32 a ReLU whose input is near 0 may flip by rounding: with some seeds it does in the
     # first step, with others later, and then moves Adam's memory of a hidden bias by a third.
-    # Measured, float64 and float32: first gradient 3e-15 and 1.4e-6, loss 4e-16 and 3e-6, state
-    # 2e-12 and 5e-2, outputs 3e-15 and 4e-4.
+    # Measured, float64 and float32: first gradient 3e-15 and 1.4e-6, loss 4e-16 and 3e-6 (1.1e-5
+    # over five other seeds), state 2e-12 and 5e-2, outputs 3e-15 and 4e-4.
     envelopes: Mapping[Precision, Envelope] = {
         "float64": Envelope(steps=20, loss=1e-12, gradient=1e-11, state=1e-9),
-        "float32": Envelope(steps=20, loss=1e-5, gradient=1e-5, state=1.5e-1, prediction=5e-3),
+        "float32": Envelope(
+            *(20, ((10, 1e-5), (20, 3e-5))), gradient=1e-5, state=1.5e-1, prediction=5e-3
+        ),
         **rounded_products(loss=1.5e-2, gradient=6e-2),
     }
 

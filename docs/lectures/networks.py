@@ -51,7 +51,7 @@ LAYERS = Concept(
                 "torch": ("engine.py::Program._value_and_gradients",),
                 "tensorflow": ("engine.py::Program._value_and_gradients",),
                 "jax": (
-                    "engine.py::Program.__init__[gradient = jax]",
+                    "engine.py::_gradient",
                     "engine.py::Program.__init__[def step]",
                 ),
             },

@@ -137,24 +137,28 @@ def _compare_series(quantity: str, own: Tree, oracle: Tree, tolerances: Array) -
 
 def rounding(gradients: Tree) -> float:
     """Returns the size of gradients that may be nothing but the rounding of the largest one."""
-    largest = max((float(np.abs(g).max(initial=0.0)) for g in gradients.values()), default=0.0)
+    largest = max(map(_largest, gradients.values()), default=0.0)
     precision = next((np.finfo(g.dtype).eps for g in gradients.values()), 0.0)
     return UNITS * float(precision) * largest if np.isfinite(largest) else 0.0
 
 
 def without_effect(own: Tree, oracle: Tree) -> set[str]:
-    """Returns the leaves whose gradients are 0 but for rounding, in both.
+    """Returns the leaves whose gradients are rounding alone in the oracle, and no more here.
 
     A bias before a batch normalisation is one. An optimiser that divides by the gradient's size
-    makes steps of the rounding, which no two programs have in common and no output shows.
+    makes steps of the rounding, which no two programs have in common and no output shows. A leaf
+    that the oracle holds is none: its gradient is 0 there, and no step is right.
     """
     limit = rounding(own)
     return {
         key.rpartition("/")[2]
         for key, g in own.items()
-        if key in oracle
-        and 0 < max(float(np.abs(a).max(initial=0.0)) for a in (g, oracle[key])) <= limit
+        if key in oracle and 0 < _largest(oracle[key]) <= limit and _largest(g) <= limit
     }
+
+
+def _largest(a: Array) -> float:
+    return float(np.abs(a).max(initial=0.0))
 
 
 def uncompared(own: Tree, oracle: Tree) -> tuple[str, ...]:

@@ -112,6 +112,8 @@ def idle(bias: float) -> dict[str, Array]:
 def test_a_verdict_lists_what_it_does_not_compare(capsys: pytest.CaptureFixture[str]) -> None:
     assert uncompared(idle(1e-17), idle(-3e-17)) == ("a.bias",)
     assert uncompared(idle(1e-9), idle(1e-9)) == ()
+    assert uncompared(idle(0.0), idle(-3e-17)) == ("a.bias",)
+    assert uncompared(idle(1e-17), idle(0.0)) == ()  # the oracle holds it, this one trains it
     verdict = Verdict("it", "torch", "float64", 1, (), mode="eager", uncompared=("a.bias",))
     assert verdict_from(asdict(verdict)) == verdict
     old = {name: value for name, value in asdict(verdict).items() if name != "uncompared"}
@@ -181,7 +183,7 @@ def test_who_agrees_with_a_wrong_oracle_is_as_wrong() -> None:
         changed = tasks.load("perceptron", "full", "real", "mlp").verified()
         state = changed.initial(task.verification_seed).astype("float64")
         program = module.build(
-            SimpleNamespace(config=task.config, optimizer=optimizer), state, None
+            SimpleNamespace(config=task.config, optimizer=optimizer, frozen=()), state, None
         )
         made = trace(task, program, task.verification_seed, oracle.ends)
         done = {job: (made, Ending(Outcome.OK, None)) for job in (oracle, own)}
