@@ -263,8 +263,8 @@ OF_THE_GENERATOR: Mapping[str, tuple[str, Slips]] = {
                 BOW,
                 (
                     "engine",
-                    "batch, key(number))\n            trained = {",
-                    "batch, key(number + 1))\n            trained = {",
+                    "batch, key(number))\n            trained: Arrays",
+                    "batch, key(number + 1))\n            trained: Arrays",
                 ),
             ),
         },

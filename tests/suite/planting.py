@@ -34,8 +34,8 @@ WRONG_WINNER = Fault(
 OTHER_ACTIVATION_IN_TORCH = Fault("backends/torch/hidden.py", '"relu": F.relu', '"relu": F.elu')
 SHUFFLED_LABELS = Fault(
     "tasks/fashion_mlp.py",
-    "data.labels[s][:n].astype(np.int32)",
-    "np.random.default_rng(0).permutation(data.labels[s][:n]).astype(np.int32)",
+    "data.labels[source][rows].astype(np.int32)",
+    "np.random.default_rng(0).permutation(data.labels[source][rows]).astype(np.int32)",
 )
 INITIAL_DISTRIBUTION = Fault("tasks/initializers.py", "np.sqrt(6", "np.sqrt(3")
 DROPPED_SYNCHRONISATION = (

@@ -70,7 +70,7 @@ class TestCommand:
         self, uri: str | None, shown: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         session = Session("s", tmp_path / "mine", [example_record("s")], {})
-        monkeypatch.setattr(run, "_run", lambda *given: session)
+        monkeypatch.setattr(run, "_run", lambda *given, tables: session)
         options = ["--results", "mine", *(["--tracking-uri", uri] if uri else [])]
         done = in_process(tmp_path, "run", "--task", "fashion_mlp", *options)
         line = "to see them in MLflow: tetragrad browse --results mine\n"

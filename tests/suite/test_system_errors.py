@@ -80,7 +80,8 @@ class TestReading:
     def test_one_that_may_not_be_read_is_not_to_be_moved_away(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: Any
     ) -> None:
-        monkeypatch.setattr(Path, "read_text", refused(errno.EACCES))
+        for how in ("read_text", "read_bytes"):
+            monkeypatch.setattr(Path, how, refused(errno.EACCES))
         with pytest.raises(RequestError, match=r"cannot be read .*mend its permissions") as error:
             read(tmp_path / "x.json")
         assert "move it away" not in str(error.value)

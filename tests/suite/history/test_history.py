@@ -233,7 +233,7 @@ class TestCommand:
         assert_refused(
             in_process(tmp_path, "history", "fashion_mlp"), "no MLflow store", "tetragrad run"
         )
-        with pytest.raises(RequestError, match="fewshot:all is 2 tasks"):
+        with pytest.raises(RequestError, match="fewshot:all is 3 tasks"):
             command.history("fewshot:all")
         (tmp_path / "file").touch()
         with pytest.raises(RequestError, match=r"cannot be written to .*file .*--output"):
