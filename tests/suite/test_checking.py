@@ -194,7 +194,8 @@ def test_what_has_not_changed_passes_and_is_written_down(made: Path) -> None:
 def test_regress_is_check_and_compare_with_one_summary(
     made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing was changed: whatever else the machine does, no speed differs by four fifths."""
+    """Nothing was changed: whatever else the machine does, no speed differs by four fifths; on one
+    that is too busy it may not be known."""
     monkeypatch.setattr(regress_cli, "THRESHOLD", 0.8)
     monkeypatch.setattr(revisions, "same_program", lambda *given: False)
     asked = ("regress", "HEAD", *OPTIONS, "--backend", "numpy", "--limit", "0")
@@ -203,7 +204,7 @@ def test_regress_is_check_and_compare_with_one_summary(
     folder = made / "results" / "regress"
     summary = (folder / "summary.md").read_text()
     assert "fashion_mlp numpy:eager: equivalence | same model" in summary
-    assert "fashion_mlp in numpy:eager | same |" in summary
+    assert re.search(r"fashion_mlp in numpy:eager \| (same|undecided) \|", summary), summary
     (suite,) = ElementTree.parse(folder / "junit.xml").getroot()
     assert suite.attrib["failures"] == "0"
 
