@@ -27,7 +27,7 @@ VARIANTS: dict[str, tuple[str | None, ...]] = {
     "fashion_mlp": (None, "transfer", "scratch"),
     "imdb_text": (
         *("bow", "tfidf", "bow_l1", "bow_l2", "bow_dropout", "bow_batchnorm", "bow_validation"),
-        "embedding",
+        *("embedding", "word2vec", "word2vec_scratch", "skipgram"),
     ),
     "autoencoder": ("joint", "plain", "spectral"),
     "fewshot": ("siamese", "triplet", "finetune"),

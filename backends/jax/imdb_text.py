@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from backends.jax import skipgram
 from backends.jax.dropout import dropout
 from backends.jax.engine import Arrays, Program
 from backends.jax.hidden import dense, normalized
@@ -92,4 +93,7 @@ def _embedding_max(kernel: jax.Array, words: jax.Array) -> jax.Array:
 
 def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
+    if "context.table" in state.params:
+        of_pairs = partial(skipgram.forward, task.config), partial(skipgram.loss, task.config)
+        return Program(task, state, seed, *of_pairs)
     return Program(task, state, seed, partial(forward, task.config), partial(loss, task.config))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from backends.numpy import skipgram
 from backends.numpy.arrays import xp
 from backends.numpy.dropout import Dropping, dropout, dropout_backward
 from backends.numpy.engine import Backward, Key, Program
@@ -126,4 +127,7 @@ def _embedding_loss(
 
 def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
+    if "context.table" in state.params:
+        of_pairs = partial(skipgram.forward, task.config), partial(skipgram.loss, task.config)
+        return Program(task, state, seed, *of_pairs)
     return Program(task, state, seed, partial(forward, task.config), partial(loss, task.config))

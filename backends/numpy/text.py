@@ -50,3 +50,47 @@ def embedding_max_backward(dy: Array, saved: Saved) -> Array:
     dw = xp.zeros(shape, dy.dtype)
     xp.add.at(dw.reshape(-1), entries.reshape(-1), dy.reshape(-1))
     return dw
+
+
+def pair_logits(words: Array, contexts: Array, v: Array, u: Array) -> tuple[Array, Saved]:
+    """z[i, j] = v[words[i]] . u[contexts[i, j]] for words (n,) and contexts (n, m), z (n, m).
+
+    Tables v and u are (rows, channels).
+    """
+    chosen = v.take(words, axis=0)
+    z: Array = xp.einsum("nc,nmc->nm", chosen, u.take(contexts, axis=0))
+    return z, (words, contexts, chosen, u)
+
+
+def pair_logits_backward(dz: Array, saved: Saved) -> tuple[Array, Array]:
+    """Gradients dv and du (rows, channels) of the tables.
+
+    With the matrix a (n, rows) that has dz[i, j] in row i where contexts[i, j] is its column,
+    du = a^T v[words], and a u is the gradient of v[words]. It is sparse: no row of u is copied.
+    """
+    words, contexts, chosen, u = saved
+    n, m = contexts.shape
+    a = bags(contexts.reshape(-1), xp.arange(n + 1) * m, len(u), dz.dtype, dz.reshape(-1))
+    places = bags(words, xp.arange(n + 1), len(u), dz.dtype)
+    return places.T @ (a @ u), a.T @ chosen
+
+
+def negative_sampling(z: Array) -> tuple[Array, Saved]:
+    """Mean over n of -log sigmoid(z[0]) - sum over j > 0 of log sigmoid(-z[j]), for z (n, m).
+
+    As sums of log(1 + e^x), in which no exponential overflows.
+    """
+    x = z.copy()
+    xp.negative(x[:, 0], out=x[:, 0])
+    e = xp.exp(-xp.abs(x))
+    loss = (xp.maximum(x, 0) + xp.log1p(e)).sum() / len(z)
+    return loss, (x, e)
+
+
+def negative_sampling_backward(dloss: float, saved: Saved) -> Array:
+    """dz = dloss (sigmoid(z) - 1) / n for z[0], dloss sigmoid(z) / n for the others, (n, m)."""
+    x, e = saved
+    dz: Array = xp.where(x < 0, e, 1) / (1 + e)
+    dz *= dloss / len(x)
+    xp.negative(dz[:, 0], out=dz[:, 0])
+    return dz

@@ -10,9 +10,11 @@ import keras
 import tensorflow as tf
 
 import backends.tensorflow
+from backends.tensorflow import skipgram
 from backends.tensorflow.dropout import Dropout
 from backends.tensorflow.engine import Batch, Program
 from backends.tensorflow.hidden import after, dense, mask
+from backends.tensorflow.skipgram import SkipGram
 from backends.tensorflow.taps import tap
 from backends.tensorflow.text import BagDense, EmbeddingMax
 from tasks.task import State, Task
@@ -79,6 +81,9 @@ def loss(config: Any, model: keras.Model, batch: Batch) -> tf.Tensor:
 
 def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
+    if "context.table" in state.params:
+        pairs = SkipGram(task.config)
+        return Program(task, state, seed, pairs, skipgram.forward, skipgram.loss)
     embedding = "embedding.kernel" in state.params
     model = _Embedding(task.config) if embedding else _BagOfWords(task.config)
     return Program(task, state, seed, model, forward, partial(loss, task.config))

@@ -115,3 +115,34 @@ def embedding_max(
         return tf.scatter_nd(tf.stack([winners, channels], axis=-1), dy, tf.shape(w)), None
 
     return y, gradient
+
+
+@tf.custom_gradient
+def pair_logits(
+    v: tf.Tensor, u: tf.Tensor, words: tf.Tensor, contexts: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor | None, ...]]]:
+    """z[i, j] = v[words[i]] . u[contexts[i, j]], for tables v and u (rows, channels).
+
+    With words (n,) and contexts (n, m); z (n, m). The gradients are products with the sparse matrix
+    that has dz[i, j] in row i where contexts[i, j] is its column. TensorFlow's own, sums of
+    rows by segments, took twice as long.
+    """
+    chosen = tf.gather(v, words)
+
+    def gradient(dz: tf.Tensor) -> tuple[tf.Tensor | None, ...]:
+        n, m = contexts.shape
+        pairs = tf.repeat(tf.range(n, dtype=contexts.dtype), m)
+
+        def product(b: tf.Tensor, adjoint: bool) -> tf.Tensor:
+            return tf.raw_ops.SparseTensorDenseMatMul(
+                a_indices=tf.cast(tf.stack([pairs, tf.reshape(contexts, [-1])], 1), tf.int64),
+                a_values=tf.reshape(dz, [-1]),
+                a_shape=tf.constant([n, u.shape[0]], tf.int64),
+                b=b,
+                adjoint_a=adjoint,
+            )
+
+        dv = tf.math.unsorted_segment_sum(product(u, adjoint=False), words, tf.shape(v)[0])
+        return dv, product(chosen, adjoint=True), None, None
+
+    return tf.reduce_sum(tf.gather(u, contexts) * chosen[:, None], axis=2), gradient

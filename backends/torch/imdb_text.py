@@ -11,9 +11,11 @@ import torch.nn.functional as F
 from torch import nn
 
 import backends.torch
+from backends.torch import skipgram
 from backends.torch.dropout import Dropout
 from backends.torch.engine import Batch, Program
 from backends.torch.hidden import add_after, followed
+from backends.torch.skipgram import SkipGram
 from backends.torch.taps import tap
 from backends.torch.text import BagDense
 from tasks.task import State, Task
@@ -82,6 +84,9 @@ def loss(config: Any, model: nn.Module, batch: Batch) -> torch.Tensor:
 
 def build(task: Task, state: State, seed: int | None) -> Program:
     """The program that trains this model from ``state``."""
+    if "context.table" in state.params:
+        pairs = SkipGram(task.config)
+        return Program(task, state, seed, pairs, skipgram.forward, skipgram.loss)
     embedding = "embedding.kernel" in state.params
     model = _Embedding(task.config) if embedding else _BagOfWords(task.config)
     return Program(task, state, seed, model, forward, partial(loss, task.config))

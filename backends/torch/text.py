@@ -93,6 +93,34 @@ def _bag_sum(
     )
 
 
+class PairLogits(torch.autograd.Function):
+    """z[i, j] = v[words[i]] . u[contexts[i, j]], for tables v and u (rows, channels).
+
+    ``nn.Embedding`` adds up the gradients of rows one by one, which took half of a step of the
+    skip-gram model; and of the gradients of v, the sum over j need not be kept apart first.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, v: torch.Tensor, u: torch.Tensor, words: torch.Tensor, contexts: torch.Tensor
+    ) -> torch.Tensor:
+        """z (n, m) from ``words`` (n,) and ``contexts`` (n, m)."""
+        chosen = F.embedding(words, v)
+        ctx.save_for_backward(u, words, contexts, chosen)
+        return (F.embedding(contexts, u) * chosen[:, None]).sum(dim=2)
+
+    @staticmethod
+    def backward(ctx: Any, dz: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        u, words, contexts, chosen = ctx.saved_tensors
+        n, m = contexts.shape
+        ends = torch.arange(0, (n + 1) * m, m, dtype=contexts.dtype, device=contexts.device)
+        by_word = _bag_sum(contexts.flatten(), u, ends, dz.flatten())
+        dv = torch.zeros_like(u).index_put_((words,), by_word, accumulate=True)
+        by_context = dz[:, :, None] * chosen[:, None]
+        du = torch.zeros_like(u).index_put_((contexts,), by_context, accumulate=True)
+        return dv, du, None, None
+
+
 class BatchNorm(nn.BatchNorm1d):
     """Batch normalisation whose running variance averages the biased variance, as Keras' does.
 

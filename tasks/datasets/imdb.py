@@ -29,7 +29,7 @@ SPLITS = ("train", "test")
 REVIEWS = {"train": 25_000, "test": 25_000}
 UNKNOWN = -1
 """The rank of a word of the test reviews that no training review has."""
-DECODING = "1"
+DECODING = "2"
 """Changes whenever ``decode`` gives other arrays: what was cached before is then not used."""
 GENERATION = "1"
 """Changes whenever ``generate`` gives other arrays."""
@@ -47,12 +47,14 @@ class IMDB:
     ``offsets[i]:offsets[i + 1]``, ``offsets`` (n + 1,) int64; ``labels`` (n,) uint8, 1 favourable.
 
     Reviews are in the order of their paths in the archive: all unfavourable ones come first.
+    ``vocabulary`` has the words themselves by rank; generated data have none.
     """
 
     words: Mapping[str, Array]
     offsets: Mapping[str, Array]
     labels: Mapping[str, Array]
     provenance: Provenance
+    vocabulary: tuple[str, ...] = ()
 
 
 def load(source: DataSource) -> IMDB:
@@ -73,12 +75,14 @@ def _from_arrays(arrays: Mapping[str, Array], source: DataSource) -> IMDB:
         return {split: arrays[f"{split}_{part}"] for split in SPLITS}
 
     provenance = Provenance(SOURCE.name, source, arrays["digest"].tobytes().hex())
-    return IMDB(of("words"), of("offsets"), of("labels"), provenance)
+    words = arrays["vocabulary"].tobytes().decode().split() if source == "real" else ()
+    return IMDB(of("words"), of("offsets"), of("labels"), provenance, tuple(words))
 
 
 def decode(content: bytes) -> dict[str, Array]:
     """``<split>_words``, ``_offsets`` and ``_labels`` of an archive, and ``digest``, their SHA-256.
 
+    Beside them ``vocabulary`` has the words by rank, in ASCII, with a space between them.
     The digest is the same whichever archive the reviews came from. RequestError if the content is
     no gzipped tar archive, holds no labelled reviews for both splits, or more than there are.
     """
@@ -101,10 +105,17 @@ def decode(content: bytes) -> dict[str, Array]:
             [reviews[split].pop(path) for path in paths]
         )
         arrays[f"{split}_labels"] = np.array(["/pos/" in path for path in paths], np.uint8)
-    rank = ranks(list(provisional), arrays["train_words"])
+    words = list(provisional)
+    rank = ranks(words, arrays["train_words"])
     for split in SPLITS:
         arrays[f"{split}_words"] = rank[arrays[f"{split}_words"]]
-    return {**arrays, "digest": np.frombuffer(_digest(arrays.values()), np.uint8)}
+    ranked = sorted((r, word) for r, word in zip(rank.tolist(), words, strict=True) if r >= 0)
+    vocabulary = " ".join(word for _, word in ranked).encode("ascii")
+    return {
+        **arrays,
+        "digest": np.frombuffer(_digest(arrays.values()), np.uint8),
+        "vocabulary": np.frombuffer(vocabulary, np.uint8),
+    }
 
 
 def _members(content: bytes) -> Iterator[tuple[str, str]]:

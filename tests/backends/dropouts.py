@@ -16,7 +16,8 @@ from suite.records.verdict import Deviation
 from suite.worker.dropout import dropout_finding, dropout_statistics
 from suite.worker.trace import trace
 from tasks.datasets.imdb import IMDB
-from tasks.imdb_text import BagConfig, BagOfWords, Embedding, EmbeddingConfig
+from tasks.embedding import Embedding, EmbeddingConfig
+from tasks.imdb_text import BagConfig, BagOfWords
 from tasks.task import Array, Envelope, State, Task
 from tests.backends.programs import built, kept
 from tests.tasks import tiny_imdb_text, tiny_transformer

@@ -20,10 +20,11 @@ CHOICES = tasks.choices(tasks.ALL)
 # the transformer's outputs test_transformer holds against NumPy's, the variants of which are alike
 DISTINCT = [choice for choice in CHOICES if choice[0] != "transformer"]
 # penalties, dropout and batch normalisation ask for what bow asks, of the same size; transfer for
-# what fashion_mlp asks
+# what fashion_mlp asks, word2vec for what embedding asks
 ALIKE = [
     *(("imdb_text", f"bow_{what}") for what in ("l1", "l2", "dropout", "batchnorm")),
     *(("fashion_mlp", variant) for variant in ("transfer", "scratch")),
+    *(("imdb_text", variant) for variant in ("word2vec", "word2vec_scratch")),
 ]
 
 

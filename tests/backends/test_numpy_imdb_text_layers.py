@@ -120,6 +120,32 @@ def test_sigmoid_cross_entropy_does_not_overflow() -> None:
     )
 
 
+@given(seeds, sizes, sizes, sizes, sizes)
+def test_pair_logits(seed: int, n: int, m: int, rows: int, channels: int) -> None:
+    """Words and contexts come several times, in a row and in a batch."""
+    rng = np.random.default_rng(seed)
+    words, contexts = (rng.integers(0, rows, shape, dtype=np.int32) for shape in (n, (n, m)))
+    params = {name: rng.standard_normal((rows, channels)) for name in ("v", "u")}
+    check = layer(
+        lambda v, u: text.pair_logits(words, contexts, v, u), text.pair_logits_backward, "v", "u"
+    )
+    assert relative_error(check, params, {}, seed) < TOLERANCE
+    z, _ = text.pair_logits(words, contexts, **params)
+    for i, j in np.ndindex(n, m):
+        assert z[i, j] == pytest.approx(params["v"][words[i]] @ params["u"][contexts[i, j]])
+
+
+@given(seeds, sizes, sizes, st.sampled_from([1.0, 900.0]))
+def test_negative_sampling(seed: int, n: int, m: int, scale: float) -> None:
+    z = scale * np.random.default_rng(seed).standard_normal((n, m))
+    loss, saved = text.negative_sampling(z)
+    expected = -log_expit(z[:, 0]) - log_expit(-z[:, 1:]).sum(axis=1)
+    assert loss == pytest.approx(expected.mean())
+    dz = text.negative_sampling_backward(3.0, saved)
+    labels = np.arange(m) == 0
+    np.testing.assert_allclose(dz, 3 * (expit(z) - labels) / n, atol=1e-12)
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("seed", range(3))
 def test_the_models(variant: str, seed: int) -> None:

@@ -14,13 +14,15 @@ import numpy as np
 import pytest
 
 import tasks
-from tasks import operations
+from tasks import operations, skipgram
 from tasks.datasets.imdb import IMDB
 from tasks.datasets.tiny_shakespeare import TinyShakespeare
+from tasks.embedding import VARIANTS, Embedding
 from tasks.fewshot import Siamese, SiameseConfig, Triplet, TripletConfig
-from tasks.imdb_text import VARIANTS, BagOfWords, Embedding
+from tasks.imdb_text import BAGS, BagOfWords
 from tasks.lstm import LSTM, RNN, LSTMConfig
 from tasks.optimizers import Optimizer
+from tasks.skipgram import SkipGram
 from tasks.task import Chunk, Provenance, Task
 from tests.backends.conftest import Call
 from tests.backends.optimizers import ADAM, OPTIMIZERS
@@ -63,9 +65,14 @@ def reviews(variant: str) -> tuple[Task, Chunk]:
     words = {s: rng.integers(0, 10_000, o[-1], dtype=np.int32) for s, o in offsets.items()}
     labels = {s: np.zeros(len(o) - 1, np.int8) for s, o in offsets.items()}
     data = IMDB(words, offsets, labels, PROVENANCE)
-    config = replace(VARIANTS[variant], chunk_steps=1)
-    kind: Any = Embedding if variant == "embedding" else BagOfWords
-    task: Task = kind(config, "smoke", variant, data)
+    task: Task
+    if variant == "skipgram":
+        pairs = replace(skipgram.config("full"), epoch_steps=1, chunk_steps=1)
+        task = SkipGram(pairs, "smoke", data)
+    elif variant == "embedding":
+        task = Embedding(replace(VARIANTS[variant], chunk_steps=1), "smoke", variant, data)
+    else:
+        task = BagOfWords(replace(BAGS[variant], chunk_steps=1), "smoke", variant, data)
     chunk = next(task.chunks("train"))
     return task, {name: a[:1] for name, a in chunk.items()}
 
@@ -128,6 +135,7 @@ IN_XLA = [
     # XLA counts padding too, and what is done to the numbers of words
     ("imdb_text", "bow", 1.5),
     ("imdb_text", "embedding", 1.25),
+    ("imdb_text", "skipgram", 1.25),
     ("lstm", None, 1.02),
     ("lstm", "rnn", 1.02),
 ]

@@ -23,6 +23,7 @@ CHOICES: list[tasks.Choice] = [
     ("fashion_mlp", None),
     ("imdb_text", "bow_batchnorm"),
     ("imdb_text", "embedding"),
+    ("imdb_text", "skipgram"),
     ("autoencoder", "joint"),
     ("lstm", None),
     ("lstm", "rnn"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from scipy.special import log_expit
 from sklearn.feature_extraction.text import TfidfTransformer
 
 import tasks
+from tasks import embedding
 from tasks.datasets import imdb
-from tasks.imdb_text import VARIANTS, BagConfig, BagOfWords, config
+from tasks.imdb_text import BAGS, VARIANTS, BagOfWords, config
 from tasks.task import Array, Chunk
 from tests.tasks.tiny_imdb_text import BATCH, REVIEWS, STEPS, tiny_data, tiny_task
 
@@ -35,7 +37,7 @@ def tiny_reviews(split: str) -> list[Array]:
 
 
 def test_the_variants_are_those_that_the_suite_lists() -> None:
-    assert tuple(VARIANTS) == tasks.VARIANTS["imdb_text"]
+    assert tasks.VARIANTS["imdb_text"] == VARIANTS
 
 
 @pytest.mark.parametrize(
@@ -63,10 +65,10 @@ def test_it_has_the_parameters_of_the_specification(variant: str, count: int) ->
     assert len(state.buffers) == (4 if variant == "bow_batchnorm" else 0)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [*BAGS, *embedding.VARIANTS])
 @pytest.mark.parametrize("profile", tasks.PROFILES)
 def test_every_profile_is_made_of_whole_chunks(profile: str, variant: str) -> None:
-    chosen = config(profile, variant)
+    chosen: Any = config(profile, variant)
     assert chosen.train_reviews // chosen.batch % chosen.chunk_steps == 0
 
 
@@ -118,7 +120,7 @@ def test_held_out_reviews_are_of_the_training_set_and_not_trained_on() -> None:
     np.testing.assert_array_equal(held_out["weights"].ravel(), [1.0] * 3 + [0.0] * 5)
     scores = task.score([(held_out, {"logits": np.zeros((1, BATCH))})])
     assert set(scores) == {"val_loss", "val_accuracy"}
-    full = config("full", "bow_validation")
+    full: Any = config("full", "bow_validation")
     assert (full.train_reviews, full.test_reviews, full.epochs) == (15_000, 10_000, 20)
 
 
@@ -167,8 +169,6 @@ def test_an_epoch_is_a_permutation_of_reviews_with_their_labels(variant: str) ->
 
 
 def test_a_batch_beyond_the_capacity_gets_a_multiple_of_it() -> None:
-    full = VARIANTS["bow"]
-    assert isinstance(full, BagConfig)
     # one review in a hundred is long: the batches with several are far from the ordinary
     lengths = np.where(np.arange(1000) % 100 == 0, 5_000, 5)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
@@ -179,7 +179,7 @@ def test_a_batch_beyond_the_capacity_gets_a_multiple_of_it() -> None:
         labels=dict.fromkeys(imdb.SPLITS, np.zeros(1000, np.uint8)),
         provenance=tiny_data().provenance,
     )
-    chosen = replace(full, batch=4, chunk_steps=1)
+    chosen = replace(BAGS["bow"], batch=4, chunk_steps=1)
     task = BagOfWords(chosen, "smoke", "bow", data)
     widths = {chunk["words"].shape[1] for chunk in task.chunks("train")}
     capacity = min(widths)

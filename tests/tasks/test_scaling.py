@@ -21,6 +21,8 @@ UNABLE = {  # whose batches are more than so many samples, and why
     ("regression", None): "there are no more",
     ("fashion_mlp", "transfer"): "from 100 images alone",
     ("fashion_mlp", "scratch"): "from 100 images alone",
+    ("imdb_text", "word2vec"): "from 1000 reviews alone",
+    ("imdb_text", "word2vec_scratch"): "from 1000 reviews alone",
 }
 ABLE = [choice for choice in tasks.choices(tasks.ALL) if choice not in UNABLE]
 ASKED = ("--profile", "smoke", "--data", "generated", "--limit", "0")
