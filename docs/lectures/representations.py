@@ -38,6 +38,19 @@ EMBEDDINGS = Concept(
                 "jax": ("imdb_text.py::_embedding_max",),
             },
         ),
+        Part(
+            "Word2Vec: skip-gram with negative sampling",
+            "An embedding can be learnt without labels. "
+            "`v` is the vector of a word, `u` that of a word near it. "
+            "The model tells the neighbour `o` of a word `c` from random words `k`.",
+            r"L = -\log \sigma(u_o \cdot v_c) - \sum_{k} \log \sigma(-u_k \cdot v_c)",
+            {
+                "numpy": ("text.py::pair_logits", "text.py::negative_sampling"),
+                "torch": ("text.py::PairLogits.forward", "skipgram.py::loss"),
+                "tensorflow": ("skipgram.py::SkipGram.call", "skipgram.py::loss"),
+                "jax": ("skipgram.py::forward", "skipgram.py::loss"),
+            },
+        ),
     ),
     pictures.embeddings,
     (

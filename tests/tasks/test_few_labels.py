@@ -28,15 +28,18 @@ def test_the_vectors_begin_as_learned_with_mean_and_deviation_of_random_ones() -
     learned = tiny_skipgram().initial(1).params["embedding.kernel"]
     one, other = (task.initial(seed).params for seed in (0, 1))
     begin = one["embedding.kernel"]
-    assert not begin[: skipgram.RESERVED].any()
+    apart = embedding.ROUNDED_BY
+    assert 0 < np.abs(begin[: skipgram.RESERVED]).max() <= apart
     words, was = begin[skipgram.RESERVED :], learned[skipgram.RESERVED :]
-    np.testing.assert_allclose(words.mean(axis=0), 0, atol=1e-8)
-    assert words.std() == pytest.approx(0.05 / np.sqrt(3), rel=1e-6)  # of U(-.05, .05)
+    np.testing.assert_allclose(words.mean(axis=0), 0, atol=apart)
+    assert words.std() == pytest.approx(0.05 / np.sqrt(3), rel=1e-3)  # of U(-.05, .05)
     shifted = was - was.mean(axis=0)
-    np.testing.assert_allclose(words / words.std(), shifted / shifted.std(), rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(begin, other["embedding.kernel"])
+    np.testing.assert_allclose(words / words.std(), shifted / shifted.std(), atol=1e-2)
+    difference = np.abs(begin - other["embedding.kernel"])
+    assert 0 < difference.max() <= 2 * apart
     assert not np.array_equal(one["hidden.kernel"], other["hidden.kernel"])
     assert task.frozen == ()
+    assert len({*words.ravel()}) == words.size  # no two words tie for the maximum
     assert task.provenance.pretrained == "tiny"
 
 

@@ -273,4 +273,52 @@ WORDS = (
     ),
 )
 
-MUTANTS = (*PENALTIES, *NORMALISATION, *WORDS)
+PAIRS = (
+    *mistake(
+        "negative sampling: mean over the random words",
+        "imdb_text:skipgram",
+        r"initial loss|loss from step 1|logits",
+        "losses that average over all axes",
+        Plant(
+            "torch",
+            "skipgram.py",
+            "F.logsigmoid(-z[:, 1:]).sum()",
+            "F.logsigmoid(-z[:, 1:]).mean(dim=1).sum()",
+        ),
+        Plant(
+            "tensorflow",
+            "skipgram.py",
+            "tf.reduce_sum(tf.math.softplus",
+            "tf.reduce_mean(tf.math.softplus",
+        ),
+        Plant("jax", "skipgram.py", "(-z[:, 1:]).sum(axis=1)", "(-z[:, 1:]).mean(axis=1)"),
+    ),
+    *mistake(
+        "gradient: of a row that is chosen several times, one choice alone",
+        "imdb_text:skipgram",
+        r"embedding\.kernel|context\.table",
+        "assignment where rows must be added: w[ids] = g",
+        Plant("torch", "text.py", "accumulate=True", "accumulate=False", count=2),
+        Plant(
+            "tensorflow",
+            "text.py",
+            "tf.math.unsorted_segment_sum(product",
+            "tf.math.unsorted_segment_max(product",
+        ),
+        Plant(
+            "numpy",
+            "text.py",
+            "    return places.T @ (a @ u), a.T @ chosen\n",
+            "    dv = xp.zeros_like(u)\n    dv[words] = a @ u\n    return dv, a.T @ chosen\n",
+        ),
+    ),
+    *mistake(
+        "pairs: neighbours from the words' own table",
+        "imdb_text:skipgram",
+        r"initial loss|context\.table|logits",
+        "one table for both, as in models that share them",
+        Plant("jax", "skipgram.py", 'params["context.table"]', 'params["embedding.kernel"]'),
+    ),
+)
+
+MUTANTS = (*PENALTIES, *NORMALISATION, *WORDS, *PAIRS)
