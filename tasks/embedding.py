@@ -22,7 +22,7 @@ from tasks.initializers import glorot_uniform, uniform, zeros
 from tasks.optimizers import Adam
 from tasks.pretrained import Pretrained, pretrained
 from tasks.reviews import Judged, Reviews, dropped, envelopes
-from tasks.task import Array, Chunk, DataSource, Dropout, Leaf, rounded_products
+from tasks.task import Array, Chunk, DataSource, Dropout, Envelope, Leaf, rounded_products
 
 KERNEL = "embedding.kernel"
 ROUNDED_BY = skipgram.LIMIT / 2**10
@@ -81,14 +81,15 @@ VARIANTS: Mapping[str, EmbeddingConfig] = {
     "word2vec_scratch": FewLabelsConfig(),
 }
 # Adam divides gradients of near 0 by their size: the state of float32 showed 4e-5, with few labels
-# 2e-5
+# 1e-4, and that of float64 3e-13
 _ROUNDED = rounded_products(loss=2.5e-4, gradient=5e-2)
+_FEW = {**envelopes(50, 1e-3, _ROUNDED), "float64": Envelope(50, 1e-12, 1e-12, 1e-11)}
 # Measured in NumPy: embedding from seeds 20 to 49 .805 +- .002; from seeds 0 to 4 word2vec .711 +-
 # .008, word2vec_scratch .692 +- .011: the lowest is the mean less three of the deviations.
 JUDGED = {
     "embedding": Judged(0.797, 0.002, 23, envelopes(100, 4e-4, _ROUNDED)),
-    "word2vec": Judged(0.687, 0.008, 7, envelopes(50, 2e-4, _ROUNDED)),
-    "word2vec_scratch": Judged(0.658, 0.011, 7, envelopes(50, 2e-4, _ROUNDED)),
+    "word2vec": Judged(0.687, 0.008, 7, _FEW),
+    "word2vec_scratch": Judged(0.658, 0.011, 7, _FEW),
 }
 
 
