@@ -172,6 +172,15 @@ class SkipGram(Task):
         chosen = np.resize(rng.permutation(place[inside]), count)
         return words[chosen], words[there[chosen]]
 
+    def excerpt(self, batch: Tree) -> Tree:
+        """Four pairs, and the same words again, with neighbours and random words in reverse: so
+        that rows of both tables are chosen several times."""
+        words, contexts = batch["words"][:4], batch["contexts"][:4]
+        return {
+            "words": np.concatenate([words, words]),
+            "contexts": np.concatenate([contexts, contexts[:, ::-1]]),
+        }
+
     def samples(self, chunk: Chunk) -> int:
         return chunk["words"].size
 

@@ -116,6 +116,14 @@ def test_seed_and_epoch_say_what_is_drawn() -> None:
     assert all(np.array_equal(a, other[name]) for name, a in one.items())
 
 
+def test_an_excerpt_chooses_rows_of_both_tables_several_times() -> None:
+    (chunk,) = tiny_skipgram().chunks("train")
+    few = tiny_skipgram().excerpt({name: a[0] for name, a in chunk.items()})
+    assert {name: a.shape for name, a in few.items()} == {"words": (8,), "contexts": (8, 3)}
+    for name in few:
+        assert min(Counter(few[name].ravel().tolist()).values()) >= 2
+
+
 def test_the_score_is_the_mean_of_the_formula() -> None:
     z = 5 * np.random.default_rng(0).standard_normal((2, BATCH, 3))
     own = -log_expit(z[..., 0]) - log_expit(-z[..., 1]) - log_expit(-z[..., 2])
