@@ -1,4 +1,7 @@
-"""TensorFlow: plain variables, one graph for all steps, Keras' Adam on gathered rows."""
+"""TensorFlow: plain variables, one graph for all steps, Keras' Adam on gathered rows.
+
+Its epsilon is added before the bias correction, so that its losses are others from step 2 on.
+"""
 
 from __future__ import annotations
 
