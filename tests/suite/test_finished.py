@@ -309,4 +309,4 @@ def test_a_baseline_is_made_of_records_without_training(tmp_path: Path) -> None:
     assert done.returncode == 0, done
     assert "10 records stand for their cells, not run again" in done.stderr
     (path,) = (tmp_path / "results" / "baselines").iterdir()
-    assert [run.seed for run in baselines.read(path).runs] == [*range(5)] * 2
+    assert [run.seed for run in baselines.read(path).runs] == [*range(10)]
