@@ -30,6 +30,7 @@ CHOICES = [
     ("fewshot", "triplet"),
     ("imdb_text", "bow_batchnorm"),
     ("imdb_text", "embedding"),
+    ("imdb_text", "skipgram"),
     ("lstm", None),
     ("transformer", None),
 ]
