@@ -88,16 +88,22 @@ VARIANTS: Mapping[str, EmbeddingConfig] = {
     "word2vec_scratch": few_labels(FEW_EPOCHS["full"]),
 }
 # Adam divides gradients of near 0 by their size: the state of float32 showed 4e-5, with few labels
-# 1e-4, and that of float64 3e-13
+# 1e-4, and that of float64 3e-13. There, too, the rate is ten times as high, and of vectors that
+# move so fast some cross so closely that rounding decides which is the maximum: float32 is compared
+# in 20 steps only.
 _ROUNDED = rounded_products(loss=2.5e-4, gradient=5e-2)
-_FEW = {**envelopes(50, 1e-3, _ROUNDED), "float64": Envelope(50, 1e-12, 1e-12, 1e-11)}
+_FEW = {
+    **envelopes(50, 1e-3, _ROUNDED),
+    "float64": Envelope(50, 1e-12, 1e-12, 1e-11),
+    "float32": Envelope(20, 3e-6, 5e-5, 1e-3),
+}
 # Measured in NumPy: embedding from seeds 20 to 49 .805 +- .002; from seeds 0 to 9 word2vec .703 +-
 # .012, word2vec_scratch .690 +- .010: the lowest is the mean less three of the deviations. (Of five
 # seeds the deviation was too small: others fell below.)
 JUDGED = {
     "embedding": Judged(0.797, 0.002, 23, envelopes(100, 4e-4, _ROUNDED)),
-    "word2vec": Judged(0.668, 0.012, 7, _FEW),
-    "word2vec_scratch": Judged(0.659, 0.010, 7, _FEW),
+    "word2vec": Judged(0.668, 0.012, 4, _FEW),
+    "word2vec_scratch": Judged(0.659, 0.010, 4, _FEW),
 }
 
 
