@@ -83,7 +83,7 @@ def loss(config: Any, model: nn.Module, batch: Batch) -> torch.Tensor:
         return _triplet_loss(embeddings, config.per_class, config.margin)
     first, second = batch["pairs"].T
     difference = embeddings.index_select(0, first) - embeddings.index_select(0, second)
-    logits = model.get_submodule("similarity")(tap("difference", difference.abs()))[:, 0]
+    logits = model.get_submodule("similarity")(tap("difference", difference.abs())).squeeze(1)
     same = len(embeddings) * (config.per_class - 1) // 2
     return -(F.logsigmoid(logits[:same]).mean() + F.logsigmoid(-logits[same:]).mean()) / 2
 
