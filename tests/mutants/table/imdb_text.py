@@ -258,8 +258,8 @@ WORDS = (
         Plant(
             "tensorflow",
             "text.py",
-            "tf.stack([winners, channels], axis=-1)",
-            "tf.stack([tf.maximum(winners - 1, 0), channels], axis=-1)",
+            "entries = winners * w.shape[1]",
+            "entries = tf.maximum(winners - 1, 0) * w.shape[1]",
         ),
         Plant(
             "jax",
