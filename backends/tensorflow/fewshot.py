@@ -31,7 +31,7 @@ class _Heads(keras.layers.Layer):
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Logits (episodes, pictures, ways) from x (episodes, pictures, embedding)."""
-        return products(x, tf.convert_to_tensor(self.kernels)) + self.biases[:, None]
+        return _products(x, tf.convert_to_tensor(self.kernels)) + self.biases[:, None]
 
     def of_all(self, x: tf.Tensor) -> tf.Tensor:
         """Logits (n, episodes, ways) in all episodes from x (n, embedding)."""
@@ -40,7 +40,7 @@ class _Heads(keras.layers.Layer):
 
 
 @tf.custom_gradient
-def products(
+def _products(
     x: tf.Tensor, w: tf.Tensor
 ) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
     """x w for every episode, x (episodes, pictures, in), w (episodes, in, ways).

@@ -98,7 +98,7 @@ class Updater:
                 self._count.add_(1)
                 torch._fused_adam_(
                     self._params,
-                    list(gradients),
+                    _laid_out_as(self._params, gradients),
                     self.slots["m"],
                     self.slots["v"],
                     [],
@@ -138,6 +138,19 @@ def _by_rate(
         return moves, rate
     own: Any = rates[0]
     return torch._foreach_mul(moves, own), 1.0
+
+
+def _laid_out_as(
+    params: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor]
+) -> list[torch.Tensor]:
+    """The gradients with the strides of their parameters, which the fused kernel takes for given.
+
+    ``torch.autograd.grad`` gives that of a parameter that was transposed as a transposed view.
+    """
+    return [
+        g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
+        for p, g in zip(params, gradients, strict=True)
+    ]
 
 
 def _clipped(gradients: tuple[torch.Tensor, ...], clip: float) -> tuple[torch.Tensor, ...]:
