@@ -24,6 +24,8 @@ Loss = Callable[[Arrays, Arrays, Arrays, jax.Array | None], tuple[jax.Array, Arr
 but by masks in the batch."""
 Canonical = Callable[[Arrays, str, jax.Array], jax.Array]
 """``canonical(batch, name, x)``: a tap in the layout that all backends share; linear in x."""
+NARROW = 32
+"""The last axis of leaves that are updated as one axis has at most so many entries."""
 
 
 class Program:
@@ -166,12 +168,12 @@ class Program:
 
 
 def _flat(tree: Arrays) -> Arrays:
-    """Leaves of one axis, in which they are updated.
+    """Narrow leaves as leaves of one axis, in which they are updated.
 
     XLA's loops run over the last axis: an update of the embedding (5000, 20), two vectors and four
-    single entries at a time, took twice as long.
+    single entries at a time, took twice as long. Wide ones have nothing to gain.
     """
-    return {name: leaf.reshape(-1) for name, leaf in tree.items()}
+    return {k: leaf if leaf.shape[-1:] > (NARROW,) else leaf.ravel() for k, leaf in tree.items()}
 
 
 def _shaped(tree: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> Arrays:

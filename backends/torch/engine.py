@@ -1,5 +1,9 @@
 """The Program in PyTorch: a loop over the steps of a chunk, each run eagerly or compiled whole, or
-the chunk replayed as a CUDA graph."""
+the chunk replayed as a CUDA graph.
+
+Eagerly, a step of a small model is 50 operations or more, each some microseconds before it computes
+anything: this holds them at half of NumPy's speed, as it holds a loop by hand with ``torch.optim``.
+"""
 
 from __future__ import annotations
 
