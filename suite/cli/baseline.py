@@ -22,6 +22,7 @@ from suite.cli.options import (
     BaselinesOption,
     Data,
     DataOption,
+    DeviceOption,
     ModeOption,
     ProfileOption,
     ResultsOption,
@@ -34,6 +35,7 @@ from suite.session import check as checking
 from suite.session.check import Result
 from suite.show.console import errors
 from suite.show.progress import Terminal
+from suite.system import devices
 
 app = typer.Typer(help="Reference results for `check`.", no_args_is_help=True)
 
@@ -43,6 +45,7 @@ def update(
     task: TaskOption = [],  # noqa: B006
     backend: BackendOption = [],  # noqa: B006
     mode: ModeOption = None,
+    device: DeviceOption = devices.CPU,
     profile: ProfileOption = SMOKE,
     data: DataOption = Data.auto,
     seeds: Annotated[
@@ -58,6 +61,7 @@ def update(
     Without --task: every task, in its default variant.
     """
     options.chosen([profile], tasks.PROFILES, "profile")
+    place = options.one_device(device)
     choices = tasks.chosen(task or tasks.names())
     chosen = backends.chosen(backend, mode, of=choices)
     range_ = range(first_seed, first_seed + seeds)
@@ -66,7 +70,7 @@ def update(
         used = sources(choices, data, reporter)
         cells = cells_in(results, timeout, reporter)
         for choice in choices:
-            wanted = checking.planned(choice, chosen, profile, used[choice[0]], range_)
+            wanted = checking.planned(choice, chosen, profile, used[choice[0]], range_, place)
             bad += _update(folder, cells.run(wanted), range_)
     for why in bad:
         errors().print(escape(f"no baseline: {why}"), style="red", soft_wrap=True)
@@ -82,6 +86,7 @@ def _update(folder: Path, found: Sequence[Result], seeds: range) -> list[str]:
     command = (
         f"tetragrad baseline update --task {shlex.quote(cell.task_label)} --profile {cell.profile} "
         f"--data {cell.data} --seeds {len(seeds)} --first-seed {seeds.start}"
+        f"{'' if cell.device == devices.CPU else f' --device {cell.device}'}"
         f"{''.join(f' --backend {name}' for name in names)}"
     )
     made = baselines.baseline_of([result.record for result in found], command)

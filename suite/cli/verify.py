@@ -25,6 +25,7 @@ from suite.cli.options import (
     interruptible,
     path_given,
 )
+from suite.records import record as records
 from suite.records.events import Outcome
 from suite.records.verdict import PRECISIONS
 from suite.session import verification
@@ -52,6 +53,15 @@ def verify(
     device: DeviceOption = devices.CPU,
     option: ConstantsOption = [],  # noqa: B006
     locate: LocateOption = False,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            parser=path_given,
+            help="Keep what is verified in this results folder: `run` and `time` need not prove it "
+            "again.",
+            show_default=False,
+        ),
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -76,6 +86,8 @@ def verify(
     choices = tasks.chosen(task or [tasks.ALL])
     searches: list[verdict_tables.Searched] = []
     watch = (lambda *found: searches.append(found)) if locate or report else None
+    if results:
+        records.require_writable(results)
     with Terminal() as reporter, interruptible():
         verdicts = verification.verify_all(
             choices,
@@ -86,6 +98,7 @@ def verify(
             reporter,
             constants(option, choices),
             watch,
+            results and results / "verified",
         )
     verdict_tables.print_searches(searches if locate else [], output())
     verdict_tables.print_verdicts(verdicts, output())
