@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from backends.program import Unavailable
@@ -23,6 +24,21 @@ mode = MODES[0]
 """How programs are run, set by ``configure``."""
 rewritten = False
 """True if products are of bfloat16; set by ``configure``."""
+NEEDLESS = ("PIL", "matplotlib", "pandas", "scipy", "sklearn", "torch")
+"""Packages that TensorFlow and Keras import with themselves where they are installed: with JAX they
+took half of the time of the import and 270 of its 750 MB, and no program of ours needs them."""
+
+
+@contextmanager
+def _hidden(names: Iterable[str]) -> Iterator[None]:
+    """Packages of these names are as if not installed, but for those imported before."""
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # an ImportError
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def available(mode: str = MODES[0]) -> str | None:
@@ -47,10 +63,9 @@ def configure(device: str, threads: int, precision: Precision, mode: str = MODES
         raise Unavailable("TensorFlow rewrites graphs for bfloat16 on the CPU alone: --device cpu")
     if precision == "tf32" and device == "cpu":
         raise Unavailable("TF32 is a format of NVIDIA's tensor cores: --device cuda")
-    # TensorFlow's converters import JAX where it is installed: 0.8 s and 100 MB that no program of
-    # ours needs, and a second framework in the process
-    sys.modules.setdefault("jax", None)  # type: ignore[arg-type]
-    import tensorflow as tf
+    sys.modules.setdefault("jax", None)  # type: ignore[arg-type]  # no second framework ever
+    with _hidden(NEEDLESS):
+        import tensorflow as tf
 
     globals().update(mode=mode, rewritten=precision == "bfloat16")
     if rewritten or tf.config.optimizer.get_experimental_options().get(REWRITING):

@@ -70,6 +70,17 @@ class Preparation:
             record.attainable = self._attainable(record.cell, [r.cell for r in found])
         return found
 
+    def proved(self, cells: Sequence[Cell]) -> bool:
+        """Tells if cells of one task need not be verified any more."""
+        return all(
+            self._verifier(cell).has_proved([((cell.backend, cell.mode), cell.precision)])
+            for cell in cells
+        )
+
+    def matmul(self, cell: Cell) -> float | None:
+        """The rate of matrix products on the cell's device [operations/s]; None if unknown."""
+        return self._attainable(cell, [cell]).get("matmul")
+
     def judge(self, record: Record, losses: Sequence[float]) -> None:
         """Holds the first losses of a cell's own training against the oracle's."""
         cell = record.cell
@@ -133,21 +144,25 @@ class Preparation:
             return
         label, first = fresh[0].task_label, fresh[0]
         self._reporter.busy(f"verifying {label} in {', '.join(c.backend_label for c in fresh)}")
-        key = label, first.device
+        wanted = [((cell.backend, cell.mode), cell.precision) for cell in fresh]
+        for cell, verdict in zip(fresh, self._verifier(first).prove(wanted), strict=True):
+            self._verdicts[label, cell.backend_label] = verdict
+            if not verdict.verified and verdict.outcome is not Outcome.SKIPPED:
+                self._reporter.say(f"{label} in {cell.backend_label}: {verdict.explanation}")
+
+    def _verifier(self, cell: Cell) -> Verifier:
+        """That of the cell's task and device."""
+        key = cell.task_label, cell.device
         if key not in self._verifiers:
-            options = tasks.of_the_model(first.task, first.options)
-            task = tasks.load(first.task, "full", first.data, first.variant, options)
+            options = tasks.of_the_model(cell.task, cell.options)
+            task = tasks.load(cell.task, "full", cell.data, cell.variant, options)
             self._verifiers[key] = Verifier(
                 task,
-                first.device,
-                first.threads,
+                cell.device,
+                cell.threads,
                 timeout=self._plan.timeout,
                 cache_folder=self._results / "verified",
                 memory_limit=self._plan.memory_limit,
                 side=self._side,
             )
-        wanted = [((cell.backend, cell.mode), cell.precision) for cell in fresh]
-        for cell, verdict in zip(fresh, self._verifiers[key].prove(wanted), strict=True):
-            self._verdicts[label, cell.backend_label] = verdict
-            if not verdict.verified and verdict.outcome is not Outcome.SKIPPED:
-                self._reporter.say(f"{label} in {cell.backend_label}: {verdict.explanation}")
+        return self._verifiers[key]

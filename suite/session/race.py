@@ -91,8 +91,7 @@ class Race:
             ]
             turns = Turns(self._workers, seed=self._records[0].cell.seed)
             watch = Watch([worker.pid for worker in self._workers])
-            own = environment.at_once(max(record.cell.threads for record in self._records))
-            turns.begin(own if kind == "time" else 1)
+            turns.begin(environment.at_once(max(r.cell.threads for r in self._records)))
             yield turns, watch
 
     def _judge_all(self) -> None:

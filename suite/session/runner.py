@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.records.timing import Timing
 from suite.session import resume
+from suite.session.forecast import forecast, shown
 from suite.session.plan import Plan, cells, failed
 from suite.session.preparation import Preparation
 from suite.session.race import Race
@@ -86,17 +88,23 @@ class Runner:
         When results cannot be written any more, it says so and ends.
         """
         sources = {name: self._preparation.source(name) for name, _ in self._plan.choices}
-        groups = list(itertools.product(self._plan.choices, self._plan.seeds))
+        groups = [
+            list(cells(self._plan, choice, seed, sources[choice[0]]))
+            for choice, seed in itertools.product(self._plan.choices, self._plan.seeds)
+        ]
         with Interrupts(self._reporter.say) as interrupts:
+            left = self._seconds_left(groups, interrupts)
             try:
-                for number, (choice, seed) in enumerate(groups, 1):
-                    group = list(cells(self._plan, choice, seed, sources[choice[0]]))
-                    self._run_group(group, f"[{number}/{len(groups)}]", interrupts)
-                    if seed == self._plan.seeds[-1]:
-                        self._show(self.session.of_choice(choice))
+                for number, group in enumerate(groups):
+                    task = group[0].task, group[0].variant
+                    with self._tracked() as fresh:
+                        place = f"[{number + 1}/{len(groups)}]", left[number]
+                        self._run_group(group, place, interrupts, fresh)
+                        if group[0].seed == self._plan.seeds[-1]:
+                            self._show(self.session.of_choice(task))
             except records.NotWritten as error:
                 self.session.not_written = True
-                self._show(self.session.of_choice(choice))
+                self._show(self.session.of_choice(task))
                 self._reporter.say(
                     f"{error}: it cannot be written, and the session ends; make room and "
                     f"`tetragrad run --resume {self.session.id}{records.elsewhere(self._results)}`"
@@ -104,15 +112,57 @@ class Runner:
             self.session.interrupted = interrupts.seen
         return self.session
 
-    def _run_group(self, group: Sequence[Cell], place: str, interrupts: Interrupts) -> None:
-        """The cells of one task and seed, verified, then trained in turns."""
+    def _seconds_left(self, groups: Sequence[list[Cell]], interrupts: Interrupts) -> list[float]:
+        """Tells how long the groups will take; the seconds from each of them to the end, 0 where
+        that is not known."""
+        with suppress(KeyboardInterrupt), interrupts.raised():
+            rest = [
+                [c for c in group if _is_there(c) and self._good_record(c) is None]
+                for group in groups
+            ]
+            prepared = self._preparation
+            expected = forecast(
+                *([group for group in rest if group], self._results, self._plan.timing_limit),
+                *(prepared.proved, prepared.matmul),
+            )
+            if expected.sentence:
+                self._reporter.say(expected.sentence)
+            before = itertools.accumulate((bool(group) for group in rest), initial=0)
+            return [expected.left(number) for number in before]
+        return [0.0 for _ in groups]
+
+    @contextmanager
+    def _tracked(self) -> Iterator[list[Record]]:
+        """A list, whose records are sent to MLflow once the block has ended, however it did.
+
+        Tables come before: MLflow takes seconds to start. A failure costs nothing that cannot be
+        sent later.
+        """
+        fresh: list[Record] = []
+        try:
+            yield fresh
+        finally:
+            for record in fresh:
+                self._track(record, records.path_of(self._results, record))
+
+    def _run_group(
+        self,
+        group: Sequence[Cell],
+        place: tuple[str, float],
+        interrupts: Interrupts,
+        fresh: list[Record],
+    ) -> None:
+        """Verifies the cells of one task and seed, and trains them in turns.
+
+        ``place`` is the group's number, as text, and the seconds from here to the end. Records
+        that it writes are added to ``fresh``.
+        """
         kept = [record for cell in group if (record := self._good_record(cell))]
         there = {record.cell.label: record for record in kept}
         found = [there.get(cell.label) or builder.begin(self.session.id, cell) for cell in group]
         self.session.records += found  # in the order asked for, whichever is kept first
         self._take_over(kept)
 
-        fresh: list[Record] = []
         timing = None
 
         def keep(record: Record) -> None:
@@ -126,10 +176,8 @@ class Runner:
                 timing = self._train(rest, keep, place)
         except KeyboardInterrupt:
             if interrupts.again:
+                fresh.clear()  # here and now: `sync` sends them
                 raise
-        except records.NotWritten:
-            self._track_all(fresh)
-            raise
         for record in found:
             before = self._earlier.get(record.cell.label)
             if before and record.outcome is Outcome.NOT_BEGUN:
@@ -139,19 +187,18 @@ class Runner:
                     record.reason = "the session ended before"
                 self._keep(record)
                 fresh.append(record)
-        try:
-            self._keep_timing(timing, fresh)
-        finally:
-            self._track_all(fresh)
+        self._keep_timing(timing, fresh)
 
     def _train(
-        self, rest: Sequence[Record], keep: Callable[[Record], None], place: str
+        self, rest: Sequence[Record], keep: Callable[[Record], None], place: tuple[str, float]
     ) -> Timing | None:
         """Verifies and trains those of one task and seed, in turns; how fast they were."""
         todo = self._preparation.ready(rest)
         if not todo:
             return None
-        self._reporter.busy(f"{place} {todo[0].cell.task_label}, seed {todo[0].cell.seed}")
+        number, left = place
+        more = f", about {shown(left)} left" if left else ""
+        self._reporter.busy(f"{number} {todo[0].cell.task_label}, seed {todo[0].cell.seed}{more}")
         epochs = self._epochs(todo[0].cell)
         race = Race(
             todo,
@@ -211,11 +258,6 @@ class Runner:
             checkpoints.discard(self._checkpoint(record))
         self._reporter.cell_finished(record)
 
-    def _track_all(self, found: Sequence[Record]) -> None:
-        """To MLflow, with speeds; a failure costs nothing that cannot be sent later."""
-        for record in found:
-            self._track(record, records.path_of(self._results, record))
-
     def _track(self, record: Record, path: Path) -> None:
         run = self._tracker.try_log(record, path, self._reporter.say)
         if run:
@@ -242,6 +284,10 @@ class Runner:
             return
         self.session.timings[timing.label] = timing
         timings.write(self._results, timing)
+
+
+def _is_there(cell: Cell) -> bool:
+    return backends.unavailable(cell.backend, cell.mode, cell.task) is None
 
 
 def exit_code(session: Session) -> int:

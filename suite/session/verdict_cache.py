@@ -46,12 +46,26 @@ def read(path: Path) -> Verdict | None:
     with suppress(OSError, ValueError, KeyError, TypeError):  # it only saves time
         document = json.loads(path.read_text(encoding="utf-8"))
         imported = document.pop("imported", {})
+        document.pop("seconds", None)
         if all(digest_of(Path(file)) == known for file, known in imported.items()):
             return verdict_from(document)
     return None
 
 
-def write(path: Path, verdict: Verdict, imported: Mapping[str, str]) -> None:
-    """Keeps a verdict, with the digests of further files that its workers had ``imported``."""
+def write(path: Path, verdict: Verdict, imported: Mapping[str, str], seconds: float) -> None:
+    """Keeps a verdict, with the digests of further files that its workers had ``imported``, and the
+    ``seconds`` that it took to find it and those that were asked for with it."""
+    document = {**asdict(verdict), "imported": dict(imported), "seconds": round(seconds, 2)}
     with suppress(OSError):  # it only saves time
-        write_json(path, {**asdict(verdict), "imported": dict(imported)})
+        write_json(path, document)
+
+
+def seconds(folder: Path) -> dict[str, float]:
+    """How long it took last to verify each task, by its label, whether verdicts still hold or not;
+    nothing of those kept before this was."""
+    found = {}
+    for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            document = json.loads(path.read_text(encoding="utf-8"))
+            found[document["task"]] = float(document["seconds"])
+    return found

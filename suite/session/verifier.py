@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -98,21 +99,27 @@ class Verifier:
         kept = {one: verdict for one in wanted if (verdict := self._kept(*one))}
         rest = [one for one in wanted if one not in kept]
         jobs = dict.fromkeys(job for one in rest for job in self._jobs(*one))
+        begin = time.monotonic()
         done = self._oracle | self._run([job for job in jobs if job not in self._oracle])
+        seconds = time.monotonic() - begin
         self._oracle = {job: found for job, found in done.items() if job == self._oracle_job()}
         doubt = self._doubt(done)
         for one in rest:
             kept[one] = self._explained(self._judge(*one, done, doubt), done)
-            self._keep(*one, kept[one], done)
+            self._keep(*one, kept[one], done, seconds)
         return [kept[one] for one in wanted]
+
+    def has_proved(self, wanted: Sequence[Wanted]) -> bool:
+        """Tells if ``prove`` has nothing to run: there is a verdict on each that still holds."""
+        return all(self._kept(*one) is not None for one in _with_exact(wanted))
 
     def prove(self, wanted: Sequence[Wanted]) -> list[Verdict]:
         """The verdict on each that speeds rest on: in its precision and in float64.
 
         What is wrong by a little, such as an epsilon, hides among float32's rounding errors.
         """
-        every = dict.fromkeys((*wanted, *((choice, EXACT) for choice, _ in wanted)))
-        verdicts = dict(zip(every, self.verify(list(every)), strict=True))
+        every = _with_exact(wanted)
+        verdicts = dict(zip(every, self.verify(every), strict=True))
         return [
             verdicts[choice, precision]
             if precision == EXACT
@@ -155,8 +162,9 @@ class Verifier:
             groups: dict[object, list[_Job]] = {}
             for job in jobs:  # a worker of another revision may know no several jobs
                 groups.setdefault((job.choice, job.device) if self._here else job, []).append(job)
-            workers = [self._worker(group, outputs) for group in groups.values()]
-            endings = launch_all(workers, at_once(self._threads))
+            # those that compile most are declared last: begun first, they do not end last alone
+            workers = [self._worker(group, outputs) for group in reversed(groups.values())]
+            endings = launch_all(workers, at_once(self._threads))[::-1]
             return {
                 job: read_trace(outputs[job], ending)
                 for group, ending in zip(groups.values(), endings, strict=True)
@@ -303,12 +311,13 @@ class Verifier:
         precision: Precision,
         verdict: Verdict,
         done: Mapping[_Job, tuple[Tree, Ending]],
+        seconds: float,
     ) -> None:
         path = self._cache_path(choice, precision)
         if path and verdict.verified:
             traces = [done[job][0] for job in self._jobs(choice, precision) if job.kind == "trace"]
             files = {file: known for t in traces for file, known in imported.read(t).items()}
-            verdict_cache.write(path, verdict, files)
+            verdict_cache.write(path, verdict, files, seconds)
 
     def _cache_path(self, choice: backends.Choice, precision: Precision) -> Path | None:
         if self._cache_folder is None:
@@ -346,6 +355,10 @@ def cell_of(
         threads=threads,
         options=dict(task.options),
     )
+
+
+def _with_exact(wanted: Sequence[Wanted]) -> list[Wanted]:
+    return list(dict.fromkeys((*wanted, *((choice, EXACT) for choice, _ in wanted))))
 
 
 def oracle(task: str) -> backends.Choice:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
+import sys
 from typing import get_args
 
 import numpy as np
 import pytest
 
 import backends
+from backends import tensorflow
 from tasks.optimizers import SGD, Optimizer
 from tasks.task import Array, Precision, RequestError, State, Tree
 from tests.backends import programs
@@ -161,3 +164,18 @@ def test_layers_of_every_kind_have_names_in_pytorch(call: Call) -> None:
     }
     with pytest.raises(TypeError, match=r"own\.kernel is not in the layout of nn\.Linear"):
         call("torch", "float32", programs.name_of_another_layout)
+
+
+def test_tensorflow_is_imported_without_what_it_does_not_need(call: Call) -> None:
+    loaded = call("tensorflow", "float32", modules_at_first)
+    assert "keras" in loaded
+    assert "matplotlib" not in loaded  # which Keras imports where it is installed
+
+
+def test_what_is_hidden_is_there_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    with tensorflow._hidden(["colorsys", "itertools"]):
+        with pytest.raises(ImportError):
+            importlib.import_module("colorsys")
+        assert importlib.import_module("itertools") is itertools  # it was imported before
+    assert importlib.import_module("colorsys")

@@ -207,7 +207,7 @@ def test_a_kept_verdict_rests_on_what_its_workers_imported(tmp_path: Path) -> No
         files = imported.read(imported.noted())
     assert set(files) >= {str(library)}
     assert not [file for file in files if "site-packages" in file]
-    verdict_cache.write(kept, verdict, {str(library): files[str(library)]})
+    verdict_cache.write(kept, verdict, {str(library): files[str(library)]}, seconds=1.0)
     assert verdict_cache.read(kept) == verdict
     library.write_text("width = 2")
     assert verdict_cache.read(kept) is None
