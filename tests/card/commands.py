@@ -8,12 +8,15 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 
+from suite.records import record as records
+from suite.records.events import Outcome
 from tests.card.session import Ended
 from tests.card.steps import Step
 
@@ -21,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 GRACE = 10.0
 """Seconds that a command has to keep what it has, once it is told to stop."""
 LONGEST = 300
-"""Characters of a last line that are kept."""
+"""Characters of a reason that are kept."""
 
 
 class Commands:
@@ -42,31 +45,32 @@ class Commands:
             out.write(f"$ python {' '.join(command)}\n".encode())
             out.flush()
             code = self._run(command, out.fileno(), limit)
-        new = sorted(self._sessions() - before)
-        return Ended(code, _last_line(log), tuple(new), str(log.relative_to(self._results)))
+        new = tuple(sorted(self._sessions() - before))
+        said = "; ".join(self._unwell(new)) or _last_line(log)
+        return Ended(code, said[:LONGEST], new, str(log.relative_to(self._results)))
 
     def stop(self) -> None:
         """Ends all that run, and lets none begin."""
-        self._stopped = True
         with self._lock:
+            self._stopped = True
             running = list(self._running)
         for process in running:
             _end(process, self._grace)
 
     def _run(self, command: list[str], out: int, limit: float) -> int | None:
         """The exit code; None if it was stopped at its limit."""
-        if self._stopped:
-            raise KeyboardInterrupt
-        process = subprocess.Popen(
-            [sys.executable, *command],
-            cwd=ROOT,
-            env=environment(self._results),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        with self._lock:
+        with self._lock:  # or one could begin behind the back of ``stop``
+            if self._stopped:
+                raise KeyboardInterrupt
+            process = subprocess.Popen(
+                [sys.executable, *command],
+                cwd=ROOT,
+                env=environment(self._results),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
             self._running.add(process)
         try:
             return process.wait(limit)
@@ -82,6 +86,14 @@ class Commands:
     def _sessions(self) -> set[str]:
         folders = (self._results / kind for kind in ("records", "timings"))
         return {path.name for folder in folders if folder.is_dir() for path in folder.iterdir()}
+
+    def _unwell(self, sessions: Sequence[str]) -> Iterator[str]:
+        """What is wrong with the records of sessions, contestant by contestant."""
+        for path in (path for name in sessions for path in records.paths_of(self._results, name)):
+            record = records.read(path)
+            if record.outcome is not Outcome.OK or not record.verified:
+                why = record.reason or "not verified"
+                yield f"{record.cell.backend_label} {record.outcome}, {why}"
 
 
 def environment(results: Path) -> dict[str, str]:
@@ -108,8 +120,9 @@ def _end(process: subprocess.Popen[bytes], grace: float) -> None:
     for worker in workers:  # each is of a process group of its own
         with suppress(psutil.Error):
             worker.kill()
+    psutil.wait_procs(workers, grace)
 
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")[:LONGEST]
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

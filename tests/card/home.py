@@ -12,6 +12,9 @@ from pathlib import Path
 from suite.records import record as records, timing as timings
 from tasks.task import RequestError
 from tests.card.commands import environment
+from tests.card.journal import Status
+
+ENDED = (Status.DONE, Status.FAILED)
 
 
 def bring(folder: Path, results: Path) -> int:
@@ -31,11 +34,12 @@ def bring(folder: Path, results: Path) -> int:
 
 
 def _sessions(folder: Path) -> list[str]:
-    """Those of the last try of every step."""
+    """Those of the last try of every step that came to its end."""
     path = folder / "journal.json"
     try:
         steps = json.loads(path.read_text(encoding="utf-8"))["steps"]
-        return [session for entry in steps.values() for session in entry["sessions"]]
+        ended = [entry for entry in steps.values() if entry["status"] in ENDED]
+        return [session for entry in ended for session in entry["sessions"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RequestError(f"{path} is no journal of a session on a card ({error})") from None
 

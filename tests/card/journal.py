@@ -75,9 +75,13 @@ class Journal:
             write_json(self.path, document)
 
     def todo(self, steps: Sequence[Step]) -> list[Step]:
-        """Those that are not done: what was never tried comes before what did not end well."""
+        """Those that are not done; what failed, or took the machine along, comes last."""
         rest = [step for step in steps if self.of(step).status is not Status.DONE]
-        return sorted(rest, key=lambda step: self.of(step).tries)
+        return sorted(rest, key=self._failures)
+
+    def _failures(self, step: Step) -> int:
+        entry = self.of(step)
+        return entry.tries if entry.status in (Status.FAILED, Status.BEGUN) else 0
 
 
 def _read(path: Path, about: Mapping[str, Any]) -> dict[str, Entry]:

@@ -21,7 +21,7 @@ class Ended:
 
     code: int | None
     said: str = ""
-    """The last line that it printed."""
+    """Why it did not end well: of its records, or the last line that it printed."""
     sessions: tuple[str, ...] = ()
     """New ones, of records or timings."""
     log: str = ""

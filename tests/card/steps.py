@@ -83,8 +83,8 @@ def steps(setting: Setting) -> list[Step]:
     """All of them, the most important first."""
     return [
         _facts(setting),
-        *_verified(setting, PROVED, 40),
-        *_verified(setting, MODES, 60),
+        *_verified(setting, PROVED, 35),
+        *_verified(setting, MODES, 45),
         *_trained(setting),
         *_base(setting),
         *_batches(setting),
@@ -106,8 +106,8 @@ def _verified(setting: Setting, contestants: tuple[str, ...], seconds: float) ->
         yield Step(f"verify {task}{behind}", words, seconds, contestants, beside=True)
 
 
-SECONDS = dict(zip(SIX, (45, 45, 55, 70, 70, 90), strict=True))
-"""To train a task in all contestants and time them: mostly to start, one after the other."""
+SECONDS = dict(zip(SIX, (35, 35, 40, 55, 55, 70), strict=True))
+"""To train a task in all contestants and time them: mostly to start them."""
 
 
 def _trained(setting: Setting) -> Iterator[Step]:
@@ -125,7 +125,7 @@ def _base(setting: Setting) -> Iterator[Step]:
     scales = ("--batch-scale", "1", "--batch-scale", "8", "--limit", "8")
     contestants = ("torch", "torch:graph", "jax")
     name = "time transformer:base in bfloat16"
-    yield Step(name, (*words, "--precision", "bfloat16", *scales), 90, contestants)
+    yield Step(name, (*words, "--precision", "bfloat16", *scales), 80, contestants)
 
 
 def _batches(setting: Setting) -> Iterator[Step]:
@@ -134,7 +134,7 @@ def _batches(setting: Setting) -> Iterator[Step]:
     for task in ("fashion_mlp", "transformer"):
         if task in setting.tasks:
             words = (*_training("time", setting, task), *scales)
-            yield Step(f"time {task} with larger batches", words, 50, PROVED)
+            yield Step(f"time {task} with larger batches", words, 40, PROVED)
 
 
 def _baselines(setting: Setting) -> Iterator[Step]:
@@ -144,12 +144,12 @@ def _baselines(setting: Setting) -> Iterator[Step]:
         words = ("baseline", "update", *_of(setting, task), "--profile", "smoke")
         seeds = ("--seeds", SEEDS, *where)
         needs = SCORING.get(task, ())
-        yield Step(f"baseline {task}", (*words, *seeds), 40, PROVED, needs=needs)
+        yield Step(f"baseline {task}", (*words, *seeds), 25, PROVED, needs=needs)
 
 
 def _training(command: str, setting: Setting, task: str) -> tuple[str, ...]:
     # a contestant that takes forever costs itself alone
-    return (command, *_of(setting, task), "--profile", setting.profile, "--timeout", "60")
+    return (command, *_of(setting, task), "--profile", setting.profile, "--timeout", "120")
 
 
 def _of(setting: Setting, task: str) -> tuple[str, ...]:
