@@ -1,4 +1,4 @@
-"""Sessions: bench, tests, lint, docs, verify, mutants, browse, regress, upgrade, card, three of asv.
+"""Sessions: bench, tests, lint, docs, verify, mutants, browse, regress, upgrade, card, asv (three).
 
 ``pip install nox``, then ``nox -s bench``.
 
