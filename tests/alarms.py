@@ -29,7 +29,7 @@ import tasks
 from backends import numpy as numpy_backend
 from suite.records.verdict import PRECISIONS, Deviation
 from suite.session.equivalence import compare, unrestored, unsteady
-from suite.session.verifier import EXACT, cell_of
+from suite.session.jobs import EXACT, cell_of
 from suite.system.environment import worker_environment
 from suite.system.git import ROOT
 from suite.worker import main as worker

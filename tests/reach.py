@@ -24,7 +24,7 @@ from typing import Any
 import backends
 import tasks
 from suite.records.events import Outcome
-from suite.session.verifier import EXACT, cell_of
+from suite.session.jobs import EXACT, cell_of
 from suite.system.environment import worker_environment
 from suite.system.git import ROOT
 from suite.worker import main as worker

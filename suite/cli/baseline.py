@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.markup import escape
 import backends
 import tasks
 from suite.cli import options
-from suite.cli.check import SMOKE, cells_in, sources
+from suite.cli.check import SMOKE, cells_in, finished_in, sources
 from suite.cli.commands import Command, example_of
 from suite.cli.options import (
     BASELINES,
@@ -25,6 +26,7 @@ from suite.cli.options import (
     DeviceOption,
     ModeOption,
     ProfileOption,
+    RecordsOption,
     ResultsOption,
     TaskOption,
     TimeoutOption,
@@ -52,6 +54,7 @@ def update(
         int, typer.Option(min=baselines.LEAST_SEEDS, help="How many seeds, of every backend.")
     ] = baselines.LEAST_SEEDS,
     first_seed: Annotated[int, typer.Option(min=0, help="The first of them.")] = 0,
+    recorded: RecordsOption = None,
     timeout: TimeoutOption = 3600,
     folder: BaselinesOption = BASELINES,
     results: ResultsOption = RESULTS,
@@ -68,9 +71,13 @@ def update(
     bad: list[str] = []
     with Terminal() as reporter, interruptible():
         used = sources(choices, data, reporter)
-        cells = cells_in(results, timeout, reporter)
-        for choice in choices:
-            wanted = checking.planned(choice, chosen, profile, used[choice[0]], range_, place)
+        plans = [checking.planned(c, chosen, profile, used[c[0]], range_, place) for c in choices]
+        finished = finished_in(results, recorded)
+        if finished:  # which then says how many of them it has
+            for cell in itertools.chain.from_iterable(plans):
+                finished.of(cell)
+        cells = cells_in(results, timeout, reporter, finished)
+        for wanted in plans:
             bad += _update(folder, cells.run(wanted), range_)
     for why in bad:
         errors().print(escape(f"no baseline: {why}"), style="red", soft_wrap=True)

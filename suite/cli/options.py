@@ -221,7 +221,7 @@ RecordsOption = Annotated[
     typer.Option(
         "--records",
         metavar="SESSION",
-        help="Judge the records of this session of `run` (latest: the last one) and run only the "
+        help="Take the records of this session of `run` (latest: the last one) and run only the "
         "cells that it has no record of, made with this commit, data, environment and machine.",
     ),
 ]

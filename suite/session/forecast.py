@@ -157,7 +157,7 @@ class _Typical:
         )
 
     def verifying(self, group: Sequence[Cell]) -> float:
-        """Of all four backends: it is as long as that of the slowest."""
+        """The seconds for all backends, which are verified side by side."""
         return self._slower(group[0]) * float(self._tasks[group[0].task_label]["verifying"])
 
     def running(self, group: Sequence[Cell], limit: float) -> float:

@@ -20,8 +20,8 @@ from suite.records.events import Outcome
 from suite.records.taps import Located, Observation, read
 from suite.records.verdict import Verdict
 from suite.session.first_difference import Errors, errors, first_difference
+from suite.session.jobs import EXACT, cell_of
 from suite.session.process import Ending, Worker, launch_all
-from suite.session.verifier import EXACT, cell_of
 from suite.system.environment import at_once
 from suite.system.revisions import HERE, Side
 from tasks.task import Task

@@ -151,7 +151,7 @@ class Preparation:
                 self._reporter.say(f"{label} in {cell.backend_label}: {verdict.explanation}")
 
     def _verifier(self, cell: Cell) -> Verifier:
-        """That of the cell's task and device."""
+        """The verifier of the cell's task and device."""
         key = cell.task_label, cell.device
         if key not in self._verifiers:
             options = tasks.of_the_model(cell.task, cell.options)

@@ -12,8 +12,8 @@ import numpy as np
 import tasks
 from suite.records.cell import Cell
 from suite.session.equivalence import compare, relative_error
+from suite.session.jobs import read_trace
 from suite.session.process import Ending, launch
-from suite.session.verifier import read_trace
 from suite.system.revisions import Side
 from tasks.task import Array, Envelope, Task, Tree
 

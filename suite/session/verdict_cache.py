@@ -19,6 +19,7 @@ JUDGING = (
     "suite/records/anchors.py",
     "suite/records/verdict.py",
     "suite/session/equivalence.py",
+    "suite/session/jobs.py",
     "suite/session/verdict_cache.py",
     "suite/session/verifier.py",
 )

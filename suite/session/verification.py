@@ -12,9 +12,10 @@ import tasks
 from suite.records.events import Outcome
 from suite.records.verdict import Verdict
 from suite.session import locator, probe, why
+from suite.session.jobs import EXACT
 from suite.session.locator import Search
 from suite.session.reporter import Reporter
-from suite.session.verifier import EXACT, Verifier, Wanted
+from suite.session.verifier import Verifier, Wanted
 from tasks.task import Precision, Task
 
 Watch = Callable[[Task, backends.Choice, Search], None]

@@ -1,23 +1,19 @@
-"""The verifier: runs the workers that a verdict rests on, and keeps verdicts."""
+"""The verifier: asks for the jobs that a verdict rests on, judges, and keeps verdicts."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import backends
 import tasks
 from suite.records import anchors
-from suite.records.cell import Cell
 from suite.records.events import Outcome
 from suite.records.machines import facts_of
 from suite.records.verdict import Deviation, Verdict, joined
@@ -31,31 +27,19 @@ from suite.session.equivalence import (
     unsteady,
     worst_leaf,
 )
-from suite.session.process import Ending, Worker, launch_all
+from suite.session.jobs import EXACT, Job, Jobs
+from suite.session.process import Ending
 from suite.session.verdict_cache import sources_digest
 from suite.session.why import Explainer
-from suite.system.environment import at_once, machine
+from suite.system.environment import machine
 from suite.system.revisions import HERE, Side
 from suite.worker import imported
 from suite.worker.dropout import dropout_finding
 from tasks import outside
-from tasks.task import DataSource, Envelope, Precision, RequestError, Task, Tree
+from tasks.task import Envelope, Precision, RequestError, Task, Tree
 
-EXACT: Precision = "float64"
 Wanted = tuple[backends.Choice, Precision]
 """A verdict to find: on a backend in one mode, and in a precision."""
-
-
-@dataclass(frozen=True)
-class _Job:
-    """The work of a worker for a verdict: a ``trace`` to each of ``ends``, or a
-    ``gradient_check`` or the statistics of ``dropout``."""
-
-    kind: str
-    choice: backends.Choice
-    precision: Precision
-    device: str
-    ends: tuple[int, ...] = ()
 
 
 class Verifier:
@@ -81,12 +65,11 @@ class Verifier:
         explains: bool = False,
         fresh: bool = False,
     ):
-        self.task, self._device, self._threads, self._timeout = task, device, threads, timeout
-        self._cache_folder, self._fresh = cache_folder, fresh
-        self._memory_limit = memory_limit
-        self._side = side
+        self.task, self._device = task, device
+        self._cache_folder, self._side, self._fresh = cache_folder, side, fresh
+        self._workers = Jobs(task, threads, timeout, memory_limit, side)
         self._oracle_choice = oracle(task.name)
-        self._oracle: dict[_Job, tuple[Tree, Ending]] = {}
+        self._oracle: dict[Job, tuple[Tree, Ending]] = {}
         """Results of the oracle, which every further verdict needs, by its job."""
         self._explainer = Explainer(task, self._oracle_choice, self._watch) if explains else None
 
@@ -127,21 +110,21 @@ class Verifier:
             for choice, precision in wanted
         ]
 
-    def _jobs(self, choice: backends.Choice, precision: Precision) -> list[_Job]:
+    def _jobs(self, choice: backends.Choice, precision: Precision) -> list[Job]:
         """The parts of a verdict, the oracle's trace first.
 
         The oracle needs no other trace of itself, but central differences; dropout its statistics.
         """
         oracle = self._oracle_job()
         steps = self.task.envelopes[precision].steps
-        own = _Job("trace", choice, precision, self._device, (steps,))
+        own = Job("trace", choice, precision, self._device, (steps,))
         jobs = [oracle]
         if replace(own, ends=oracle.ends) != oracle:
             jobs.append(own)
         if choice[0] == self._oracle_choice[0]:
-            jobs.append(_Job("gradient_check", choice, "float64", "cpu"))
+            jobs.append(Job("gradient_check", choice, "float64", "cpu"))
         if self._drops_out:
-            jobs.append(_Job("dropout", choice, precision, self._device))
+            jobs.append(Job("dropout", choice, precision, self._device))
         return jobs
 
     @cached_property
@@ -149,72 +132,20 @@ class Verifier:
         chunks = self.task.verification_chunks(self.task.verification_seed)
         return bool(self.task.dropouts(next(chunks)))
 
-    def _oracle_job(self) -> _Job:
+    def _oracle_job(self) -> Job:
         """The oracle's trace, long enough for every precision."""
         steps = (envelope.steps for envelope in self.task.envelopes.values())
         ends = {anchors.STEPS, *steps}
-        return _Job("trace", self._oracle_choice, "float64", "cpu", tuple(sorted(ends)))
+        return Job("trace", self._oracle_choice, "float64", "cpu", tuple(sorted(ends)))
 
-    def _run(self, jobs: Sequence[_Job]) -> dict[_Job, tuple[Tree, Ending]]:
-        """Runs the jobs. Returns what each wrote, by name, and how it ended."""
-        with tempfile.TemporaryDirectory() as folder:
-            outputs = {job: Path(folder) / f"{number}.npz" for number, job in enumerate(jobs)}
-            groups: dict[object, list[_Job]] = {}
-            for job in jobs:  # a worker of another revision may know no several jobs
-                groups.setdefault((job.choice, job.device) if self._here else job, []).append(job)
-            # those that compile most are declared last: begun first, they do not end last alone
-            workers = [self._worker(group, outputs) for group in reversed(groups.values())]
-            endings = launch_all(workers, at_once(self._threads))[::-1]
-            return {
-                job: read_trace(outputs[job], ending)
-                for group, ending in zip(groups.values(), endings, strict=True)
-                for job in group
-            }
-
-    @property
-    def _here(self) -> bool:
-        return self._side.tree == HERE.tree
-
-    def _worker(self, group: Sequence[_Job], outputs: Mapping[_Job, Path]) -> Worker:
-        """Does the jobs of one backend and device."""
-        asked = [
-            {
-                "kind": job.kind,
-                "cell": asdict(self._cell(job.choice, job.precision, job.device)),
-                "ends": job.ends,
-                "output": str(outputs[job]),
-                "memory_limit": self._memory_limit,
-            }
-            for job in group
-        ]
-        cell = self._cell(group[0].choice, group[0].precision, group[0].device)
-        how: dict[str, Any] = {
-            "timeout": self._timeout and self._timeout * len(group),
-            "command": self._side.command,
-        }
-        if self._here:
-            return Worker(cell, "several", jobs=asked, memory_limit=self._memory_limit, **how)
-        (job,) = asked
-        return Worker(**{**job, "cell": cell, **how})
+    def _run(self, jobs: Sequence[Job]) -> dict[Job, tuple[Tree, Ending]]:
+        return self._workers.run(jobs)
 
     def _watch(self, choice: backends.Choice, **details: Any) -> tuple[Tree, Ending]:
-        """The notes of a worker that watched a backend, for its causes."""
         device = "cpu" if choice == self._oracle_choice else self._device
-        with tempfile.TemporaryDirectory() as folder:
-            output = Path(folder) / "notes.npz"
-            worker = Worker(
-                self._cell(choice, EXACT, device),
-                "watch",
-                timeout=self._timeout,
-                command=self._side.command,
-                memory_limit=self._memory_limit,
-                output=str(output),
-                **details,
-            )
-            (ending,) = launch_all([worker], 1)
-            return read_trace(output, ending)
+        return self._workers.watch(choice, device, **details)
 
-    def _explained(self, verdict: Verdict, done: Mapping[_Job, tuple[Tree, Ending]]) -> Verdict:
+    def _explained(self, verdict: Verdict, done: Mapping[Job, tuple[Tree, Ending]]) -> Verdict:
         """The verdict with the cause, if it failed and causes are looked for."""
         if not self._explainer or verdict.verified or verdict.outcome is not Outcome.OK:
             return verdict
@@ -227,7 +158,7 @@ class Verifier:
         self,
         choice: backends.Choice,
         precision: Precision,
-        done: Mapping[_Job, tuple[Tree, Ending]],
+        done: Mapping[Job, tuple[Tree, Ending]],
         doubt: str | None,
     ) -> Verdict:
         allowed = self.task.envelopes[precision]
@@ -264,7 +195,7 @@ class Verifier:
             uncompared=left_out,
         )
 
-    def _findings(self, job: _Job, tree: Tree, oracle: Tree) -> Sequence[Deviation]:
+    def _findings(self, job: Job, tree: Tree, oracle: Tree) -> Sequence[Deviation]:
         """The findings on what one worker has written."""
         match job.kind:
             case "trace":
@@ -277,7 +208,7 @@ class Verifier:
                 by_leaf = {leaf: float(error) for leaf, error in tree.items()}
                 return (worst_leaf("central differences", by_leaf, CENTRAL_DIFFERENCES),)
 
-    def _doubt(self, done: Mapping[_Job, tuple[Tree, Ending]]) -> str | None:
+    def _doubt(self, done: Mapping[Job, tuple[Tree, Ending]]) -> str | None:
         """Why the oracle itself is in doubt: all others agree with each other and not with it."""
         oracle, allowed = self._oracle_job(), self.task.envelopes[EXACT]
         others = {
@@ -297,9 +228,6 @@ class Verifier:
         names, other = ", ".join(others), oracle.choice[0]
         return f"{names} agree with each other and not with {other}: look there first"
 
-    def _cell(self, choice: backends.Choice, precision: Precision, device: str) -> Cell:
-        return cell_of(self.task, choice, precision, device, self._threads)
-
     def _kept(self, choice: backends.Choice, precision: Precision) -> Verdict | None:
         """From the cache; None if nothing is there, or nothing that can be read."""
         path = None if self._fresh else self._cache_path(choice, precision)
@@ -310,7 +238,7 @@ class Verifier:
         choice: backends.Choice,
         precision: Precision,
         verdict: Verdict,
-        done: Mapping[_Job, tuple[Tree, Ending]],
+        done: Mapping[Job, tuple[Tree, Ending]],
         seconds: float,
     ) -> None:
         path = self._cache_path(choice, precision)
@@ -323,7 +251,7 @@ class Verifier:
         if self._cache_folder is None:
             return None
         facts = {
-            "cell": asdict(self._cell(choice, precision, self._device)),
+            "cell": asdict(self._workers.cell(choice, precision, self._device)),
             "data": self.task.provenance.digest,
             "sources": sources_digest(self._side.tree, choice[0], self._oracle_choice[0]),
             "task": dict(tasks.sources(self.task.name)),
@@ -335,26 +263,6 @@ class Verifier:
         }
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
         return self._cache_folder / f"{key}.json"
-
-
-def cell_of(
-    task: Task, choice: backends.Choice, precision: Precision, device: str, threads: int = 1
-) -> Cell:
-    """The cell of a worker that proves something."""
-    source: DataSource = task.provenance.source
-    return Cell(
-        task=task.name,
-        variant=task.variant,
-        backend=choice[0],
-        mode=choice[1],
-        device=device,
-        precision=precision,
-        seed=task.verification_seed,
-        profile=task.profile,
-        data=source,
-        threads=threads,
-        options=dict(task.options),
-    )
 
 
 def _with_exact(wanted: Sequence[Wanted]) -> list[Wanted]:
@@ -380,17 +288,3 @@ def _by_itself(trace: Tree, backend: str, envelope: Envelope) -> Sequence[Deviat
 
 def _agree(own: Tree, other: Tree, allowed: Envelope) -> bool:
     return all(deviation.passed for deviation in compare(own, other, allowed))
-
-
-def read_trace(output: Path, ending: Ending) -> tuple[Tree, Ending]:
-    """Returns what a job wrote, by name, and how it ended: as its worker, or as it said itself."""
-    own = output.with_suffix(".json")
-    if own.exists():
-        told = json.loads(own.read_text(encoding="utf-8"))
-        ending = Ending(Outcome(told["outcome"]), told["reason"], ending.stderr)
-    if ending.outcome is not Outcome.OK:
-        return {}, ending
-    if not output.exists():  # a worker of another revision, which knows another way
-        return {}, Ending(Outcome.CRASHED, "its worker cannot be verified by this program")
-    with np.load(output, allow_pickle=False) as arrays:
-        return dict(arrays), ending

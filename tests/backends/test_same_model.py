@@ -15,7 +15,7 @@ import backends
 import tasks
 from suite.records.cell import Cell
 from suite.records.events import Outcome
-from suite.session import verifier
+from suite.session import jobs, verifier
 from suite.session.process import Ending
 from suite.worker.main import JOBS
 from tasks import datasets
@@ -47,8 +47,8 @@ def in_the_backends_processes(call: Call, monkeypatch: pytest.MonkeyPatch) -> No
             call(choice, one.cell.precision, answer, one.kind, one.cell, one.job)
         return [Ending(Outcome.OK, None)] * len(asked)
 
-    monkeypatch.setattr(verifier, "Worker", Asked)
-    monkeypatch.setattr(verifier, "launch_all", launch_all)
+    monkeypatch.setattr(jobs, "Worker", Asked)
+    monkeypatch.setattr(jobs, "launch_all", launch_all)
 
 
 @pytest.mark.usefixtures("in_the_backends_processes")

@@ -197,9 +197,10 @@ def test_decoding_with_the_cache_is_decoding_without_it(call: Call, backend: str
 
 
 def without_end(state: State) -> State:
-    """The end mark is never the most probable word: decoding goes on to its limit."""
+    """The end mark is never the most probable word, so decoding goes on to its limit; words that
+    are never written would be."""
     bias = state.params["output.bias"].copy()
-    bias[EOS] = -100
+    bias[EOS], bias[[PAD, BOS, UNKNOWN]] = -100, 100
     return State({**state.params, "output.bias": bias}, state.slots, state.buffers)
 
 

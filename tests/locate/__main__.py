@@ -18,8 +18,9 @@ import backends
 import tasks
 from suite.records.events import Outcome
 from suite.session import locator
+from suite.session.jobs import EXACT, cell_of
 from suite.session.process import Ending
-from suite.session.verifier import EXACT, Verifier, Wanted, cell_of
+from suite.session.verifier import Verifier, Wanted
 from suite.system.revisions import Side
 from tasks.task import Task
 from tests.locate.expected import operation

@@ -27,9 +27,10 @@ from suite.records.cell import Cell
 from suite.records.events import Outcome
 from suite.records.verdict import Verdict, verdict_from
 from suite.session import locator
+from suite.session.jobs import EXACT, Job, cell_of, read_trace
 from suite.session.process import Ending
 from suite.session.verification import rival
-from suite.session.verifier import EXACT, Verifier, _Job, cell_of, read_trace
+from suite.session.verifier import Verifier
 from suite.system.git import ROOT
 from suite.system.revisions import Side
 from tasks.task import Precision, Task, Tree
@@ -45,7 +46,7 @@ TIMEOUT = 1800
 """Seconds that a job may take: the machine may be shared."""
 
 
-Oracles = dict[str, dict[_Job, tuple[Tree, Ending]]]
+Oracles = dict[str, dict[Job, tuple[Tree, Ending]]]
 """By a task's label the oracle's trace, of the source as it is."""
 
 
@@ -60,8 +61,8 @@ class Proof(Verifier):
         self.place = ""
         """The place of the mistake: when it is named, the rest need not be computed."""
 
-    def _run(self, jobs: Sequence[_Job]) -> dict[_Job, tuple[Tree, Ending]]:
-        done: dict[_Job, tuple[Tree, Ending]] = {}
+    def _run(self, jobs: Sequence[Job]) -> dict[Job, tuple[Tree, Ending]]:
+        done: dict[Job, tuple[Tree, Ending]] = {}
         for job in sorted(jobs, key=lambda job: job.kind != "gradient_check"):
             if self._right and job == self._oracle_job() and self._named(done):
                 done[job] = self._right.oracle()
@@ -70,7 +71,7 @@ class Proof(Verifier):
             done[job] = self.oracle() if own else self._ask(job)
         return done
 
-    def known(self, oracle: dict[_Job, tuple[Tree, Ending]]) -> None:
+    def known(self, oracle: dict[Job, tuple[Tree, Ending]]) -> None:
         """Takes the oracle's trace from there, or puts it there: several may share it."""
         self._oracle = oracle
 
@@ -81,7 +82,7 @@ class Proof(Verifier):
             self._oracle[job] = self._ask(job)
         return self._oracle[job]
 
-    def _named(self, done: Mapping[_Job, tuple[Tree, Ending]]) -> bool:
+    def _named(self, done: Mapping[Job, tuple[Tree, Ending]]) -> bool:
         """Tells if central differences have named the place already."""
         found = [
             str(finding)
@@ -92,7 +93,7 @@ class Proof(Verifier):
         ]
         return any(re.search(self.place, message) for message in found)
 
-    def _ask(self, job: _Job) -> tuple[Tree, Ending]:
+    def _ask(self, job: Job) -> tuple[Tree, Ending]:
         with tempfile.TemporaryDirectory() as folder:
             output, oracle = Path(folder) / "output.npz", Path(folder) / "oracle.npz"
             stops = bool(self.place and job.kind == "trace" and job != self._oracle_job())
@@ -100,7 +101,7 @@ class Proof(Verifier):
                 np.savez(oracle, allow_pickle=False, **self.oracle()[0])
             asked = {
                 "kind": job.kind,
-                "cell": asdict(self._cell(job.choice, job.precision, job.device)),
+                "cell": asdict(self._workers.cell(job.choice, job.precision, job.device)),
                 "ends": job.ends,
                 "output": str(output),
                 "place": self.place if stops else "",

@@ -110,7 +110,9 @@ def test_every_benchmark_runs_and_is_kept_under_its_commit(tmp_path: Path) -> No
     assert set(values) == {
         *("time_train_step", "time_predict", "peakmem_train", "track_first_chunk_seconds"),
         *("track_loss_after_n_steps", "track_import_seconds"),
+        *("track_exponent_of_time", "track_memory_per_chunk"),
     }
+    assert abs(values.pop("track_memory_per_chunk")) < 1e5
     assert all(value > 0 and math.isfinite(value) for value in values.values())
     assert values["track_loss_after_n_steps"] == pytest.approx(1.4143, abs=1e-3)
     assert values["peakmem_train"] > 1e8

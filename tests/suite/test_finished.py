@@ -299,3 +299,14 @@ def test_regress_times_what_is_another_program_and_nothing_else(
     summary = (tmp_path / "results" / "regress" / "summary.md").read_text(encoding="utf-8")
     assert "fashion_mlp in numpy:eager | same program |" in summary
     assert "fashion_mlp in jax:jit | same | it was timed |" in summary
+
+
+def test_a_baseline_is_made_of_records_without_training(tmp_path: Path) -> None:
+    for record in finished_runs():
+        records.write(tmp_path / "results", record)
+    asked = ("--task", "fashion_mlp", "--data", "generated", *BOTH, "--records", SESSION)
+    done = in_process(tmp_path, "baseline", "update", *asked)
+    assert done.returncode == 0, done
+    assert "10 records stand for their cells, not run again" in done.stderr
+    (path,) = (tmp_path / "results" / "baselines").iterdir()
+    assert [run.seed for run in baselines.read(path).runs] == [*range(10)]

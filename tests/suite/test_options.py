@@ -15,7 +15,7 @@ from suite.records.cell import Cell
 from suite.records.events import Outcome
 from suite.records.record import Record
 from suite.report import charts, content, page
-from suite.session import verifier
+from suite.session import jobs, verifier
 from suite.session.process import Ending
 from tasks.fashion_mlp import CHOSEN
 from tests.suite.command import in_process
@@ -37,8 +37,8 @@ def test_the_proof_is_of_the_model_that_is_chosen(
     def worker(cell: Cell, *rest: Any, **job: Any) -> None:
         asked.append(cell)
 
-    monkeypatch.setattr(verifier, "Worker", worker)
-    monkeypatch.setattr(verifier, "launch_all", launch_all)
+    monkeypatch.setattr(jobs, "Worker", worker)
+    monkeypatch.setattr(jobs, "launch_all", launch_all)
     paths = set()
     for options in ({}, CHOSEN_OPTIONS):
         task = tasks.load("fashion_mlp", "full", "generated", None, options)
