@@ -40,6 +40,27 @@ LocateOption = Annotated[
     typer.Option("--locate", help="Show the error of every operation, of backends that pass too."),
 ]
 
+KeptOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--results",
+        parser=path_given,
+        help="Keep what is verified in this results folder: `run` and `time` need not prove it "
+        "again.",
+        show_default=False,
+    ),
+]
+ProofOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="[PATH]",
+        parser=path_given,
+        help="Write one HTML page of the proof, to proof.html if no path is given.",
+        show_default=False,
+    ),
+]
+
 
 def verify(
     task: TaskOption = [],  # noqa: B006
@@ -53,24 +74,8 @@ def verify(
     device: DeviceOption = devices.CPU,
     option: ConstantsOption = [],  # noqa: B006
     locate: LocateOption = False,
-    results: Annotated[
-        Path | None,
-        typer.Option(
-            parser=path_given,
-            help="Keep what is verified in this results folder: `run` and `time` need not prove it "
-            "again.",
-            show_default=False,
-        ),
-    ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="[PATH]",
-            parser=path_given,
-            help="Write one HTML page of the proof, to proof.html if no path is given.",
-            show_default=False,
-        ),
-    ] = None,
+    results: KeptOption = None,
+    report: ProofOption = None,
 ) -> None:
     """Prove that every backend computes the same model as NumPy in float64.
 

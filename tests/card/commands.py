@@ -88,7 +88,7 @@ class Commands:
         return {path.name for folder in folders if folder.is_dir() for path in folder.iterdir()}
 
     def _unwell(self, sessions: Sequence[str]) -> Iterator[str]:
-        """What is wrong with the records of sessions, contestant by contestant."""
+        """Faults of the records of sessions, contestant by contestant."""
         for path in (path for name in sessions for path in records.paths_of(self._results, name)):
             record = records.read(path)
             if record.outcome is not Outcome.OK or not record.verified:

@@ -38,7 +38,7 @@ class Entry:
     seconds: float | None = None
     """How long the last try took."""
     command: list[str] = field(default_factory=list)
-    """Of the last try, behind ``python``."""
+    """The words of the last try, behind ``python``."""
     absent: dict[str, str] = field(default_factory=dict)
     """Contestants that were not there, and why."""
     sessions: list[str] = field(default_factory=list)

@@ -127,7 +127,7 @@ class Session:
 
 
 def told(steps: Sequence[Step], journal: Journal) -> list[str]:
-    """What is done, failed and open, a line for each; nothing that was measured."""
+    """Lines on what is done, failed and open; nothing that was measured."""
     found: dict[Status, list[tuple[Step, Entry]]] = {status: [] for status in Status}
     for step in steps:
         found[journal.of(step).status].append((step, journal.of(step)))

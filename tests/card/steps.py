@@ -41,7 +41,7 @@ class Step:
 
     name: str
     words: tuple[str, ...]
-    """Of the command line, behind the program; ``--backend`` comes behind them."""
+    """The command line behind the program; ``--backend`` comes behind them."""
     seconds: float
     """It is not begun if less time is left."""
     backends: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class Step:
     needs: tuple[str, ...] = ()
     """Modules besides those of backends."""
     program: tuple[str, ...] = ("-P", "-m", "tetragrad")
-    """What Python runs."""
+    """The words behind ``python`` that start it."""
 
     def command(self, there: Sequence[str]) -> list[str]:
         """The words behind ``python``, with those backends of its own that are ``there``."""
@@ -93,7 +93,7 @@ def steps(setting: Setting) -> list[Step]:
 
 
 def _facts(setting: Setting) -> Step:
-    """What the machine is, and the rates that its products attain."""
+    """Facts of the machine, and the rates that its products attain."""
     words = ("--device", setting.device, "--output", str(setting.results / "facts.json"))
     return Step("facts", words, 20, limit=120, program=("-P", "-m", "tests.card.facts"))
 
