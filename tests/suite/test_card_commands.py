@@ -1,4 +1,4 @@
-"""Commands of a session on a card: understood, run, stopped, kept; on a stand-in, up to a record."""
+"""Commands of a session on a card: understood, run, stopped and kept; one ends in a record."""
 
 from __future__ import annotations
 
