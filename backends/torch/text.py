@@ -68,7 +68,8 @@ class BagProduct(torch.autograd.Function):
     ) -> torch.Tensor:
         ctx.save_for_backward(words, bags, values)
         ctx.vocabulary = len(w)
-        return _bag_sum(words, w, offsets, values).add_(b)
+        # not in place: in PyTorch 2.11, what is compiled then has no gradient (its issue 180642)
+        return _bag_sum(words, w, offsets, values) + b
 
     @staticmethod
     def backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
