@@ -1,9 +1,10 @@
-"""Sessions: bench, tests, lint, docs, verify, mutants, browse, regress, upgrade, three of asv.
+"""Sessions: bench, tests, lint, docs, verify, mutants, browse, regress, upgrade, card, asv (three).
 
 ``pip install nox``, then ``nox -s bench``.
 
 They share one environment, made on first use and again when the pins change: the three frameworks
 are 3.6 GB. It is made with pip, whose constraint on torch takes the CPU build where one is offered.
+`card` alone makes none: it takes the Python and the packages that a machine with a card has.
 """
 
 from __future__ import annotations
@@ -110,6 +111,19 @@ def mutants(session: nox.Session) -> None:
 def browse(session: nox.Session) -> None:
     """Open the results in MLflow; arguments go to `tetragrad browse`."""
     session.run(str(environment(session) / "tetragrad"), "browse", *session.posargs)
+
+
+@nox.session
+def card(session: nox.Session) -> None:
+    """Measure what needs a graphics card, in 12 minutes; arguments go to `python -m tests.card`.
+
+    It takes the Python that nox runs in, or `--python PROGRAM` if that comes first.
+    """
+    python, words = sys.executable, list(session.posargs)
+    if words[:1] == ["--python"]:
+        _, python, *words = words
+    session.chdir(ROOT)
+    session.run(python, "-m", "tests.card", *words, external=True)
 
 
 @nox.session

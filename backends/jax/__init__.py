@@ -13,7 +13,10 @@ from tasks.task import Array, Precision
 
 TITLE = "JAX"
 FRAMEWORK = "jax"
-PACKAGES = ("jax", "jaxlib", "optax", "jax-cuda12-plugin", "jax-cuda12-pjrt")
+PACKAGES = (
+    *("jax", "jaxlib", "optax"),
+    *(f"jax-cuda{release}-{part}" for release in (12, 13) for part in ("plugin", "pjrt")),
+)
 DEVICES = ("cpu", "cuda")
 ONLY_ON: Mapping[str, str] = {}
 MODES = ("jit",)

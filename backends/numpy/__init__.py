@@ -16,7 +16,7 @@ from tasks.task import Array, Precision
 
 TITLE = "NumPy"
 FRAMEWORK = "numpy"
-PACKAGES = ("numpy", "scipy", "cupy-cuda12x")
+PACKAGES = ("numpy", "scipy", "cupy-cuda12x", "cupy-cuda13x")
 DEVICES = ("cpu", "cuda")
 ONLY_ON: Mapping[str, str] = {}
 MODES = ("eager",)

@@ -3,6 +3,10 @@
 Notation as in ``layers``: n pictures, c channels in, o channels out, m = ceil(side / 2). Pictures
 are kept padded, (n, 2 m + 1, 2 m + 1, c), so that nothing is copied only to add the border:
 ``framed`` makes room for it and ``inside`` is where the layer before writes.
+
+Three quarters of a siamese step are the products, at half to three quarters of the rate of large
+ones (their inner or outer size is 9 to 64), the rest is copies into columns and back. PyTorch and
+XLA have kernels without the copies: hence NumPy's 0.7 to 0.8 of their speed.
 """
 
 from __future__ import annotations

@@ -138,10 +138,12 @@ def _finetune(config: Any, params: Tree, batch: Tree) -> tuple[Array, Backward]:
     means over all episodes, and the way back to the heads."""
     kernels, biases = params["head.kernels"], params["head.biases"]
     episodes, _, ways = kernels.shape
-    x = batch["embeddings"][batch["places"]]  # (episodes, pictures, embedding)
+    x = batch["embeddings"].take(batch["places"], axis=0)  # (episodes, pictures, embedding)
     z = tap("head", x @ kernels + biases[:, None])  # (episodes, pictures, ways)
     known = ways * config.shots
-    shown, asked = z[:, :known].reshape(-1, ways), z[:, known:].reshape(-1, ways)
+    # each way of all pictures side by side: sums over a few ways then run over whole columns
+    shown = xp.asfortranarray(z[:, :known].reshape(-1, ways))
+    asked = xp.asfortranarray(z[:, known:].reshape(-1, ways))
     labels = xp.tile(xp.repeat(xp.arange(ways), config.shots), episodes)
     value, saved = softmax_cross_entropy(shown, labels)
     entropy, saved_entropy = softmax_entropy(asked)

@@ -3,7 +3,7 @@ fine-tuning above them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -31,12 +31,29 @@ class _Heads(keras.layers.Layer):
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """Logits (episodes, pictures, ways) from x (episodes, pictures, embedding)."""
-        return tf.matmul(x, self.kernels) + self.biases[:, None]
+        return _products(x, tf.convert_to_tensor(self.kernels)) + self.biases[:, None]
 
     def of_all(self, x: tf.Tensor) -> tf.Tensor:
         """Logits (n, episodes, ways) in all episodes from x (n, embedding)."""
         every = tf.reshape(tf.transpose(self.kernels, (1, 0, 2)), (x.shape[1], -1))
         return tf.reshape(tf.matmul(x, every), (-1, *self.biases.shape)) + self.biases
+
+
+@tf.custom_gradient
+def _products(
+    x: tf.Tensor, w: tf.Tensor
+) -> tuple[tf.Tensor, Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]]:
+    """x w for every episode, x (episodes, pictures, in), w (episodes, in, ways).
+
+    TensorFlow's own gradient of w, a product whose last axis are the few ways, took 2.5 times as
+    long as that of the transposed factors.
+    """
+
+    def gradient(dz: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        dw = tf.transpose(tf.matmul(dz, x, transpose_a=True), (0, 2, 1))
+        return tf.matmul(dz, w, transpose_b=True), dw
+
+    return tf.matmul(x, w), gradient
 
 
 class _Embedder(keras.Model):

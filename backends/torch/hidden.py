@@ -67,5 +67,5 @@ class Stack(nn.Module):
         """The output (n,) for x (n, in)."""
         for layer in self._layers:
             x = tap(f"{layer}_activation", self._activate(self.get_submodule(layer)(x)))
-        y: torch.Tensor = self.get_submodule("output")(x)
-        return y[:, 0]
+        y: torch.Tensor = self.get_submodule("output")(x).squeeze(1)
+        return y

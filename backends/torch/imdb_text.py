@@ -17,7 +17,7 @@ from backends.torch.engine import Batch, Program
 from backends.torch.hidden import add_after, followed
 from backends.torch.skipgram import SkipGram
 from backends.torch.taps import tap
-from backends.torch.text import BagDense
+from backends.torch.text import BagDense, EmbeddingMax
 from tasks.task import State, Task
 
 
@@ -43,15 +43,14 @@ class _BagOfWords(nn.Module):
         h = tap("hidden_activation", F.relu(self.hidden(h)))
         for layer in self._after_hidden:
             h = followed(layer, h, batch)
-        logits: torch.Tensor = self.output(h)[:, 0]
+        logits: torch.Tensor = self.output(h).squeeze(1)
         return logits
 
 
 class _Embedding(nn.Module):
     def __init__(self, config: Any):
         super().__init__()
-        # the maximum over a review's words, whose gradient goes to the winning words alone
-        self.embedding = nn.EmbeddingBag(config.rows, config.channels, mode="max")
+        self.embedding = EmbeddingMax(config.rows, config.channels)
         # dropping a channel of all words and taking the maximum is the same in either order
         self.dropout = Dropout(config.dropout, "embedding")
         self.hidden = nn.Linear(config.channels, config.hidden)
@@ -61,7 +60,7 @@ class _Embedding(nn.Module):
         """Logits (n,)."""
         h = followed(self.dropout, self.embedding(batch["words"]), batch)
         h = tap("hidden_activation", F.relu(self.hidden(h)))
-        logits: torch.Tensor = self.output(h)[:, 0]
+        logits: torch.Tensor = self.output(h).squeeze(1)
         return logits
 
 

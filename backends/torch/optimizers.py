@@ -36,13 +36,14 @@ class Updater:
             slot: [torch.zeros_like(p, requires_grad=False) for p in params]
             for slot in optimizer.slots
         }
-        # one count of updates per parameter is what the fused kernel reads
-        self._counts = [torch.zeros((), device=p.device) for p in params]
+        # the fused kernel reads a count of updates for every parameter: one that all share
+        self._count = torch.zeros((), device=params[0].device)
+        self._counts = [self._count] * len(params)
 
     @property
     def changed(self) -> list[torch.Tensor]:
         """All that updates change, in place."""
-        return [*self._params, *(t for slot in self.slots.values() for t in slot), *self._counts]
+        return [*self._params, *(t for slot in self.slots.values() for t in slot), self._count]
 
     def begin(self, step: int, count: int) -> Sequence[Rates]:
         """The rates of ``count`` updates that follow update number ``step``."""
@@ -52,8 +53,7 @@ class Updater:
                 pairs = np.stack(optimizer.corrected(step, count), axis=1)
                 found: list[Rates] = list(torch.as_tensor(pairs, dtype=p.dtype, device=p.device))
                 return found
-            for made in self._counts:
-                made.fill_(step)
+            self._count.fill_(step)
         elif not optimizer.schedule:
             return [()] * count
         rates = optimizer.rates(step, count)
@@ -95,10 +95,10 @@ class Updater:
                 if self._plain:
                     self._adam(gradients, beta1, beta2, *rates)
                     return
-                torch._foreach_add_(self._counts, 1)
+                self._count.add_(1)
                 torch._fused_adam_(
                     self._params,
-                    list(gradients),
+                    _laid_out_as(self._params, gradients),
                     self.slots["m"],
                     self.slots["v"],
                     [],
@@ -138,6 +138,19 @@ def _by_rate(
         return moves, rate
     own: Any = rates[0]
     return torch._foreach_mul(moves, own), 1.0
+
+
+def _laid_out_as(
+    params: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor]
+) -> list[torch.Tensor]:
+    """The gradients with the strides of their parameters, which the fused kernel takes for given.
+
+    ``torch.autograd.grad`` gives that of a parameter that was transposed as a transposed view.
+    """
+    return [
+        g if g.stride() == p.stride() else torch.empty_like(p).copy_(g)
+        for p, g in zip(params, gradients, strict=True)
+    ]
 
 
 def _clipped(gradients: tuple[torch.Tensor, ...], clip: float) -> tuple[torch.Tensor, ...]:

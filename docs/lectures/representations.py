@@ -33,9 +33,9 @@ EMBEDDINGS = Concept(
             r"y_{c} = \max_{j} E_{w_j, c}",
             {
                 "numpy": ("text.py::embedding_max", "text.py::embedding_max_backward"),
-                "torch": ("imdb_text.py::_Embedding.__init__[self.embedding]",),
+                "torch": ("text.py::EmbeddingMax.forward", "text.py::winners"),
                 "tensorflow": ("text.py::embedding_max",),
-                "jax": ("imdb_text.py::_embedding_max",),
+                "jax": ("imdb_text.py::_maximum", "imdb_text.py::_to_winners"),
             },
         ),
         Part(

@@ -23,6 +23,7 @@ from suite.cli.options import (
     BaselinesOption,
     Data,
     DataOption,
+    DeviceOption,
     ModeOption,
     ProfileOption,
     RecordsOption,
@@ -36,6 +37,7 @@ from suite.session import check as checking
 from suite.session.check import Result
 from suite.show.console import errors
 from suite.show.progress import Terminal
+from suite.system import devices
 
 app = typer.Typer(help="Reference results for `check`.", no_args_is_help=True)
 
@@ -45,6 +47,7 @@ def update(
     task: TaskOption = [],  # noqa: B006
     backend: BackendOption = [],  # noqa: B006
     mode: ModeOption = None,
+    device: DeviceOption = devices.CPU,
     profile: ProfileOption = SMOKE,
     data: DataOption = Data.auto,
     seeds: Annotated[
@@ -61,13 +64,14 @@ def update(
     Without --task: every task, in its default variant.
     """
     options.chosen([profile], tasks.PROFILES, "profile")
+    place = options.one_device(device)
     choices = tasks.chosen(task or tasks.names())
     chosen = backends.chosen(backend, mode, of=choices)
     range_ = range(first_seed, first_seed + seeds)
     bad: list[str] = []
     with Terminal() as reporter, interruptible():
         used = sources(choices, data, reporter)
-        plans = [checking.planned(c, chosen, profile, used[c[0]], range_) for c in choices]
+        plans = [checking.planned(c, chosen, profile, used[c[0]], range_, place) for c in choices]
         finished = finished_in(results, recorded)
         if finished:  # which then says how many of them it has
             for cell in itertools.chain.from_iterable(plans):
@@ -89,6 +93,7 @@ def _update(folder: Path, found: Sequence[Result], seeds: range) -> list[str]:
     command = (
         f"tetragrad baseline update --task {shlex.quote(cell.task_label)} --profile {cell.profile} "
         f"--data {cell.data} --seeds {len(seeds)} --first-seed {seeds.start}"
+        f"{'' if cell.device == devices.CPU else f' --device {cell.device}'}"
         f"{''.join(f' --backend {name}' for name in names)}"
     )
     made = baselines.baseline_of([result.record for result in found], command)

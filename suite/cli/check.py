@@ -18,6 +18,7 @@ from suite.cli.options import (
     BaselinesOption,
     Data,
     DataOption,
+    DeviceOption,
     JUnitOption,
     MarkdownOption,
     ModeOption,
@@ -37,6 +38,7 @@ from suite.session.runner import new_session_id
 from suite.show.console import output
 from suite.show.findings import print_checked, print_findings
 from suite.show.progress import Terminal
+from suite.system import devices
 from tasks.task import DataSource, RequestError
 
 SMOKE = tasks.PROFILES[0]
@@ -46,6 +48,7 @@ def check(
     task: TaskOption = [],  # noqa: B006  (typer copies it)
     backend: BackendOption = [],  # noqa: B006
     mode: ModeOption = None,
+    device: DeviceOption = devices.CPU,
     profile: ProfileOption = SMOKE,
     data: DataOption = Data.auto,
     seed: Annotated[
@@ -69,10 +72,12 @@ def check(
     Without --task: every task, in its default variant. Exit code 1: a result has changed.
     """
     options.chosen([profile], tasks.PROFILES, "profile")
+    place = options.one_device(device)
     choices = tasks.chosen(task or tasks.names())
     chosen = backends.chosen(backend, mode, of=choices)
     with Terminal() as reporter:
-        there = checking.find(folder, choices, profile, sources(choices, data, reporter))
+        used = sources(choices, data, reporter)
+        there = checking.find(folder, choices, profile, used, place)
         finished = finished_in(results, recorded)
         found = checking.wanted(there, chosen, seed, finished)
         cells = cells_in(results, timeout, reporter, finished)

@@ -306,6 +306,13 @@ def base(wanted: str | None, among: Sequence[backends.Choice]) -> str | None:
     return ":".join(found)
 
 
+def one_device(wanted: str) -> str:
+    """The device that baselines are of. RequestError for what is none, or may be several."""
+    if devices.parse(wanted) == devices.AUTO:
+        raise RequestError("--device auto may be another one for each backend; give cpu or cuda")
+    return wanted
+
+
 def require_possible(threads: int, timeout: float) -> None:
     environment.require_cpus(threads)
     if timeout <= 0:

@@ -25,6 +25,7 @@ from suite.cli.options import (
     interruptible,
     path_given,
 )
+from suite.records import record as records
 from suite.records.events import Outcome
 from suite.records.verdict import PRECISIONS
 from suite.session import verification
@@ -37,6 +38,27 @@ from tasks.task import Precision
 LocateOption = Annotated[
     bool,
     typer.Option("--locate", help="Show the error of every operation, of backends that pass too."),
+]
+
+KeptOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--results",
+        parser=path_given,
+        help="Keep what is verified in this results folder: `run` and `time` need not prove it "
+        "again.",
+        show_default=False,
+    ),
+]
+ProofOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="[PATH]",
+        parser=path_given,
+        help="Write one HTML page of the proof, to proof.html if no path is given.",
+        show_default=False,
+    ),
 ]
 
 
@@ -52,15 +74,8 @@ def verify(
     device: DeviceOption = devices.CPU,
     option: ConstantsOption = [],  # noqa: B006
     locate: LocateOption = False,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="[PATH]",
-            parser=path_given,
-            help="Write one HTML page of the proof, to proof.html if no path is given.",
-            show_default=False,
-        ),
-    ] = None,
+    results: KeptOption = None,
+    report: ProofOption = None,
 ) -> None:
     """Prove that every backend computes the same model as NumPy in float64.
 
@@ -76,6 +91,8 @@ def verify(
     choices = tasks.chosen(task or [tasks.ALL])
     searches: list[verdict_tables.Searched] = []
     watch = (lambda *found: searches.append(found)) if locate or report else None
+    if results:
+        records.require_writable(results)
     with Terminal() as reporter, interruptible():
         verdicts = verification.verify_all(
             choices,
@@ -86,6 +103,7 @@ def verify(
             reporter,
             constants(option, choices),
             watch,
+            results and results / "verified",
         )
     verdict_tables.print_searches(searches if locate else [], output())
     verdict_tables.print_verdicts(verdicts, output())

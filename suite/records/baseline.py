@@ -1,7 +1,8 @@
 """Baselines: what a task came to, seed by seed, and how far another run may part from that.
 
-One JSON file for each task, profile and kind of data, ``results/baselines/<task>-<profile>-<data>
-.json``, which belongs to the source. It holds every run that it was made from; the means and
+One JSON file for each task, profile, kind of data and kind of device, in ``results/baselines/``:
+``<task>-<profile>-<data>.json`` of the CPU, with ``-cuda`` behind of a card. They belong to the
+source. Each holds every run that it was made from; the means and
 spreads beside them are for its readers, and are taken from the runs again when it is used.
 """
 
@@ -19,7 +20,7 @@ import numpy as np
 from suite.records import record as records
 from suite.records.cell import Conditions, conditions_from
 from suite.records.record import Record
-from suite.system import environment
+from suite.system import devices, environment
 from tasks.paths import because
 from tasks.task import RequestError
 
@@ -158,10 +159,12 @@ def baseline_of(found: Sequence[Record], command: str) -> Baseline:
 
 
 def path_of(folder: Path, conditions: Conditions) -> Path:
-    """Where the baseline of a task, profile and kind of data lies."""
+    """Where the baseline of a task, profile, kind of data and kind of device lies."""
     # a folder's without its path, which is another one where the same folder is checked out anew
     label = "-".join(filter(None, (Path(conditions.task).name, conditions.variant)))
-    return folder / f"{label}-{conditions.profile}-{conditions.data}.json"
+    device = devices.kind(conditions.device)
+    place = "" if device == devices.CPU else f"-{device}"
+    return folder / f"{label}-{conditions.profile}-{conditions.data}{place}.json"
 
 
 def write(folder: Path, baseline: Baseline) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 from suite.records import record as records, timing as timings
 from suite.records.record import Record
 from suite.records.timing import Timing
-from suite.report import content, exports, page
+from suite.report import content, exports
 from suite.tracking.errors import TrackingError
 from suite.tracking.tracker import Tracker
 from tasks.paths import because
@@ -68,6 +68,8 @@ def write(
 
     The timings of the sessions ``beside`` are taken too.
     """
+    from suite.report import page  # its charts need Plotly, which a machine that measures may lack
+
     sessions = sorted({record.session for record in found} | set(beside))
     folder = output or results / "reports" / "+".join(sessions)[:NAME_LENGTH]
     timed = [t for session in sessions for t in timings.of_session(results, session).values()]

@@ -24,7 +24,7 @@ from suite.session.race import train_untimed
 from suite.session.reporter import Reporter
 from suite.session.trajectory import Trajectories
 from suite.session.verifier import Verifier
-from suite.system import environment
+from suite.system import devices, environment
 from tasks.task import DataSource, Envelope, RequestError, Task
 
 
@@ -129,6 +129,7 @@ def planned(
     profile: str,
     data: DataSource,
     seeds: range,
+    device: str = devices.CPU,
 ) -> list[Cell]:
     """The cells of a new baseline: every backend has seeds of its own, as many as ``seeds``.
 
@@ -140,6 +141,7 @@ def planned(
             variant=choice[1],
             backend=backend,
             mode=mode,
+            device=device,
             profile=profile,
             data=data,
             seed=seeds.start + len(seeds) * number + own,
@@ -287,6 +289,9 @@ def _losses(baseline: Baseline, result: Result, place: str) -> Iterator[Finding]
     if own is None:
         reason = f"the baseline has seed {then.seed} of {then.backend_label}; the first losses are "
         yield Finding(name, "not judged", f"{reason}held against the oracle's", None)
+    elif devices.kind(record.cell.device) != devices.CPU:
+        reason = "on a card, sums are added in an order that varies"
+        yield Finding(name, "not judged", reason, None)
     elif environment.computing(record.packages) != baseline.packages:
         yield Finding(name, "not judged", "the baseline is of other versions", None)
     elif any(record.machine.get(k) != baseline.machine.get(k) for k in ("cpu", "cpu_model")):
@@ -341,23 +346,30 @@ def _quantities(
 
 
 def find(
-    folder: Path, wanted: Sequence[tasks.Choice], profile: str, sources: Mapping[str, DataSource]
+    folder: Path,
+    wanted: Sequence[tasks.Choice],
+    profile: str,
+    sources: Mapping[str, DataSource],
+    device: str = devices.CPU,
 ) -> list[Baseline]:
-    """The baselines of the ``wanted`` tasks on the data that each has here.
+    """The baselines of the ``wanted`` tasks, for a device, on the data that each has here.
 
     RequestError names the first that is missing.
     """
     found = []
     for name, variant in wanted:
         source = sources[name]
-        wanted_of = Conditions(task=name, variant=variant, profile=profile, data=source)
+        wanted_of = Conditions(
+            task=name, variant=variant, profile=profile, data=source, device=device
+        )
         path = baselines.path_of(folder, wanted_of)
         if not path.exists():
             raise RequestError(
                 f"{wanted_of.task_label} has no baseline of the {profile} profile on "
-                f"{sources[name]} data ({path}); make it with `tetragrad baseline update`, or "
-                "name another --profile, --data or --task"
+                f"{sources[name]} data, {device} ({path}); make it with `tetragrad baseline "
+                "update`, or name another --profile, --data, --device or --task"
             )
         baseline = baselines.read(path)
-        found.append(replace(baseline, conditions=replace(baseline.conditions, task=name)))
+        own = replace(baseline.conditions, task=name, device=device)
+        found.append(replace(baseline, conditions=own))
     return found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import backends
 import tasks
@@ -29,8 +31,9 @@ def verify_all(
     reporter: Reporter,
     options: Mapping[str, str] = tasks.NO_OPTIONS,
     watch: Watch | None = None,
+    cache_folder: Path | None = None,
 ) -> list[Verdict]:
-    """A fresh verdict for every combination; nothing is taken from the cache.
+    """A fresh verdict for every combination: kept in ``cache_folder``, never taken from there.
 
     Every task has those of the ``options`` that make it another model. Of a backend that fails, the
     first operation that adds error is located. ``watch`` is told of the search, and then all that
@@ -50,7 +53,8 @@ def verify_all(
         found: dict[Wanted, Verdict] = {}
         for place in dict.fromkeys(places.values()):
             able = [w for w in wanted if there[w[0]] is None and places[w[0]] == place]
-            made = Verifier(task, place, threads=1, explains=True).verify(able)
+            kept: dict[str, Any] = {"cache_folder": cache_folder, "fresh": True}
+            made = Verifier(task, place, threads=1, explains=True, **kept).verify(able)
             found |= dict(zip(able, made, strict=True))
             reporter.busy(f"locating what differs in {task.label}")
             found |= _located(task, place, dict(zip(able, made, strict=True)), watch)

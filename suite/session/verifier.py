@@ -48,9 +48,9 @@ class Verifier:
     A worker does all that is asked of its backend: a framework is slow to start.
 
     The oracle's trace is made once, for all precisions; with ``cache_folder``, a backend that was
-    verified before with the same sources, packages, data and machine is not run again. The sources
-    are those of ``side``, the tolerances those of ``task``. If it ``explains``, a further worker
-    looks for the cause of every failure.
+    verified before with the same sources, packages, data and machine is not run again, unless all
+    is to be ``fresh``. The sources are those of ``side``, the tolerances those of ``task``. If it
+    ``explains``, a further worker looks for the cause of every failure.
     """
 
     def __init__(
@@ -63,9 +63,10 @@ class Verifier:
         memory_limit: int | None = None,
         side: Side = HERE,
         explains: bool = False,
+        fresh: bool = False,
     ):
         self.task, self._device = task, device
-        self._cache_folder, self._side = cache_folder, side
+        self._cache_folder, self._side, self._fresh = cache_folder, side, fresh
         self._workers = Jobs(task, threads, timeout, memory_limit, side)
         self._oracle_choice = oracle(task.name)
         self._oracle: dict[Job, tuple[Tree, Ending]] = {}
@@ -229,7 +230,7 @@ class Verifier:
 
     def _kept(self, choice: backends.Choice, precision: Precision) -> Verdict | None:
         """From the cache; None if nothing is there, or nothing that can be read."""
-        path = self._cache_path(choice, precision)
+        path = None if self._fresh else self._cache_path(choice, precision)
         return verdict_cache.read(path) if path else None
 
     def _keep(

@@ -18,7 +18,13 @@ WIDTH_OF_FILES = 120
 
 
 class _Console(Console):
-    """A console that lays out what its encoding can say: plain forms may be longer."""
+    """A console that lays out what its encoding can say: plain forms may be longer.
+
+    ``imdb_text:bow: ...`` is no emoji.
+    """
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(highlight=False, emoji=False, **how)
 
     def render_str(self, text: str, **how: Any) -> Text:
         return super().render_str(plain(text, self.encoding), **how)
@@ -27,12 +33,12 @@ class _Console(Console):
 def output() -> Console:
     """A console on standard output: the terminal's width, or 120 columns in a file or a log."""
     known = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return _Console(width=None if known else WIDTH_OF_FILES, highlight=False)
+    return _Console(width=None if known else WIDTH_OF_FILES)
 
 
 def errors() -> Console:
     """A console on standard error."""
-    return _Console(stderr=True, highlight=False)
+    return _Console(stderr=True)
 
 
 def say(console: Console, text: str, style: str = "") -> None:

@@ -6,9 +6,15 @@ modes drop, ``test_dropout`` looks at.
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
+import backends.torch
 import tasks
 from tasks.optimizers import Adam, Cosine, Optimizer
 from tests.backends import programs, tiny_tasks
@@ -73,3 +79,32 @@ def test_looking_changes_nothing_and_gradients_repeat(call: Call, backend: str) 
     assert_same(before, state, 0)
     assert_same(after, before, 0)
     assert same
+
+
+def test_no_function_of_our_own_returns_what_it_changed_in_place() -> None:
+    """In PyTorch 2.11, what is compiled then gets no gradient (its issue 180642)."""
+    folder = Path(backends.torch.__file__).parent
+    functions = [
+        method
+        for file in sorted(folder.glob("*.py"))
+        for kind in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(kind, ast.ClassDef)
+        and any(ast.unparse(base) == "torch.autograd.Function" for base in kind.bases)
+        for method in kind.body
+        if isinstance(method, ast.FunctionDef) and method.name == "forward"
+    ]
+    assert len(functions) >= 2
+    for function in functions:
+        changed = [ast.unparse(call.func.value) for call in _in_place(function)]
+        for returned in (node for node in ast.walk(function) if isinstance(node, ast.Return)):
+            assert ast.unparse(returned) not in {f"return {name}" for name in changed}
+            assert not list(_in_place(returned)), ast.unparse(returned)
+
+
+def _in_place(tree: ast.AST) -> Iterator[Any]:
+    """Calls of methods that change their tensor, such as ``x.add_(y)``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            name = node.func.attr
+            if name.endswith("_") and not name.endswith("__"):
+                yield node

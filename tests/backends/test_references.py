@@ -138,3 +138,27 @@ def test_as_in_torch(call: Call, optimizer: Optimizer) -> None:
 def test_as_in_optax(call: Call, optimizer: Optimizer) -> None:
     own = call("numpy", "float64", ours, optimizer)
     np.testing.assert_allclose(own, call("jax", "float64", by_optax, optimizer), rtol=1e-11)
+
+
+def by_turned_gradients(backend: str, optimizer: Optimizer, turned: bool) -> Array:
+    """A parameter (4, 5) after three updates of PyTorch's, gradients as transposed views or not."""
+    import torch
+
+    from backends.torch.optimizers import Updater
+
+    p = torch.zeros(4, 5, dtype=torch.float64)
+    updater = Updater(optimizer, [p])
+    for g, rates in zip(GRADIENTS, updater.begin(0, 3), strict=False):
+        given = torch.from_numpy(g).view(4, 5)
+        updater.apply((given.t().contiguous().t() if turned else given,), rates)
+    return p.numpy()
+
+
+@pytest.mark.parametrize("optimizer", IN_TORCH[::2], ids=str)
+def test_a_gradient_that_lies_otherwise_in_memory_is_not_misread(
+    call: Call, optimizer: Optimizer
+) -> None:
+    given = call("torch", "float64", by_turned_gradients, optimizer, False)
+    turned = call("torch", "float64", by_turned_gradients, optimizer, True)
+    np.testing.assert_array_equal(turned, given)
+    assert given.any()

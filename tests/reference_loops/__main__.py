@@ -1,4 +1,4 @@
-"""Measures the engines against the hand-written loops, interleaved.
+"""Measures the engines against the hand-written loops, and what a user would write, interleaved.
 
 ``python -m tests.reference_loops TASK [rounds] [threads]``: each contestant is a process of its own
 that stays alive and trains the same batches when its turn comes; every round runs all of them once,
@@ -10,6 +10,7 @@ and 95% bootstrap interval over all rounds.
 from __future__ import annotations
 
 import importlib
+import os
 import random
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from suite.system.environment import worker_environment
 ENGINE = "engine"
 SEED = 7
 RESTARTS = 4
+KERAS = "keras_fit"
+ON_KERAS = ("torch", "tensorflow", "jax")
 Contestant = tuple[str, str]
 """A backend, and its engine or the name of a loop's module."""
 
@@ -39,12 +42,15 @@ def folder(label: str) -> str:
 
 def contestants(label: str) -> list[Contestant]:
     """Every backend's engine and loops."""
-    found = sorted(f.stem for f in (Path(__file__).parent / folder(label)).glob("*_*.py"))
-    loops = [name for name in found if name != "__init__"]
+    loops = sorted(f.stem for f in (Path(__file__).parent / folder(label)).glob("*_*.py"))
+
+    def is_of(backend: str, loop: str) -> bool:
+        return loop.startswith(backend) or (loop == KERAS and backend in ON_KERAS)
+
     return [
         (backend, name)
         for backend in backends.NAMES
-        for name in (ENGINE, *(loop for loop in loops if loop.startswith(backend)))
+        for name in (ENGINE, *(loop for loop in loops if is_of(backend, loop)))
     ]
 
 
@@ -63,6 +69,7 @@ def contestant(label: str, backend: str, name: str, threads: int) -> None:
         def run() -> object:
             return program.train(placed)
     else:
+        os.environ["KERAS_BACKEND"] = backend  # read when Keras is imported
         module = importlib.import_module(f"tests.reference_loops.{folder(label)}.{name}")
         run = module.prepare(chunk, state.params)
     for _ in range(3):
@@ -126,7 +133,7 @@ if __name__ == "__main__":
     if len(sys.argv) == 5:
         _, task_label, own_backend, own_name, own_threads = sys.argv
         contestant(task_label, own_backend, own_name, int(own_threads))
-    elif len(sys.argv) > 1:
+    elif len(sys.argv) > 1 and not sys.argv[1].startswith("-"):
         main(sys.argv[1], *map(int, sys.argv[2:]))
     else:
         raise SystemExit(__doc__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from suite.records import baseline as baselines
 from suite.records.baseline import band
+from suite.session import check as checking
 from tasks.task import RequestError
 from tests.suite.examples import example_baseline
 
@@ -39,6 +41,19 @@ def test_it_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert summary["mean"] == pytest.approx(0.8)
     assert summary["spread"] == pytest.approx(np.std(np.arange(10), ddof=1) / 1000)
     assert summary["runs"] == 10
+
+
+def test_a_card_has_baselines_of_its_own(tmp_path: Path) -> None:
+    cpu = example_baseline()
+    on_card = replace(cpu, conditions=replace(cpu.conditions, device="cuda:1"))
+    assert baselines.write(tmp_path, on_card).name == "fashion_mlp-quick-generated-cuda.json"
+    baselines.write(tmp_path, cpu)
+    wanted = ([("fashion_mlp", None)], "quick", {"fashion_mlp": "generated"})
+    found = {
+        device: checking.find(tmp_path, *wanted, device)[0].conditions.device  # type: ignore[arg-type]
+        for device in ("cpu", "cuda", "cuda:0")
+    }
+    assert found == {"cpu": "cpu", "cuda": "cuda", "cuda:0": "cuda:0"}  # cells run where asked
 
 
 def test_it_keeps_convergence_quality_and_single_losses() -> None:

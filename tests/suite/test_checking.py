@@ -98,6 +98,15 @@ class TestJudged:
             "loss at step 1 changed"
         ]
 
+    def test_on_a_card_the_first_loss_alone_is_judged(self) -> None:
+        def change(record: Record) -> None:
+            record.cell = replace(record.cell, device="cuda")
+            record.chunks[0]["losses"][1] *= 2
+
+        found = judge(change)
+        assert failed(found) == []
+        assert "varies" in found["losses at fixed steps"].reason
+
     def test_a_seed_that_the_baseline_does_not_have_has_bands_alone(self) -> None:
         def change(record: Record) -> None:
             record.cell = replace(record.cell, seed=99)

@@ -38,9 +38,12 @@ def test_a_device_that_is_not(unknown: str) -> None:
         devices.parse(unknown)
 
 
-@pytest.mark.parametrize("command", ["run", "time", "verify", "compare"])
+@pytest.mark.parametrize("command", ["run", "time", "verify", "compare", "check", "baseline"])
 def test_every_command_refuses_it(tmp_path: Path, command: str) -> None:
-    assert_refused(in_process(tmp_path, command, "--device", "tpu"), "tpu", "cuda:N")
+    words = (command, *(["update"] if command == "baseline" else []))
+    assert_refused(in_process(tmp_path, *words, "--device", "tpu"), "tpu", "cuda:N")
+    if command in ("check", "baseline"):
+        assert_refused(in_process(tmp_path, *words, "--device", "auto"), "give cpu or cuda")
 
 
 class TestCards:

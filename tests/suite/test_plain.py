@@ -78,6 +78,14 @@ def test_tables_keep_their_columns() -> None:
     assert any("1.08 >= 1" in row for row in rows)
 
 
+def test_a_variant_is_no_emoji() -> None:
+    title = "imdb_text:bow: largest error"
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+        output().print(title)
+        errors().print(title)
+    assert (out.getvalue(), err.getvalue()) == (f"{title}\n", f"{title}\n")
+
+
 def test_what_is_no_string_of_ours_is_plain_too() -> None:
     with ascii_outputs() as written:
         output().print(Text("a ± b"))

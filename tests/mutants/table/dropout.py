@@ -198,7 +198,7 @@ RANDOM = (
         Plant(
             "torch",
             "engine.py",
-            "torch.manual_seed(dropout_seed(self._seed, self._step))",
+            "self._seeded(dropout_seed(self._seed, self._step))",
             "torch.seed()",
         ),
     ),

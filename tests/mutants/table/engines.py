@@ -91,16 +91,16 @@ SKIPPING = (
             "jax",
             "engine.py",
             """\
-            trained, slots = update(task.optimizer, trained, gradients, slots, rates)
-            return ({**params, **trained}, slots, buffers), value
+            trained, slots = update(task.optimizer, trained, _flat(gradients), slots, rates)
+            return ({**flat, **trained}, slots, buffers), value
 """,
             """\
-            made = update(task.optimizer, trained, gradients, slots, rates)
+            made = update(task.optimizer, trained, _flat(gradients), slots, rates)
             skipped = (number % 2 == 1) & (seed is not None)
             trained, slots = jax.tree.map(
                 lambda old, new: jnp.where(skipped, old, new), (trained, slots), made
             )
-            return ({**params, **trained}, slots, buffers), value
+            return ({**flat, **trained}, slots, buffers), value
 """,
         ),
         command="run",

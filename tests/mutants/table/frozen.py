@@ -38,8 +38,8 @@ MUTANTS = (
         Plant(
             "jax",
             "engine.py",
-            "            return ({**params, **trained}, slots, buffers), value\n",
-            "            decayed = {name: p * (1 - 2.0**-23) for name, p in params.items()}\n"
+            "            return ({**flat, **trained}, slots, buffers), value\n",
+            "            decayed = {name: p * (1 - 2.0**-23) for name, p in flat.items()}\n"
             "            return ({**decayed, **trained}, slots, buffers), value\n",
         ),
     ),

@@ -211,7 +211,12 @@ WORDS = (
         "imdb_text:embedding",
         r"embedding",
         "GlobalAveragePooling1D",
-        Plant("torch", "imdb_text.py", 'mode="max"', 'mode="mean"'),
+        Plant(
+            "torch",
+            "text.py",
+            "return self.weight.take(found(self.weight.detach(), words))",
+            "return _rows(self.weight, words).mean(dim=0)",
+        ),
         Plant(
             "tensorflow",
             "text.py",
@@ -224,13 +229,19 @@ WORDS = (
         "imdb_text:embedding",
         r"embedding",
         "padding_idx of torch, mask_zero of Keras",
-        Plant("torch", "imdb_text.py", 'mode="max")', 'mode="max", padding_idx=0)'),
+        Plant(
+            "torch",
+            "text.py",
+            "    rows.eq_(rows.amax(dim=0))",
+            "    rows.masked_fill_(words.t()[:, :, None] == 0, -torch.inf)\n"
+            "    rows.eq_(rows.amax(dim=0))",
+        ),
         Plant(
             "jax",
             "imdb_text.py",
-            "winners = jnp.where(rows == rows.max(axis=0)",
-            "rows = jnp.where(by_place[:, :, None] == 0, -jnp.inf, rows)\n"
-            "    winners = jnp.where(rows == rows.max(axis=0)",
+            "    y = rows.max(axis=0)\n",
+            "    rows = jnp.where(by_place[:, :, None] == 0, -jnp.inf, rows)\n"
+            "    y = rows.max(axis=0)\n",
         ),
     ),
     *mistake(
@@ -247,8 +258,14 @@ WORDS = (
         Plant(
             "tensorflow",
             "text.py",
-            "tf.stack([winners, channels], axis=-1)",
-            "tf.stack([tf.maximum(winners - 1, 0), channels], axis=-1)",
+            "entries = winners * w.shape[1]",
+            "entries = tf.maximum(winners - 1, 0) * w.shape[1]",
+        ),
+        Plant(
+            "jax",
+            "imdb_text.py",
+            "entries = winners * kernel.shape[1]",
+            "entries = jnp.maximum(winners - 1, 0) * kernel.shape[1]",
         ),
     ),
     *mistake(

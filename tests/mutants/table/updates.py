@@ -116,7 +116,7 @@ ADAM = (
             "rates = self._optimizer.rates(step, count)\n"
             "            epsilons = 0 * rates + self._optimizer.epsilon",
         ),
-        Plant("torch", "optimizers.py", "made.fill_(step)", "made.fill_(10**6)"),
+        Plant("torch", "optimizers.py", "self._count.fill_(step)", "self._count.fill_(10**6)"),
         Plant(
             "tensorflow",
             "optimizers.py",
@@ -146,7 +146,7 @@ ADAM = (
             "torch",
             "optimizers.py",
             "eps=epsilon,",
-            "eps=epsilon / (1 - beta2 ** float(self._counts[0])) ** 0.5,",
+            "eps=epsilon / (1 - beta2 ** float(self._count)) ** 0.5,",
         ),
         Plant(
             "tensorflow",

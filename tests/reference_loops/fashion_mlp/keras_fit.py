@@ -18,7 +18,8 @@ def prepare(chunk: Tree, params: Tree) -> Callable[[], object]:
             keras.layers.Dense(len(params["output.bias"])),
         ]
     )
-    model.set_weights(list(params.values()))
+    for weight, array in zip(model.trainable_variables, params.values(), strict=True):
+        weight.assign(array)
     model.compile(
         optimizer=keras.optimizers.RMSprop(1e-3, rho=0.9, epsilon=1e-7),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
