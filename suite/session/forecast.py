@@ -1,7 +1,7 @@
 """A forecast of how long a run will take: from earlier sessions here, else from typical figures.
 
-Typical figures are seconds of the quick profile on one machine, ``typical.json``; on another, they
-are held to take longer as its matrix products do.
+Typical figures are seconds of the quick profile on one machine, ``typical.json``, with the rate of
+its matrix products at that time; where products are slower, all is held to take longer.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ START = ("import", "data", "build", "compile", "transfer")
 """Phases of the first turns, which several workers have at once."""
 SESSIONS = 20
 """So many earlier sessions are looked through."""
+MOST = 3
+"""Times the limit that rounds may take, since there are some at least, however long they are."""
 HERE, ELSEWHERE = "as in earlier sessions here", "by typical figures and the speed of this machine"
 
 
@@ -133,7 +135,7 @@ class _Earlier:
             return seconds + limit
         lasted = datetime.fromisoformat(timing.ended) - datetime.fromisoformat(found[0].created)
         timed = lasted.total_seconds() - seconds
-        return seconds + min(max(timed, 0.0), 1.5 * limit)
+        return seconds + min(max(timed, 0.0), MOST * limit)
 
 
 class _Typical:
@@ -144,7 +146,6 @@ class _Typical:
     def __init__(self, attained: Callable[[Cell], float | None]):
         document = json.loads(TYPICAL.read_text(encoding="utf-8"))
         self._tasks: Mapping[str, Any] = document["tasks"]
-        self._matmul: float = document["matmul"]
         self._attained = attained
 
     def knows(self, group: Sequence[Cell]) -> bool:
@@ -165,23 +166,22 @@ class _Typical:
         task = self._tasks[group[0].task_label]
         phases = [task["cells"][cell.backend_label] for cell in group]
         work = _start_and_work(phases, group[0].threads)
-        return self._slower(group[0]) * work + min(float(task["timed"]), limit)
+        return self._slower(group[0]) * work + min(float(task["timed"]), MOST * limit)
 
     def _slower(self, cell: Cell) -> float:
-        return self._matmul / (self._attained(cell) or self._matmul)
+        matmul = float(self._tasks[cell.task_label]["matmul"])
+        return matmul / (self._attained(cell) or matmul)
 
 
 def figures(results: Path, session: str) -> dict[str, Any]:
     """The content of ``typical.json``, out of a session in which everything was verified."""
     verified = dict(verdict_cache.seconds(results / "verified"))
     found: dict[str, Any] = {}
-    matmul = 0.0
     for record in _readable(results, session):
-        matmul = record.attainable["matmul"]
-        own = found.setdefault(
-            record.cell.task_label, {"verifying": 0.0, "timed": 0.0, "cells": {}}
-        )
-        own["cells"][record.cell.backend_label] = {n: round(s, 2) for n, s in record.phases.items()}
+        rate = {"matmul": record.attainable["matmul"]}
+        own = found.setdefault(record.cell.task_label, {**rate, "cells": {}})
+        phases = {name: round(seconds, 2) for name, seconds in record.phases.items() if seconds}
+        own["cells"][record.cell.backend_label] = phases
     for label, timing in timings.of_session(results, session).items():
         own = found[label]
         first = min(r.created for r in _readable(results, session) if r.cell.task_label == label)
@@ -189,7 +189,7 @@ def figures(results: Path, session: str) -> dict[str, Any]:
         work = _start_and_work([*own["cells"].values()], 1)
         own["timed"] = round(max(0.0, lasted.total_seconds() - work), 1)
         own["verifying"] = round(verified[label], 1)
-    return {"matmul": matmul, "tasks": found}
+    return {"tasks": found}
 
 
 def _start_and_work(phases: Sequence[Mapping[str, float]], threads: int) -> float:
