@@ -102,8 +102,8 @@ def verify(
             devices.parse(device),
             reporter,
             constants(option, choices),
-            watch,
-            results and results / "verified",
+            watch=watch,
+            cache_folder=results and results / "verified",
         )
     verdict_tables.print_searches(searches if locate else [], output())
     verdict_tables.print_verdicts(verdicts, output())

@@ -45,6 +45,10 @@ BY_NAME = {
     "bag of words: mean for sum": r"begins at bag, forwards",
     "pooling: mean for maximum": r"begins at embedding, forwards",
     "pooling: the padding's row left out": r"begins at embedding, forwards",
+    "negative sampling: mean over the random words": LOSS,
+    "pairs: neighbours from the words' own table": r"begins at logits, forwards",
+    "gradient: of a row that is chosen several times, one choice alone": r"begins at "
+    r"(embedding\.kernel|context\.table), its gradient",
     "gradient: to a wrong word": r"begins at embedding\.kernel, its gradient",
     "dropout: nothing is scaled up": r"begins at bag_dropout, forwards",
     "dropout: given masks are not scaled up": r"begins at bag_dropout, forwards",

@@ -151,7 +151,7 @@ class TestCtrlC:
         assert capsys.readouterr().err == f"{STOPPING}\n"
 
     def test_so_do_verify_and_time(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        def interrupted(*given: Any) -> None:
+        def interrupted(*given: Any, **rest: Any) -> None:
             os.kill(os.getpid(), signal.SIGINT)
 
         monkeypatch.setattr(verification, "verify_all", interrupted)

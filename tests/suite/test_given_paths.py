@@ -89,7 +89,7 @@ def test_every_option_that_is_a_path_is_read_by_it(home: Path) -> None:
         *("sync folder", "report output_folder", "history output_folder", "compare base_python"),
         *("check junit", "check markdown", "compare junit", "compare markdown"),
         *("upgrade junit", "upgrade markdown", "verify report", "reproduce attest"),
-        "explain page",
+        *("explain page", "verify results"),
     }
 
 

@@ -83,7 +83,7 @@ class TestExitCode:
             Verdict("fashion_mlp", "numpy", "float32", 9, (), mode="eager"),
             Verdict("fashion_mlp", *GRAPH[:1], "float32", 9, (), Outcome.SKIPPED, REASON, "graph"),
         ]
-        monkeypatch.setattr(verification, "verify_all", lambda *given: verdicts)
+        monkeypatch.setattr(verification, "verify_all", lambda *given, **rest: verdicts)
         asked = [word for one in named for word in ("--backend", ":".join(one))]
         assert in_process(tmp_path, "verify", *asked).returncode == code
 

@@ -193,8 +193,8 @@ def test_a_page_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 def test_verify_writes_the_page_where_it_is_asked_to(
     words: list[str], path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def verify_all(*given: Any) -> list[Verdict]:
-        given[-1](tiny_task(), ("torch", "eager"), SEARCH)
+    def verify_all(*given: Any, watch: verification.Watch, **rest: Any) -> list[Verdict]:
+        watch(tiny_task(), ("torch", "eager"), SEARCH)
         return [FAILED]
 
     monkeypatch.setattr(verification, "verify_all", verify_all)
