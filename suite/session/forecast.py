@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -79,7 +80,8 @@ def forecast(
     ``proved`` tells if there are verdicts on all of a group, ``attained`` the rate of matrix
     products on a cell's machine [operations/s].
     """
-    earlier, typical = _Earlier(results), _Typical(attained)
+    every = itertools.chain.from_iterable(groups)
+    earlier, typical = _Earlier(results, every), _Typical(attained)
     seconds: list[float | None] = []
     bases, verified = [], set()
     for group in groups:
@@ -101,18 +103,24 @@ class _Earlier:
 
     basis = HERE
 
-    def __init__(self, results: Path):
+    def __init__(self, results: Path, cells: Iterable[Cell]):
+        """Looks for records of ``cells``, whatever their seed; no other is read."""
+        wanted = {cell.file_name for cell in cells}
         self._records: dict[Any, Record] = {}
         """The latest of each cell, whatever its seed."""
         self._timings: dict[tuple[str, str], Timing] = {}
         """By session and task."""
-        self._verified = dict(verdict_cache.seconds(results / "verified"))
+        self._verified = verdict_cache.seconds(results / "verified")
         for session in itertools.islice(records.sessions(results), SESSIONS):
-            for record in _readable(results, session):
+            for record in _readable(results, session, wanted):
                 if facts_of(record.machine) == facts_of(machine()):
                     self._records.setdefault(record.cell.conditions.key, record)
-            found = timings.of_session(results, session).values()
-            self._timings |= {(session, timing.label): timing for timing in found}
+                    wanted.discard(record.cell.file_name)
+            with suppress(RequestError):  # they only tell how long
+                found = timings.of_session(results, session).values()
+                self._timings |= {(session, timing.label): timing for timing in found}
+            if not wanted:
+                break
 
     def knows(self, group: Sequence[Cell]) -> bool:
         """Tells if every cell has been trained before, and the task been verified."""
@@ -175,16 +183,17 @@ class _Typical:
 
 def figures(results: Path, session: str) -> dict[str, Any]:
     """The content of ``typical.json``, out of a session in which everything was verified."""
-    verified = dict(verdict_cache.seconds(results / "verified"))
+    verified = verdict_cache.seconds(results / "verified")
+    trained = [records.read(path) for path in records.paths_of(results, session)]
     found: dict[str, Any] = {}
-    for record in _readable(results, session):
+    for record in trained:
         rate = {"matmul": record.attainable["matmul"]}
         own = found.setdefault(record.cell.task_label, {**rate, "cells": {}})
         phases = {name: round(seconds, 2) for name, seconds in record.phases.items() if seconds}
         own["cells"][record.cell.backend_label] = phases
     for label, timing in timings.of_session(results, session).items():
         own = found[label]
-        first = min(r.created for r in _readable(results, session) if r.cell.task_label == label)
+        first = min(r.created for r in trained if r.cell.task_label == label)
         lasted = datetime.fromisoformat(timing.ended or "") - datetime.fromisoformat(first)
         work = _start_and_work([*own["cells"].values()], 1)
         own["timed"] = round(max(0.0, lasted.total_seconds() - work), 1)
@@ -199,10 +208,9 @@ def _start_and_work(phases: Sequence[Mapping[str, float]], threads: int) -> floa
     return max(max(started), sum(started) / at_once(threads)) + whole - sum(started)
 
 
-def _readable(results: Path, session: str) -> Iterator[Record]:
-    """The records of a session, those that cannot be read left out: they only tell how long."""
+def _readable(results: Path, session: str, names: Container[str]) -> Iterator[Record]:
+    """The records of a session whose cells' files have these ``names``, and that can be read."""
     for path in records.paths_of(results, session):
-        try:
-            yield records.read(path)
-        except RequestError:
-            continue
+        if path.stem.rpartition("-seed")[0] in names:
+            with suppress(RequestError):  # they only tell how long
+                yield records.read(path)

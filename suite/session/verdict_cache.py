@@ -64,9 +64,9 @@ def write(path: Path, verdict: Verdict, imported: Mapping[str, str], seconds: fl
 def seconds(folder: Path) -> dict[str, float]:
     """How long it took last to verify each task, by its label, whether verdicts still hold or not;
     nothing of those kept before this was."""
-    found = {}
-    for path in sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime):
+    found = []
+    for path in folder.glob("*.json"):
         with suppress(OSError, ValueError, KeyError, TypeError):
             document = json.loads(path.read_text(encoding="utf-8"))
-            found[document["task"]] = float(document["seconds"])
-    return found
+            found.append((path.stat().st_mtime, document["task"], float(document["seconds"])))
+    return {task: seconds for _, task, seconds in sorted(found)}

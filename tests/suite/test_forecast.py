@@ -110,6 +110,13 @@ class TestEarlier:
         a_session(tmp_path)
         assert told([BOTH[:1]], tmp_path, proved=True).seconds == (17 + 20,)
 
+    def test_what_cannot_be_read_tells_nothing(self, typical: Path, tmp_path: Path) -> None:
+        a_session(tmp_path)
+        for kind in ("verified", "timings/20260101-000000-abcd", "records/20260101-000000-abcd"):
+            for path in (tmp_path / kind).glob("*.json"):
+                path.write_text("{")
+        assert told([BOTH], tmp_path).basis == ELSEWHERE
+
     def test_another_machine_s_session_does_not_count(
         self, typical: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
