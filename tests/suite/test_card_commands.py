@@ -45,7 +45,7 @@ def reached(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     asked: list[Any] = []
 
     def reach(*given: Any, **named: Any) -> None:
-        asked.append(given)
+        asked.append((*given, named))
         raise Reached
 
     monkeypatch.setattr(verification, "verify_all", reach)
@@ -68,7 +68,7 @@ def test_commands_are_understood_up_to_the_work_itself(
     (given,) = reached
     if step.words[0] == "verify":
         labels = [":".join(choice) for choice in given[1]]
-        assert (given[4], given[8]) == ("cuda", tmp_path / "verified")
+        assert (given[4], given[-1]["cache_folder"]) == ("cuda", tmp_path / "verified")
     elif step.words[0] == "baseline":
         cells: list[Cell] = given[1]
         assert {cell.device for cell in cells} == {"cuda"}
