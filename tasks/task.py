@@ -349,6 +349,10 @@ class Task(ABC):
         verified.optimizer = replace(self.optimizer, schedule=schedule)
         return verified
 
+    def first_predicted(self, initial: State) -> State:
+        """The state from which the proof predicts before it trains, where rare outputs occur."""
+        return initial
+
     def dropouts(self, chunk: Chunk) -> Mapping[str, Dropout]:
         """The model's dropout layers by name, in the order of the model; none by default."""
         return {}

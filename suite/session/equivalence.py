@@ -22,6 +22,7 @@ UNITS = 64
 TRAINED = ("gradient", "state")
 """Quantities of which every entry has to be finite; an output of evaluation may be infinite."""
 NO_GRADIENT = "all are 0, which shows nothing: prove it from another seed, or from larger weights"
+NOT_HELD = "is 0 to the bit in the oracle, and rounding here, of which an optimiser may make steps"
 TIMED_LOSSES = "timed losses"
 TIMED_STEPS = 8
 """Steps at the beginning of a cell's own training whose losses are held against the oracle's."""
@@ -193,6 +194,8 @@ def _compare_leaves(
         if key not in own or own[key].shape != b.shape:
             shape = own[key].shape if key in own else "missing"
             return Deviation(quantity, None, tolerance, f"{leaf} is {shape}, not {b.shape}", False)
+        if quantity == "gradient" and not b.any() and own[key].any():
+            return Deviation(quantity, None, 0.0, f"{leaf} {NOT_HELD}", False)
         errors[leaf] = relative_error(own[key], b, scale)
         if quantity in TRAINED and not np.isfinite(b).all():
             errors[leaf] = np.inf  # what both have lost shows nothing

@@ -24,7 +24,7 @@ def trace(task: Task, program: Program, seed: int, ends: Sequence[int]) -> dict[
     - ``state@<end>/<leaf>``, parameters, buffers and the optimiser's slots after so many steps,
       for each of ``ends``, which rise;
     - ``prediction@<end>/<kind>/<output>``, of every kind of batch that is evaluated, from the
-      initial state (end 0) and after each of ``ends``;
+      task's ``first_predicted`` state (end 0) and after each of ``ends``;
     - ``unfrozen/<leaf>``, how far each frozen leaf is from where it began, once all steps are made;
     - ``restored/state/<leaf>``, ``restored/step`` and ``restored/gradient/<leaf>``, how far the
       initial state and the first gradients differ from what they were, once all is restored.
@@ -51,7 +51,7 @@ def stages(
                 noted |= {f"gradient/{leaf}": g for leaf, g in gradients.items()}
                 noted |= _unsteady(loss, gradients, *program.gradients(placed))
                 yield noted
-                noted |= _predictions(task, program, 0)
+                noted |= _first_predictions(task, program, initial)
                 yield noted
             losses.append(program.train(placed))
             noted["loss"] = np.concatenate(losses)
@@ -108,6 +108,16 @@ def _leaves(state: State) -> dict[str, Array]:
 
 def _state(program: Program, end: int) -> dict[str, Array]:
     return {f"state@{end}/{leaf}": a for leaf, a in _leaves(program.state()).items()}
+
+
+def _first_predictions(task: Task, program: Program, initial: State) -> dict[str, Array]:
+    state = task.first_predicted(initial)
+    if state is initial:
+        return _predictions(task, program, 0)
+    program.restore(state)
+    noted = _predictions(task, program, 0)
+    program.restore(initial)
+    return noted
 
 
 def _predictions(task: Task, program: Program, end: int) -> dict[str, Array]:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import tasks
-from backends.numpy import lstm
+from backends.numpy import lstm, transformer
 from suite.worker.trace import steps_between
+from tasks.datasets.multi30k import BOS, PAD, UNKNOWN
 from tasks.lstm import CLIPPED, RESET
 from tasks.optimizers import Adam
 from tasks.task import Task
@@ -44,6 +45,24 @@ def test_gradients_of_the_lstm_are_clipped_and_its_carried_state_is_reset() -> N
     assert gradients[CLIPPED] > 3 * task.optimizer.clip
     assert gradients.min() < task.optimizer.clip
     assert list(np.flatnonzero(carried == 0)) == [0, RESET]
+
+
+def test_each_word_that_is_never_written_would_be_in_the_proof(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    task = full("transformer")
+    state = task.first_predicted(task.initial(task.verification_seed))
+    chunk = dict(task.evaluation_kinds())["greedy decoding"]
+
+    def written(banned: list[int]) -> set[int]:
+        monkeypatch.setattr(transformer, "BANNED", banned)
+        program = transformer.build(task, state, None)
+        return set(program.predict(program.place(chunk))["tokens"].flat)
+
+    never = [PAD, BOS, UNKNOWN]
+    assert not written(never) & {BOS, UNKNOWN}
+    for word in never:
+        assert written([other for other in never if other != word]) | {PAD} == {word, PAD}
 
 
 @pytest.mark.parametrize("name", ["lstm", "transformer"])

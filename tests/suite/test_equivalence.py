@@ -162,6 +162,15 @@ def test_a_gradient_of_rounding_alone_is_compared_neither_by_itself_nor_by_its_s
     assert not verdict(compare(trace_with(1e-9, -1e-3), effective, ENVELOPE)).verified
 
 
+def test_a_gradient_that_is_0_in_the_oracle_is_0_to_the_bit(oracle: dict[str, Array]) -> None:
+    """The bias of attention's keys: Adam makes whole steps of rounding, and no output shows them."""
+    held = {**oracle, "gradient/hidden.bias": oracle["gradient/hidden.bias"] * 0}
+    assert verdict(compare(held, held, ENVELOPE)).verified
+    trained = {**held, "gradient/hidden.bias": held["gradient/hidden.bias"] + 1e-19}
+    found = verdict(compare(trained, held, ENVELOPE))
+    assert "hidden.bias is 0 to the bit in the oracle" in str(found.explanation)
+
+
 def test_a_worker_that_failed_verifies_nothing() -> None:
     failed = replace(verdict(()), outcome=Outcome.CRASHED, reason="killed by SIGKILL")
     assert not failed.verified
