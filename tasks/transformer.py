@@ -35,7 +35,7 @@ from tasks.task import (
 
 STEPS_PER_EPOCH = 450
 LIKELIEST = 8.0
-"""Added to a word's logit, it makes that of any other word the smaller one in an untrained model."""
+"""Added to a word's logit, it makes the word the likeliest in a model that is not trained."""
 SHOWN = 3
 """How many sentences of the test are shown with their translations."""
 

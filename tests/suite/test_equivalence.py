@@ -163,7 +163,7 @@ def test_a_gradient_of_rounding_alone_is_compared_neither_by_itself_nor_by_its_s
 
 
 def test_a_gradient_that_is_0_in_the_oracle_is_0_to_the_bit(oracle: dict[str, Array]) -> None:
-    """The bias of attention's keys: Adam makes whole steps of rounding, and no output shows them."""
+    """As that of the bias of keys: Adam makes whole steps of rounding, which no output shows."""
     held = {**oracle, "gradient/hidden.bias": oracle["gradient/hidden.bias"] * 0}
     assert verdict(compare(held, held, ENVELOPE)).verified
     trained = {**held, "gradient/hidden.bias": held["gradient/hidden.bias"] + 1e-19}
