@@ -62,15 +62,15 @@ class Moved:
         self._program.restore(State(moved(state.params), slots, state.buffers, state.step))
 
 
-def shares(task: Task, seeds: range) -> Iterator[tuple[int, float, str]]:
-    """Yields seed, its share, and the quantity that has it."""
+def shares(task: Task, seeds: range, draws: int = DRAWS) -> Iterator[tuple[int, float, str]]:
+    """Yields seed, its share over so many ``draws``, and the quantity that has it."""
     envelope = task.envelopes["float32"]
     build = importlib.import_module(f"backends.numpy.{task.name}").build
     for seed in seeds:
         initial = task.initial(seed).astype("float64")
         right = trace(task, build(task, initial, None), seed, (envelope.steps,))
         worst, where = 0.0, ""
-        for draw in range(DRAWS):
+        for draw in range(draws):
             moved = Moved(build(task, initial, None), np.random.default_rng([seed, draw]))
             for deviation in compare(trace(task, moved, seed, (envelope.steps,)), right, envelope):
                 share = np.inf if deviation.error is None else deviation.error / deviation.tolerance
