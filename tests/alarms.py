@@ -39,7 +39,7 @@ from tasks.task import Envelope, Precision, Task, Tree, dtype_of
 from tests.seeds import shares
 
 DRAWS = 12
-"""Of roundings, which show a corner that is met on one side alone."""
+"""Roundings that are tried: a corner may be met on one side alone."""
 FIRST = 100
 """The first seed: no verification seed is as large."""
 
